@@ -11,7 +11,7 @@ fn main() {
         Some("development".to_owned())
     };
     println!(
-        "cargo:rustc-env=PHASEDECK_BUILD={}",
+        "cargo:rustc-env=BUILD_COMMIT={}",
         build.unwrap_or_else(|| "unknown commit".to_owned())
     );
 }

@@ -1,4 +1,5 @@
-//! What the commit of a phase costs, against `git commit` by itself in another worktree of the same repository.
+//! Cost of committing a phase, compared with `git commit` in another worktree of the same
+//! repository.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,13 +14,14 @@ use phasedeck::model::id::RunId;
 mod measure;
 
 const ROUNDS: usize = 31;
-/// Files of the repository, a tenth of them in each folder.
+/// Number of files in the repository, a tenth of them in each directory.
 const FILES: usize = 1_000;
 const ARTIFACT: &str = "docs/artifact.json";
 
 fn main() -> Outcome<()> {
     let dir = folder()?;
-    let (repo, beside) = (dir.path().join("repo"), dir.path().join("beside"));
+    let repo = dir.path().join("repo");
+    let beside = dir.path().join("beside");
     fill(&repo)?;
     git(
         &repo,
@@ -45,10 +47,11 @@ fn main() -> Outcome<()> {
         &base.commit,
         &dir.path().join("ours"),
     ))?;
-    let (mut us, mut them) = (Vec::new(), Vec::new());
+    let mut us = Vec::new();
+    let mut them = Vec::new();
     for round in 0..ROUNDS {
         write(ours.root(), round)?;
-        // Of a phase of its own: the same trailers again would be the same commit.
+        // A phase of its own: with identical trailers, the commit would be identical too.
         let phase = format!("round-{round}");
         let trailers = [
             ("Phasedeck-Run", "bench"),

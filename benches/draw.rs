@@ -1,5 +1,6 @@
-//! What a frame of the run screen costs: with 10⁶ events behind it and with 100, while 5,000 events a
-//! second arrive, and while nothing happens. And what an operator waits for in a journal of 10⁶ events.
+//! Cost of a frame of the run screen: with 10⁶ and with 100 events, while 5,000 events per second
+//! arrive, and while idle. Also response times of searches and time travel in a journal of 10⁶
+//! events.
 
 use std::time::{Duration, Instant};
 
@@ -25,21 +26,19 @@ const LARGE: u64 = 1_000_000;
 const SIZE: (u16, u16) = (200, 60);
 const FRAMES: usize = 300;
 const STEPS: usize = 100;
-/// Events between two of 30 frames a second, when 5,000 a second arrive.
+/// Events between two frames at 30 frames and 5,000 events per second.
 const FLOOD: u64 = 5_000 / 30;
-/// A third of a frame at 60 Hz.
+/// A third of a frame at 60 Hz, in seconds.
 const THIRD: f64 = 1.0 / 180.0;
-/// What finding a rare word may take, key to screen.
+/// Time limit for finding a rare word, from key to screen.
 const FIND: f64 = 0.020;
 
 fn main() -> Outcome<()> {
     let home = folder()?;
     let paths = Paths::beneath(home.path());
     let store = Store::open(&paths.database())?;
-    let (small, large) = (
-        run_of(&store, "small", SMALL)?,
-        run_of(&store, "large", LARGE)?,
-    );
+    let small = run_of(&store, "small", SMALL)?;
+    let large = run_of(&store, "large", LARGE)?;
     let mut few = Console::open(home.path(), small, SIZE)?;
     let mut many = Console::open(home.path(), large, SIZE)?;
     for console in [&mut few, &mut many] {
@@ -61,12 +60,14 @@ fn timed<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<Duration> {
 }
 
 fn frames(few: &mut Console, many: &mut Console) -> Outcome<()> {
-    let (mut at_small, mut at_large) = (Vec::new(), Vec::new());
+    let mut at_small = Vec::new();
+    let mut at_large = Vec::new();
     for _ in 0..FRAMES {
         at_small.push(timed(|| few.frame())?);
         at_large.push(timed(|| many.frame())?);
     }
-    let (small, large) = (median(at_small), median(at_large));
+    let small = median(at_small);
+    let large = median(at_large);
     figure(
         "a frame of the run screen at 200x60: 10^6 events / 100 events",
         large / small,
@@ -81,7 +82,8 @@ fn frames(few: &mut Console, many: &mut Console) -> Outcome<()> {
 }
 
 fn idle(console: &mut Console) -> Outcome<()> {
-    let (one, two) = (console.frame()?, console.frame()?);
+    let one = console.frame()?;
+    let two = console.frame()?;
     let changed = one.diff(&two).len();
     figure(
         "idle: cells that a second frame would write",
@@ -89,7 +91,7 @@ fn idle(console: &mut Console) -> Outcome<()> {
         Goal::AtMost(0.0),
     );
     figure(
-        "idle: frames that are asked for",
+        "idle: frames requested",
         f64::from(u8::from(console.state.dirty)),
         Goal::AtMost(0.0),
     );
@@ -97,20 +99,21 @@ fn idle(console: &mut Console) -> Outcome<()> {
 }
 
 fn open(home: &std::path::Path, small: RunId, large: RunId) -> Outcome<()> {
-    let (mut at_small, mut at_large) = (Vec::new(), Vec::new());
+    let mut at_small = Vec::new();
+    let mut at_large = Vec::new();
     for _ in 0..9 {
         at_small.push(timed(|| Console::open(home, small, SIZE))?);
         at_large.push(timed(|| Console::open(home, large, SIZE))?);
     }
     figure(
-        "opening a run, to its first whole frame: 10^6 / 100 events",
+        "opening a run, to its first complete frame: 10^6 / 100 events",
         median(at_large) / median(at_small),
         Goal::None,
     );
     Ok(())
 }
 
-/// Key to screen: the last letter of a rare word, seen as its hit.
+/// Time from the last letter of a rare word to its match on the screen.
 fn find(console: &mut Console) -> Outcome<()> {
     let mut times = Vec::new();
     for _ in 0..9 {
@@ -166,7 +169,7 @@ fn find(console: &mut Console) -> Outcome<()> {
     console.settle()
 }
 
-/// One step into the past and back, at the end of the journal and at its beginning.
+/// One step back in time and forward again, at the end of the journal and at its start.
 fn steps(console: &mut Console) -> Outcome<()> {
     let at = |console: &mut Console, seq: u64| -> Outcome<f64> {
         if let Some(run) = &mut console.state.run {
@@ -187,7 +190,7 @@ fn steps(console: &mut Console) -> Outcome<()> {
     console.press("End")?;
     console.settle()?;
     figure(
-        "a step into the past, key to screen: at event 900,000 / at 400",
+        "a step back in time, key to screen: at event 900,000 / at 400",
         late / early,
         Goal::AtMost(2.0),
     );
@@ -199,9 +202,10 @@ fn steps(console: &mut Console) -> Outcome<()> {
     Ok(())
 }
 
-/// Frames of 30 a second, each with the events that came since the one before.
+/// Frames at 30 per second, each with the events that arrived since the previous one.
 fn flood(console: &mut Console, run: RunId) -> Outcome<()> {
-    let (mut times, mut seq) = (Vec::new(), LARGE);
+    let mut times = Vec::new();
+    let mut seq = LARGE;
     let mut before = console.frame()?;
     for _ in 0..FRAMES {
         let begun = Instant::now();

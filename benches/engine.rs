@@ -1,10 +1,10 @@
-//! What a phase costs: through the whole engine and a model on loopback, against a bare loop that
-//! makes the same requests and six commits and nothing else.
+//! Cost of a phase through the whole engine with a model server on loopback, compared with a
+//! baseline loop that only makes the same requests and six commits.
 //!
-//! `cargo bench --bench engine -- run 64` makes one run of 64 phases and measures nothing: for tools that
-//! count instructions or system calls, which say what a phase costs where a busy machine cannot. `model`
-//! is the model alone, and `beside URL` the phases of one run over such a model, in seconds: for
-//! `benches/side/run.py`, which does the same with other programs.
+//! `cargo bench --bench engine -- run 64` makes one run of 64 phases and measures nothing: for
+//! tools that count instructions or system calls, which are meaningful even on a busy machine.
+//! `model` runs the model server alone, and `beside URL` the phases of one run with such a server,
+//! reported in seconds, for `benches/side/run.py`, which does the same with other programs.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -35,13 +35,13 @@ mod stage;
 mod turns;
 
 const ROUNDS: usize = 9;
-/// Phases of a run, and of as many turns of the bare loop.
+/// Phases of a run, and turns of the baseline loop.
 const PHASES: usize = 10;
-/// Few enough that what a run adds shows beside [`PHASES`]; the log must not begin anew within a run.
+/// Few enough to show what a run adds to [`PHASES`]; the log must not be reset within a run.
 const FEW: usize = 2;
-/// The most a workflow may have.
+/// Maximum number of phases of a workflow.
 const LONG: usize = 64;
-/// Of the workflows there are.
+/// Lengths of the workflows.
 const LENGTHS: [usize; 4] = [FEW, PHASES, 32, LONG];
 const AT_ONCE: usize = stage::AT_ONCE;
 const COMMITS_OF_BARE_LOOP: usize = 6;
@@ -64,7 +64,8 @@ fn main() -> Outcome<()> {
     let bare = Bare::new(&stage)?;
     one_phase(&stage, &bare)?;
     late_phases(&stage, &bare)?;
-    // Before the many runs, whose reports are still written when they have ended; it empties the log.
+    // Before the concurrent runs, whose reports are still written after their end; this empties the
+    // log.
     commits(&stage)?;
     fill_log(&rusqlite::Connection::open(stage.paths().database())?)?;
     many_runs(&stage)?;
@@ -73,14 +74,14 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// A host in this process, workflows of several lengths, and the model that its persona talks to.
+/// A host in this process, workflows of several lengths, and the model server of its persona.
 struct Stage {
     dir: tempfile::TempDir,
     host: Host,
     model: Model,
 }
 
-/// When something was acknowledged, and how much CPU had been used by then, the model's left out.
+/// A point in time and the CPU time used by then, without the model's.
 #[derive(Clone, Copy)]
 struct Moment {
     at: Instant,
@@ -105,13 +106,13 @@ impl Stage {
         }
     }
 
-    /// One run of one of the [lengths](LENGTHS) and nothing more.
+    /// Makes one run with a workflow of one of the [lengths](LENGTHS), and nothing else.
     fn only(self, phases: usize) -> Outcome<()> {
         self.run(phases)?;
         Ok(self.host.shutdown(Duration::from_secs(5))?)
     }
 
-    /// What a phase takes, in seconds, on one line.
+    /// Prints the time of a phase in seconds, as one line of JSON.
     fn beside(self) -> Outcome<()> {
         self.run(FEW)?;
         let runs: Vec<Vec<Moment>> = (0..3).map(|_| self.run(PHASES)).collect::<Outcome<_>>()?;
@@ -121,7 +122,7 @@ impl Stage {
         Ok(self.host.shutdown(Duration::from_secs(5))?)
     }
 
-    /// One run by itself: when it began its first phase, and when it completed each.
+    /// Makes one run. Returns when its first phase started and when each phase completed.
     fn run(&self, phases: usize) -> Outcome<Vec<Moment>> {
         self.host.handle().block_on(async {
             let mut signals = self.host.port().signals();
@@ -139,13 +140,14 @@ impl Stage {
                     _ => {}
                 }
             }
-            // The last words of a run are written after its end; the next measurement must not pay for them.
+            // The report is written after the end of a run and must not affect the next
+            // measurement.
             tokio::time::sleep(Duration::from_millis(20)).await;
             Ok(moments)
         })
     }
 
-    /// Many runs at once, from the first start to the last end.
+    /// Time of concurrent runs, from the first start to the last end.
     fn runs(&self, count: usize) -> Outcome<Duration> {
         self.host
             .handle()
@@ -153,7 +155,7 @@ impl Stage {
     }
 }
 
-/// The model for other programs: says where it is, and serves until it is ended.
+/// Model server for other programs: prints its address and serves until killed.
 fn serve_for_ever() -> Outcome<()> {
     let model = Model::start()?;
     println!("{}", model.base_url());
@@ -162,7 +164,7 @@ fn serve_for_ever() -> Outcome<()> {
     }
 }
 
-/// A bare round trip.
+/// A plain HTTP round trip.
 async fn ask(client: &reqwest::Client, url: &str, body: Vec<u8>) -> Outcome<()> {
     let response = client
         .post(url)
@@ -174,7 +176,7 @@ async fn ask(client: &reqwest::Client, url: &str, body: Vec<u8>) -> Outcome<()> 
     Ok(())
 }
 
-/// The same requests and six commits, with nothing around.
+/// The baseline: the same requests and six commits, and nothing else.
 struct Bare {
     dir: tempfile::TempDir,
     conn: rusqlite::Connection,
@@ -190,7 +192,7 @@ impl Bare {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        // The client wants to know how to speak TLS even where nobody does; the host has said so by now.
+        // A client needs a TLS provider even without TLS; the host has installed one by now.
         let client = reqwest::Client::builder().no_proxy().build()?;
         Ok(Self {
             dir,
@@ -201,8 +203,9 @@ impl Bare {
         })
     }
 
-    /// Makes so many phases' worth; says when it began and when each was done. `with_files` also writes
-    /// an artifact twice, each time a new file, synced and renamed, and its folder synced.
+    /// Makes the requests and commits of `phases` phases. Returns the start time and when each was
+    /// done. `with_files` also writes an artifact twice, each time to a new file that is synced and
+    /// renamed, and syncs its directory.
     fn run(
         &self,
         stage: &Stage,
@@ -239,7 +242,8 @@ impl Bare {
 }
 
 fn write_durably(folder: &Path, name: &str) -> Outcome<()> {
-    let (new, path) = (folder.join("new"), folder.join(name));
+    let new = folder.join("new");
+    let path = folder.join(name);
     let mut file = File::create(&new)?;
     file.write_all(ARTIFACT)?;
     file.sync_all()?;
@@ -251,7 +255,8 @@ fn walls(moments: &[Moment]) -> impl Iterator<Item = Duration> {
     moments.windows(2).map(|pair| pair[1].at - pair[0].at)
 }
 
-/// CPU seconds of a phase, from the first end to the last, so that neither start nor end is in it.
+/// CPU seconds per phase, from the end of the first to the end of the last, to exclude start and
+/// end.
 fn cpu_of_phase(moments: &[Moment]) -> f64 {
     let ends = &moments[1..];
     match (ends.first(), ends.last()) {
@@ -265,7 +270,9 @@ fn one_phase(stage: &Stage, bare: &Bare) -> Outcome<()> {
     let bodies = stage.model.bodies();
     bare.run(stage, PHASES, &bodies, false)?;
     let before = stage.model.requests_and_connections();
-    let (mut ours, mut theirs, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
+    let mut files = Vec::new();
     for _ in 0..ROUNDS {
         ours.push(stage.run(PHASES)?);
         theirs.push(bare.run(stage, PHASES, &bodies, false)?);
@@ -275,27 +282,27 @@ fn one_phase(stage: &Stage, bare: &Bare) -> Outcome<()> {
     let wall = |runs: &[Vec<Moment>]| median(runs.iter().flat_map(|run| walls(run).skip(1)));
     let cpu = |runs: &[Vec<Moment>]| middle(runs.iter().map(|run| cpu_of_phase(run)));
     figure(
-        "one phase over HTTP, wall / bare loop with 6 commits",
+        "one phase over HTTP, wall / baseline loop with 6 commits",
         wall(&ours) / wall(&theirs),
         Goal::AtMost(1.5),
     );
     figure(
-        "one phase over HTTP, CPU / bare loop with 6 commits",
+        "one phase over HTTP, CPU / baseline loop with 6 commits",
         cpu(&ours) / cpu(&theirs),
         Goal::AtMost(4.0),
     );
     figure(
-        "  bare loop that also keeps two files, wall / bare loop",
+        "  baseline loop that also stores two files, wall / baseline loop",
         wall(&files) / wall(&theirs),
         Goal::None,
     );
     figure(
-        "  bare loop that also keeps two files, CPU / bare loop",
+        "  baseline loop that also stores two files, CPU / baseline loop",
         cpu(&files) / cpu(&theirs),
         Goal::None,
     );
     figure(
-        "  bare loop, CPU / wall",
+        "  baseline loop, CPU / wall",
         cpu(&theirs) / wall(&theirs),
         Goal::None,
     );
@@ -307,7 +314,7 @@ fn one_phase(stage: &Stage, bare: &Bare) -> Outcome<()> {
     Ok(())
 }
 
-/// What some phases more add to the log, so that the start and the end of a run are left out.
+/// Counts the commits of additional phases, to exclude the start and the end of a run.
 fn commits(stage: &Stage) -> Outcome<()> {
     let database = stage.paths().database();
     let mut counts = Vec::new();
@@ -326,8 +333,10 @@ fn commits(stage: &Stage) -> Outcome<()> {
 
 fn late_phases(stage: &Stage, bare: &Bare) -> Outcome<()> {
     let early_bodies = stage.model.bodies();
-    let (mut early, mut late, mut early_bare, mut late_bare) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut early = Vec::new();
+    let mut late = Vec::new();
+    let mut early_bare = Vec::new();
+    let mut late_bare = Vec::new();
     for _ in 0..ROUNDS.div_ceil(2) {
         let times: Vec<Duration> = walls(&stage.run(LONG)?).collect();
         early.extend(times.iter().skip(1).take(PHASES));
@@ -342,7 +351,7 @@ fn late_phases(stage: &Stage, bare: &Bare) -> Outcome<()> {
         Goal::AtMost(1.05),
     );
     figure(
-        "  the bare loop with the requests of phase 64 / of phase 10",
+        "  the baseline loop with the requests of phase 64 / of phase 10",
         median(late_bare) / median(early_bare),
         Goal::None,
     );
@@ -363,18 +372,18 @@ fn many_runs(stage: &Stage) -> Outcome<()> {
     }
     let ratio = AT_ONCE as f64 * median(alone) / median(together);
     figure(
-        "100 runs at once, phases a second / one run",
+        "100 concurrent runs, phases per second / one run",
         ratio,
         Goal::AtLeast(10.0),
     );
     if let (Some(mib), Some(before)) = (peak_mib(), before) {
         figure(
-            "100 runs at once, highest resident size (with the model) / 64 MiB",
+            "100 concurrent runs, peak resident size (with the model) / 64 MiB",
             mib / 64.0,
             Goal::AtMost(1.0),
         );
         figure(
-            "  resident before they began / 64 MiB",
+            "  resident before they started / 64 MiB",
             before / 64.0,
             Goal::None,
         );

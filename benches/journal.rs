@@ -1,6 +1,6 @@
-//! What the journal costs: an append at 10³ and at 10⁶ events, what its link in the chain costs of that,
-//! a window read at both, and the rate of 1, 10 and 100 writers against SQLite alone at as many rows a
-//! commit.
+//! Cost of the journal: an append at 10³ and at 10⁶ events, the share of its chain link, reading a
+//! window at both lengths, and the throughput of 1, 10 and 100 writers compared with plain SQLite
+//! at the same number of rows per commit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,20 +24,21 @@ mod measure;
 
 const SMALL: u64 = 1_000;
 const LARGE: u64 = 1_000_000;
-/// Facts that are stored by one job while a journal is filled.
+/// Number of facts stored per job while a journal is filled.
 const FILL: u64 = 20_000;
 const APPENDS: usize = 400;
 const WINDOW: u32 = 100;
 const WRITERS: [usize; 3] = [1, 10, 100];
 const MOST_WRITERS: usize = 100;
-/// Links that are computed to time one.
+/// Number of links computed to time one.
 const LINKS: u32 = 20_000;
 const WRITES_EACH: usize = 20;
 const ROUNDS: usize = 9;
 
 fn main() -> Outcome<()> {
     blocks()?;
-    let (small, large) = (Journal::filled(SMALL)?, Journal::filled(LARGE)?);
+    let small = Journal::filled(SMALL)?;
+    let large = Journal::filled(LARGE)?;
     append(&small, &large)?;
     chained(&small)?;
     window(&small, &large)?;
@@ -45,7 +46,7 @@ fn main() -> Outcome<()> {
     WRITERS.into_iter().try_for_each(writers)
 }
 
-/// A database with one run of some length.
+/// A database with one run of a given length.
 struct Journal {
     _dir: tempfile::TempDir,
     store: Store,
@@ -73,9 +74,12 @@ impl Journal {
         })
     }
 
-    /// Appends one event; says how long until it was acknowledged, and how much of that was the append itself.
+    /// Appends one event. Returns the time until it was acknowledged, and the time of the append
+    /// itself.
     fn append(&self) -> Outcome<(Duration, Duration)> {
-        let (run, fact, begun) = (self.run, tool_called(), Instant::now());
+        let run = self.run;
+        let fact = tool_called();
+        let begun = Instant::now();
         let within = self.store.write_blocking(move |tx| {
             let begun = Instant::now();
             journal::append(tx, run, &[fact], Timestamp::now())?;
@@ -85,19 +89,20 @@ impl Journal {
     }
 }
 
-/// The log is filled by a connection beside the store's, while that holds it open.
+/// Opens a store and fills its write-ahead log through a second connection.
 fn store_with_full_log(path: &std::path::Path) -> Outcome<Store> {
     let store = Store::open(path)?;
     fill_log(&rusqlite::Connection::open(path)?)?;
     Ok(store)
 }
 
-/// A run that works on its only phase.
+/// Inserts a run that is in its only phase.
 fn begin(store: &Store, thread: &str) -> Outcome<RunId> {
     let (workflow, persona): (VersionedName, VersionedName) =
         ("bench@1".parse()?, "maker@1".parse()?);
     let new = new_run(&workflow, thread);
-    let (id, [created, started]) = (new.id, opening(&new, &["first"]));
+    let id = new.id;
+    let [created, started] = opening(&new, &["first"]);
     let facts = [created, started, first_phase(&persona)];
     store.write_blocking(move |tx| {
         runs::insert(tx, &new)?;
@@ -118,13 +123,14 @@ fn tool_called() -> Fact {
     }
 }
 
-/// What a block of the journal costs beside the appends that fill it, one event each, in one transaction.
+/// Cost of completing a segment of the journal compared with other appends, in one transaction.
 fn blocks() -> Outcome<()> {
     let journal = Journal::filled(SMALL)?;
     let run = journal.run;
     let times = journal.store.write_blocking(move |tx| {
         let append = |_| {
-            let (fact, begun) = (tool_called(), Instant::now());
+            let fact = tool_called();
+            let begun = Instant::now();
             let stored = journal::append(tx, run, &[fact], Timestamp::now())?;
             Ok((
                 stored
@@ -143,14 +149,15 @@ fn blocks() -> Outcome<()> {
             .filter(move |(block, _)| *block == blocks)
             .map(|(_, time)| *time)
     };
-    let (block, plain) = (median(of(true)), median(of(false)));
+    let block = median(of(true));
+    let plain = median(of(false));
     figure(
-        "an append that completes a block of 512 / any other",
+        "an append that completes a segment of 512 / any other",
         block / plain,
         Goal::None,
     );
     figure(
-        "  what that adds to every append on the way",
+        "  what that adds to every append before it",
         (block - plain) / plain / BLOCK as f64,
         Goal::AtMost(0.10),
     );
@@ -158,7 +165,8 @@ fn blocks() -> Outcome<()> {
 }
 
 fn append(small: &Journal, large: &Journal) -> Outcome<()> {
-    let (mut at_small, mut at_large) = (Vec::new(), Vec::new());
+    let mut at_small = Vec::new();
+    let mut at_large = Vec::new();
     for _ in 0..APPENDS {
         at_small.push(small.append()?);
         at_large.push(large.append()?);
@@ -184,18 +192,17 @@ fn append(small: &Journal, large: &Journal) -> Outcome<()> {
     Ok(())
 }
 
-/// What a link costs, of the append that it is part of.
+/// Share of the chain link in the cost of an append.
 fn chained(small: &Journal) -> Outcome<()> {
     let mut within = Vec::new();
     for _ in 0..APPENDS {
         within.push(small.append()?.1);
     }
-    let (run, text) = (
-        small.run.to_string(),
-        serde_json::to_string(&tool_called())?,
-    );
+    let run = small.run.to_string();
+    let text = serde_json::to_string(&tool_called())?;
     let key = tool_called().key();
-    let (begun, mut link) = (Instant::now(), Link::default());
+    let begun = Instant::now();
+    let mut link = Link::default();
     for seq in 0..LINKS {
         let row = Row {
             run_id: &run,
@@ -222,7 +229,8 @@ fn chained(small: &Journal) -> Outcome<()> {
 fn window(small: &Journal, large: &Journal) -> Outcome<()> {
     let readers = [small, large].map(|journal| (journal.store.reader(), journal.run));
     let [(small, small_run), (large, large_run)] = readers;
-    let (small, large) = (small?, large?);
+    let small = small?;
+    let large = large?;
     let read = |reader: &Reader, run: RunId| -> Outcome<Duration> {
         let begun = Instant::now();
         let last = events::last_seq(reader.connection(), run)?;
@@ -230,7 +238,8 @@ fn window(small: &Journal, large: &Journal) -> Outcome<()> {
         assert_eq!(page.len(), WINDOW as usize);
         Ok(begun.elapsed())
     };
-    let (mut at_small, mut at_large) = (Vec::new(), Vec::new());
+    let mut at_small = Vec::new();
+    let mut at_large = Vec::new();
     for _ in 0..APPENDS {
         at_small.push(read(&small, small_run)?);
         at_large.push(read(&large, large_run)?);
@@ -256,7 +265,9 @@ fn writers(count: usize) -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .build()?;
-    let (mut ours, mut theirs, mut unthreaded) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
+    let mut unthreaded = Vec::new();
     let mut seq = 0;
     for _ in 0..ROUNDS {
         ours.push(runtime.block_on(write_at_once(&store, &runs))?);
@@ -265,20 +276,22 @@ fn writers(count: usize) -> Outcome<()> {
             unthreaded.push(alone.write()?);
         }
     }
-    let (ours, theirs, unthreaded) = (middle(ours), middle(theirs), middle(unthreaded));
+    let ours = middle(ours);
+    let theirs = middle(theirs);
+    let unthreaded = middle(unthreaded);
     let goal = if count == MOST_WRITERS {
         Goal::AtLeast(0.7)
     } else {
         Goal::None
     };
     figure(
-        &format!("{count} writers, events a second / bare SQLite at {count} rows a commit"),
+        &format!("{count} writers, events per second / plain SQLite at {count} rows per commit"),
         theirs / ours,
         goal,
     );
     if count == MOST_WRITERS {
         figure(
-            "  appends on one thread, 100 a commit / bare SQLite",
+            "  appends on one thread, 100 per commit / plain SQLite",
             theirs / unthreaded,
             Goal::None,
         );
@@ -286,13 +299,14 @@ fn writers(count: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// Each writer waits for its acknowledgement before it writes again.
+/// Each writer waits for an acknowledgement before its next write.
 async fn write_at_once(store: &Store, runs: &[RunId]) -> Outcome<f64> {
     let begun = Instant::now();
     let writers: Vec<_> = runs
         .iter()
         .map(|run| {
-            let (store, run) = (store.clone(), *run);
+            let store = store.clone();
+            let run = *run;
             tokio::spawn(async move {
                 for _ in 0..WRITES_EACH {
                     let fact = tool_called();
@@ -326,7 +340,7 @@ fn write_bare(conn: &rusqlite::Connection, runs: &[RunId], seq: &mut i64) -> Out
     Ok(begun.elapsed().as_secs_f64())
 }
 
-/// The journal without the store's thread: what its statements cost by themselves.
+/// The journal without the store's writer thread: the cost of its statements alone.
 struct Alone {
     conn: rusqlite::Connection,
     runs: Arc<[RunId]>,

@@ -1,5 +1,5 @@
-//! What the console keeps in memory with 10⁶ events open, at their end and at their beginning, against a
-//! well-known pager of logs (lnav) that has the same events open.
+//! Memory use of the console with 10⁶ events open, at the end and at the start of the journal,
+//! compared with a well-known log pager (lnav) that has the same events open.
 
 use std::io::Write;
 use std::path::Path;
@@ -38,7 +38,7 @@ const SIZE: PtySize = PtySize {
     pixel_width: 0,
     pixel_height: 0,
 };
-/// Reading a long file takes the pager its time.
+/// Time limit for the pager to read a long file.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> Outcome<()> {
@@ -61,7 +61,7 @@ fn main() -> Outcome<()> {
         .output()
         .is_err()
     {
-        println!("left out: lnav is not on this machine");
+        println!("skipped: lnav is not installed");
         return Ok(());
     }
     let log = home.path().join("events.jsonl");
@@ -81,7 +81,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// A run of so many events that has ended; says how its id is shown.
+/// Inserts a finished run with `EVENTS` events; returns its id as displayed.
 fn fill(paths: &Paths) -> Outcome<String> {
     paths.create()?;
     let store = Store::open(&paths.database())?;
@@ -99,7 +99,7 @@ fn fill(paths: &Paths) -> Outcome<String> {
     Ok(run.short())
 }
 
-/// What the event of this number is told apart by on a screen.
+/// Text that identifies the event with this number on a screen.
 fn target(seq: u64) -> Outcome<String> {
     match fact(seq) {
         Fact::ToolCalled { target, .. } => Ok(target),
@@ -107,12 +107,10 @@ fn target(seq: u64) -> Outcome<String> {
     }
 }
 
-/// The events as lines of JSON, as a pager of logs reads them.
+/// Writes the events as lines of JSON, for the pager.
 fn write_lines(paths: &Paths, log: &Path) -> Outcome<()> {
-    let (archive, mut lines) = (
-        Archive::open(paths)?,
-        std::io::BufWriter::new(std::fs::File::create(log)?),
-    );
+    let archive = Archive::open(paths)?;
+    let mut lines = std::io::BufWriter::new(std::fs::File::create(log)?);
     let run = archive
         .runs(&Default::default())?
         .first()
@@ -131,7 +129,7 @@ fn write_lines(paths: &Paths, log: &Path) -> Outcome<()> {
     Ok(lines.flush()?)
 }
 
-/// A program, and what is on its screen.
+/// A program and the contents of its screen.
 struct Shown {
     program: Seen,
     screen: vt100::Parser,
@@ -146,7 +144,7 @@ impl Shown {
         })
     }
 
-    /// Waits until this is on the screen.
+    /// Waits until this text is on the screen.
     fn until(&mut self, text: &str) -> Outcome<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.screen.screen().contents().contains(text) {
@@ -163,25 +161,25 @@ impl Shown {
                         .rows(0, SIZE.cols)
                         .map(|row| row.trim_end().to_owned())
                         .collect();
-                    return Err(format!("{text} did not come:\n{}", rows.join("\n")).into());
+                    return Err(format!("{text} did not appear:\n{}", rows.join("\n")).into());
                 }
             }
         }
         Ok(())
     }
 
-    /// The highest resident size of the program so far.
+    /// Returns the peak resident size of the program.
     fn peak_mib(&self) -> Outcome<f64> {
         let id = self
             .program
             .child
             .process_id()
-            .ok_or("the program has ended")?;
+            .ok_or("the program has exited")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))
-            .ok_or("the system does not tell")?;
+            .ok_or("the system does not report the peak size")?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
     }

@@ -1,5 +1,5 @@
-//! What a start costs after a crash, over 10, 100 and 1,000 runs whose host died: from nothing to the first
-//! frame of a console, and to a host that serves, each against the same when all of them rest.
+//! Cost of a start after a crash, with 10, 100 and 1,000 runs whose host died: time to the first
+//! frame of a console and to a serving host, each compared with the same number of paused runs.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// The first frame, which nothing may keep waiting: what a crash left is put in order behind it.
+/// Time to the first frame. Recovery runs after it, so it must not be delayed.
 fn frames(crashed: &Path, resting: &Path, count: usize) -> Outcome<()> {
     let newest = Archive::open(&Paths::beneath(crashed))?
         .runs(&RunFilter::default())?
@@ -47,15 +47,16 @@ fn frames(crashed: &Path, resting: &Path, count: usize) -> Outcome<()> {
         .ok_or("no runs")?
         .id
         .short();
-    let (mut after_crash, mut at_rest) = (Vec::new(), Vec::new());
+    let mut after_crash = Vec::new();
+    let mut at_rest = Vec::new();
     for _ in 0..FRAMES {
         for (from, times) in [(resting, &mut at_rest), (crashed, &mut after_crash)] {
-            // Each start changes what it finds.
+            // Each start changes the data it finds, so each gets a copy.
             let home = copy(from)?;
             times.push(first_frame(&console(home.path()), &newest, false)?);
         }
     }
-    let name = format!("first frame after a crash of {count} runs / the same runs resting");
+    let name = format!("first frame after a crash of {count} runs / the same runs paused");
     figure(
         &name,
         median(after_crash) / median(at_rest),
@@ -64,34 +65,37 @@ fn frames(crashed: &Path, resting: &Path, count: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// A host that serves, which comes behind the frame.
+/// Time to a serving host, which starts after the frame.
 fn hosts(crashed: &Path, count: usize) -> Outcome<()> {
-    let (mut after_crash, mut at_rest) = (Vec::new(), Vec::new());
+    let mut after_crash = Vec::new();
+    let mut at_rest = Vec::new();
     for _ in 0..ROUNDS {
         let home = copy(crashed)?;
         let paths = Paths::beneath(home.path());
         after_crash.push(serve(&paths, count)?);
-        // The first start has paused them all: the second finds nothing to do.
+        // The first start pauses all runs, so the second one has nothing to recover.
         at_rest.push(serve(&paths, count)?);
     }
-    let (after_crash, at_rest) = (median(after_crash), median(at_rest));
+    let after_crash = median(after_crash);
+    let at_rest = median(at_rest);
     figure(
-        &format!("  a host that serves, after a crash of {count} runs / the same runs resting"),
+        &format!("  a serving host after a crash of {count} runs / the same runs paused"),
         after_crash / at_rest,
         Goal::None,
     );
     figure(
-        &format!("  a host that serves, after a crash of {count} runs / one second"),
+        &format!("  a serving host after a crash of {count} runs / one second"),
         after_crash,
         Goal::AtMost(1.0),
     );
     Ok(())
 }
 
-/// A home with the same database.
+/// Copies the database to a new home.
 fn copy(home: &Path) -> Outcome<tempfile::TempDir> {
     let copy = folder()?;
-    let (from, to) = (Paths::beneath(home), Paths::beneath(copy.path()));
+    let from = Paths::beneath(home);
+    let to = Paths::beneath(copy.path());
     to.create()?;
     for entry in std::fs::read_dir(&from.data)? {
         let entry = entry?;
@@ -102,7 +106,7 @@ fn copy(home: &Path) -> Outcome<tempfile::TempDir> {
     Ok(copy)
 }
 
-/// A database as a host leaves it that died with `count` runs at work.
+/// Creates a database as left by a host that died with `count` active runs.
 fn die(paths: &Paths, count: usize) -> Outcome<()> {
     paths.create()?;
     let store = Store::open(&paths.database())?;
@@ -126,7 +130,7 @@ fn die(paths: &Paths, count: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// From nothing to a host that serves and a list that could be drawn.
+/// Time to a serving host and a list of runs.
 fn serve(paths: &Paths, count: usize) -> Outcome<Duration> {
     let begun = Instant::now();
     let host = Host::start(paths, &Settings::default())?;

@@ -1,5 +1,5 @@
-//! The first useful frame over 10⁴ runs and 10⁶ events: from the start of the process until the newest run
-//! is on the terminal, against the least program that shows it.
+//! Time to the first useful frame with 10⁴ runs and 10⁶ events: from process start until the newest
+//! run is on the terminal, compared with a minimal program that shows it.
 
 use std::path::{Path, PathBuf};
 
@@ -28,13 +28,13 @@ mod measure;
 #[path = "support/screenful.rs"]
 mod screenful;
 
-/// Names the database for the least program.
+/// Environment variable with the database path for the minimal program.
 const SCREENFUL: &str = "BENCH_SCREENFUL";
-/// A folder that is filled once and used again, for who measures often.
+/// Environment variable with a directory that is filled once and reused, for repeated measurements.
 const KEPT: &str = "BENCH_START_HOME";
 const RUNS: u64 = 10_000;
 const EVENTS: u64 = 1_000_000;
-/// Facts of each of the many short runs.
+/// Facts of each short run.
 const SHORT: u64 = 3;
 const ROUNDS: usize = 31;
 const HOUR_MS: i64 = 3_600_000;
@@ -56,13 +56,14 @@ fn main() -> Outcome<()> {
         .ok_or("no runs")?
         .id
         .short();
-    let (mut ours, mut least) = (Vec::new(), Vec::new());
+    let mut ours = Vec::new();
+    let mut least = Vec::new();
     for _ in 0..ROUNDS {
         least.push(first_frame(&screenful_of(&paths)?, &newest, true)?);
         ours.push(first_frame(&console(home), &newest, true)?);
     }
     figure(
-        "first useful frame, 10^4 runs and 10^6 events / the least program",
+        "first useful frame, 10^4 runs and 10^6 events / minimal program",
         median(ours.clone()) / median(least),
         Goal::AtMost(2.0),
     );
@@ -76,7 +77,7 @@ fn screenful_of(paths: &Paths) -> Outcome<CommandBuilder> {
     Ok(command)
 }
 
-/// Many short runs of days gone by, and a long one; nothing is left to be done about any of them.
+/// Inserts many short runs of earlier days and a long one, all of them finished.
 fn fill(paths: &Paths) -> Outcome<()> {
     paths.create()?;
     let store = Store::open(&paths.database())?;

@@ -1,5 +1,5 @@
-//! What it costs to follow agents while their models write: eight streams of 200 words a second through the
-//! whole engine, less what merely reading such streams from their sockets costs.
+//! Cost of following streaming agents: eight streams of 200 words per second through the whole
+//! engine, less the cost of reading such streams from their sockets.
 
 use std::time::{Duration, Instant};
 
@@ -56,15 +56,17 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// CPU time beside the model's over wall time.
+/// CPU time without the model's, divided by wall time.
 fn share_of_a_core(model: &Model, work: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
-    let (begun, cpu, its) = (Instant::now(), cpu_of_process(), model.cpu());
+    let begun = Instant::now();
+    let cpu = cpu_of_process();
+    let its = model.cpu();
     work()?;
     let used = (cpu_of_process() - cpu).saturating_sub(model.cpu() - its);
     Ok(used.as_secs_f64() / begun.elapsed().as_secs_f64())
 }
 
-/// The request of a first turn, as an agent sent it.
+/// The request of a first turn, as sent by an agent.
 fn request(model: &Model) -> (String, Vec<u8>) {
     let [body, _] = model.bodies();
     let address = model
@@ -79,7 +81,7 @@ fn request(model: &Model) -> (String, Vec<u8>) {
     (address, [head.as_bytes(), &body].concat())
 }
 
-/// The same streams, read and forgotten.
+/// The same streams, read and discarded.
 async fn readers(request: &(String, Vec<u8>)) -> Outcome<()> {
     let one = || async {
         let mut socket = TcpStream::connect(&request.0).await?;

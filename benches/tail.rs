@@ -1,7 +1,7 @@
-//! Following 5,000 events a second: the console on a pseudo-terminal, its run written and told of by
-//! another thread of its process. How late the newest event is on the screen, how many frames are
-//! written, and what the console costs of a core. And how soon a key is answered meanwhile, against the
-//! least program, which has nothing else to do.
+//! Following 5,000 events per second: the console runs on a pseudo-terminal while another thread of
+//! its process stores and signals events. Measured are the delay of the newest event on the screen,
+//! the number of frames, the console's CPU use, and its response time to keys, compared with a
+//! minimal program that is otherwise idle.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -33,18 +33,18 @@ mod screenful;
 mod seen;
 
 const HOME: &str = "PHASEDECK_BENCH_TAIL_HOME";
-/// Names the database for the least program.
+/// Environment variable with the database path for the minimal program.
 const SCREENFUL: &str = "BENCH_SCREENFUL";
 const BEFORE: u64 = 20_000;
-/// Events of one commit, and commits a second.
+/// Events per commit, and commits per second.
 const BATCH: u64 = 50;
 const BATCHES: u64 = 100;
 const SECONDS: u64 = 6;
-/// How long the console has for opening before events arrive.
+/// Time for the console to open before events arrive.
 const QUIET: Duration = Duration::from_secs(2);
-/// Keys that are given while the events arrive.
+/// Number of keys pressed while events arrive.
 const KEYS: u64 = 150;
-/// What the first second costs is opening, not following.
+/// CPU time of the first second is excluded: it belongs to opening the console.
 const WARM: u64 = 1;
 const SIZE: PtySize = PtySize {
     rows: 60,
@@ -64,7 +64,7 @@ fn main() -> Outcome<()> {
     answer()
 }
 
-/// The child: the console, and beside it a thread that stores events and tells of them.
+/// Child process: the console, and a thread that stores and signals events.
 fn follow(home: &Path) -> Outcome<()> {
     let paths = Paths::beneath(home);
     let store = Store::open(&paths.database())?;
@@ -75,7 +75,8 @@ fn follow(home: &Path) -> Outcome<()> {
         .build()?;
     let (requests, _served) = mpsc::channel(8);
     let signals = broadcast::Sender::new(16_384);
-    let (teller, told) = (signals.clone(), home.join("told"));
+    let teller = signals.clone();
+    let told = home.join("told");
     let parting = Parting::default();
     let ending = parting.clone();
     let costs = home.join("costs");
@@ -84,7 +85,7 @@ fn follow(home: &Path) -> Outcome<()> {
         .spawn(move || {
             let outcome = write(&store, run, &teller, &told, &costs);
             if let Err(error) = outcome {
-                eprintln!("the writer ended: {error}");
+                eprintln!("the writer failed: {error}");
             }
             ending.drained.cancel();
         })?;
@@ -105,7 +106,8 @@ fn follow(home: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Stores and tells; notes when each batch was told, and what the console's threads have used.
+/// Stores and signals events; records the time of each batch and the CPU time of the console's
+/// threads.
 fn write(
     store: &Store,
     run: RunId,
@@ -115,7 +117,9 @@ fn write(
 ) -> Outcome<()> {
     let mut log = std::io::BufWriter::new(std::fs::File::create(told)?);
     std::thread::sleep(QUIET);
-    let (begun, mut seq, mut used) = (Instant::now(), BEFORE, Duration::ZERO);
+    let begun = Instant::now();
+    let mut seq = BEFORE;
+    let mut used = Duration::ZERO;
     for batch in 0..BATCHES * SECONDS {
         if batch == BATCHES * WARM {
             used = cpu_of_console()?;
@@ -134,12 +138,12 @@ fn write(
     let share = (cpu_of_console()? - used).as_secs_f64() / (SECONDS - WARM) as f64;
     std::fs::write(costs, share.to_string())?;
     log.flush()?;
-    // The last frame is still to be drawn.
+    // Leave time for the last frame.
     std::thread::sleep(Duration::from_millis(500));
     Ok(())
 }
 
-/// CPU time of every thread but the journal's two.
+/// CPU time of all threads except the journal's two.
 fn cpu_of_console() -> Outcome<Duration> {
     let mut sum = 0;
     for task in std::fs::read_dir("/proc/self/task")? {
@@ -157,7 +161,7 @@ fn cpu_of_console() -> Outcome<Duration> {
     Ok(Duration::from_nanos(sum))
 }
 
-/// The parent: reads the screen as a terminal does, and notes the newest event that is on it.
+/// Parent process: reads the screen like a terminal and records the newest visible event.
 fn watch() -> Outcome<()> {
     let home = folder()?;
     let pty = native_pty_system().openpty(SIZE)?;
@@ -168,7 +172,8 @@ fn watch() -> Outcome<()> {
     drop(pty.slave);
     let mut reader = pty.master.try_clone_reader()?;
     let mut screen = vt100::Parser::new(nonzero(SIZE.rows)?, nonzero(SIZE.cols)?, 0);
-    let (mut seen, mut chunk) = (Vec::new(), vec![0; 1 << 16]);
+    let mut seen = Vec::new();
+    let mut chunk = vec![0; 1 << 16];
     while let Ok(read @ 1..) = reader.read(&mut chunk) {
         let at = Timestamp::now();
         screen.process(&chunk[..read]);
@@ -180,7 +185,7 @@ fn watch() -> Outcome<()> {
     report(home.path(), &seen)
 }
 
-/// This program again, as the variable says, on a terminal of its own.
+/// Starts this program again with the given variable, on a terminal of its own.
 fn seen(variable: &str, value: &Path) -> Outcome<Seen> {
     let mut command = CommandBuilder::new(std::env::current_exe()?);
     command.env(variable, value);
@@ -188,7 +193,7 @@ fn seen(variable: &str, value: &Path) -> Outcome<Seen> {
 }
 
 impl Seen {
-    /// Waits until this is written; absent: anything.
+    /// Waits until this text is written; `None` means any output.
     fn wait(&self, text: Option<&str>) -> Outcome<Instant> {
         loop {
             let (at, bytes) = self.written.recv_timeout(Duration::from_secs(20))?;
@@ -202,7 +207,7 @@ impl Seen {
         }
     }
 
-    /// From the key until what it does is written.
+    /// Time from pressing the key to the expected output.
     fn press(&mut self, key: &str, shows: Option<&str>) -> Outcome<Duration> {
         while self.written.try_recv().is_ok() {}
         let begun = Instant::now();
@@ -211,9 +216,11 @@ impl Seen {
     }
 }
 
-/// Key to screen: the console follows 5,000 events a second, the least program waits. Keys are given in turns.
+/// Key to screen while the console follows 5,000 events per second and the minimal program is idle.
+/// Keys are pressed alternately in both.
 fn answer() -> Outcome<()> {
-    let (home, other) = (folder()?, folder()?);
+    let home = folder()?;
+    let other = folder()?;
     let screenful = Paths::beneath(other.path()).database();
     let store = Store::open(&screenful)?;
     for number in 0..SIZE.rows {
@@ -226,7 +233,8 @@ fn answer() -> Outcome<()> {
     console.wait(Some("Phases"))?;
     console.press("4", None)?;
     std::thread::sleep(QUIET + Duration::from_secs(WARM));
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
     for turn in 0..KEYS {
         let (key, shows) = if turn % 2 == 0 {
             ("k", "PAUSED")
@@ -235,7 +243,7 @@ fn answer() -> Outcome<()> {
         };
         ours.push(console.press(key, Some(shows))?);
         theirs.push(least.press(if turn % 2 == 0 { "j" } else { "k" }, None)?);
-        // Out of step with the frames.
+        // Avoids synchronizing with the frames.
         std::thread::sleep(Duration::from_millis(13 + turn % 11));
     }
     least.give("q")?;
@@ -248,9 +256,10 @@ fn answer() -> Outcome<()> {
             .get(times.len() * 99 / 100)
             .map_or(f64::INFINITY, Duration::as_secs_f64)
     };
-    let (late, late_least) = (high(&mut ours), high(&mut theirs));
+    let late = high(&mut ours);
+    let late_least = high(&mut theirs);
     figure(
-        "key to screen in a flood / the least program idle, p99",
+        "key to screen in a flood / the minimal program idle, p99",
         late / late_least,
         Goal::AtMost(2.0),
     );
@@ -271,7 +280,7 @@ fn nonzero(count: u16) -> Outcome<std::num::NonZero<u16>> {
     std::num::NonZero::new(count).ok_or_else(|| "no size".into())
 }
 
-/// The highest number in the column of numbers.
+/// The highest number in the number column.
 fn newest(screen: &str) -> Option<u64> {
     let numbers = screen
         .lines()
@@ -291,17 +300,15 @@ fn report(home: &Path, seen: &[(u64, Timestamp)]) -> Outcome<()> {
         let shown = seen
             .iter()
             .find(|(newest, _)| *newest >= seq)
-            .ok_or("an event never came to the screen")?;
+            .ok_or("an event never appeared on the screen")?;
         lags.push(Duration::from_millis(shown.1.since_ms(Timestamp(at))));
     }
     lags.sort_unstable();
     let p95 = lags
         .get(lags.len() * 95 / 100)
         .map_or(f64::INFINITY, Duration::as_secs_f64);
-    let (first, last) = (
-        seen.first().ok_or("nothing was seen")?.1,
-        seen.last().ok_or("nothing was seen")?.1,
-    );
+    let first = seen.first().ok_or("no event was seen")?.1;
+    let last = seen.last().ok_or("no event was seen")?.1;
     let slot = |(_, at): &(u64, Timestamp)| at.since_ms(first) / 100;
     let mut slots: Vec<u64> = seen.iter().map(slot).collect();
     slots.dedup();

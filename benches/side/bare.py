@@ -1,4 +1,4 @@
-"""The phase in bare Python: http.client, sqlite3 with six commits, a check against the schema."""
+"""The phase in plain Python: http.client, sqlite3 with six commits, schema validation."""
 
 import json
 import os

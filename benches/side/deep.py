@@ -1,4 +1,4 @@
-"""The phase by a deepagents agent with the SQLite saver, its files on disk, over the client of OpenAI."""
+"""The phase with a deepagents agent, its SQLite saver, files on disk, and the OpenAI client."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""The phase as a DBOS workflow on SQLite; each thing that acts is a step."""
+"""The phase as a DBOS workflow on SQLite; each action is a step."""
 
 import os
 import sqlite3

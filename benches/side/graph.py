@@ -1,4 +1,4 @@
-"""The phase as a LangGraph graph with its SQLite saver; the nodes do what the bare loop does."""
+"""The phase as a LangGraph graph with its SQLite saver; its nodes do the same as the plain loop."""
 
 import operator
 import os
@@ -33,7 +33,7 @@ def one(base_url, folder):
     def do(run, number):
         words, path = phase.prompt(run, number)
         thread = {"configurable": {"thread_id": f"{run}-{number}"}}
-        # "sync": each step is stored before the next begins.
+        # "sync": each step is stored before the next one starts.
         compiled.invoke({"messages": [{"role": "user", "content": words}], "path": path}, thread, durability="sync")
 
     return do

@@ -1,8 +1,8 @@
-"""The phase that every program here does, and how it is timed.
+"""The phase that every program here executes, and its timing.
 
-Two round trips to a model over HTTP, streamed: the first answer calls a tool that writes a file, the
-second says that it is done. Then the file is read and checked against its JSON Schema. Each program
-keeps its own state durably in SQLite with `synchronous = FULL`.
+Two streamed round trips to a model over HTTP: the first answer calls a tool that writes a file, the
+second reports completion. Then the file is read and validated against its JSON Schema. Each program
+stores its own state in SQLite with `synchronous = FULL`.
 """
 
 import http.client
@@ -39,7 +39,7 @@ def prompt(run, phase):
 
 
 class Model:
-    """The model, over one connection that stays open."""
+    """Client of the model server, with one persistent connection."""
 
     def __init__(self, base_url):
         self.url = urllib.parse.urlsplit(base_url)
@@ -94,7 +94,7 @@ def tool_results(folder, message):
 
 
 def measure(one):
-    """Does so many phases by `one(base_url, folder)(run, phase)` and prints the middle wall and CPU of one."""
+    """Executes phases with `one(base_url, folder)(run, phase)`; prints their median wall and mean CPU time."""
     base_url, phases, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     do, run = one(base_url, folder), str(uuid.uuid4())
     for phase in range(3):

@@ -1,8 +1,8 @@
-"""Runs every program here and phasedeck over one model, in turns, and prints ratios to bare Python.
+"""Runs all programs here and phasedeck with one model server, in turns; prints ratios to plain Python.
 
     python3 benches/side/run.py TARGET/release/deps/engine-… [ROUNDS]
 
-Needs what requirements.txt names; a program whose package is not there is left out and named.
+Requires the packages in requirements.txt; programs with a missing package are skipped and reported.
 """
 
 import json
@@ -14,7 +14,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PHASES = "30"
-PROGRAMS = {"bare Python": "bare.py", "DBOS": "durable.py", "LangGraph": "graph.py", "deepagents": "deep.py"}
+PROGRAMS = {"plain Python": "bare.py", "DBOS": "durable.py", "LangGraph": "graph.py", "deepagents": "deep.py"}
 
 
 def once(command, env):
@@ -43,12 +43,12 @@ def main():
     finally:
         model.kill()
     middle = lambda name, what: statistics.median(took[what] for took in found[name])
-    print(f"{'':<14} {'wall':>8} {'CPU':>8}   of bare Python; medians of {rounds}")
+    print(f"{'':<14} {'wall':>8} {'CPU':>8}   relative to plain Python; medians of {rounds}")
     for name in found:
-        wall, cpu = (middle(name, what) / middle("bare Python", what) for what in ("wall_s", "cpu_s"))
+        wall, cpu = (middle(name, what) / middle("plain Python", what) for what in ("wall_s", "cpu_s"))
         print(f"{name:<14} {wall:>8.2f} {cpu:>8.2f}")
     for name, why in failed.items():
-        print(f"{name:<14} left out: {why}")
+        print(f"{name:<14} skipped: {why}")
 
 
 main()

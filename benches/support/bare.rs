@@ -1,10 +1,10 @@
-//! SQLite alone, as the reference of the journal: its settings, one table of its shape, a full log.
+//! Plain SQLite as the baseline for the journal: the same settings, one similar table, a full log.
 
 use rusqlite::Connection;
 
 use crate::measure::Outcome;
 
-/// A bare SQLite database with the settings of the store and one table of the journal's shape.
+/// Creates a plain SQLite database with the store's settings and one table shaped like the journal.
 pub fn bare_database(dir: &std::path::Path) -> Outcome<Connection> {
     let conn = Connection::open(dir.join("bare.db"))?;
     conn.execute_batch(
@@ -18,8 +18,9 @@ pub fn bare_database(dir: &std::path::Path) -> Outcome<Connection> {
     Ok(conn)
 }
 
-/// Brings the log to its full size. While it still grows, each flush also stores where its new blocks
-/// lie, which makes a commit dearer than one of a database that has been in use for a while.
+/// Grows the write-ahead log to its full size. While it grows, each flush also stores block
+/// allocations, which makes a commit more expensive than in a database that has been used for a
+/// while.
 pub fn fill_log(conn: &Connection) -> Outcome<()> {
     conn.execute_batch("CREATE TABLE filling (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT")?;
     for _ in 0..2 {
@@ -32,12 +33,10 @@ pub fn fill_log(conn: &Connection) -> Outcome<()> {
     Ok(())
 }
 
-/// Inserts one row as a journal has them.
+/// Inserts one row shaped like a journal event.
 pub fn insert_bare(conn: &Connection, run: &str, seq: i64) -> rusqlite::Result<()> {
-    let (key, payload) = (
-        format!("tool.called:01930000-0000-7000-8000-000000000000:call-{seq:09}"),
-        PAYLOAD,
-    );
+    let key = format!("tool.called:01930000-0000-7000-8000-000000000000:call-{seq:09}");
+    let payload = PAYLOAD;
     conn.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, 'tool.called', 'first', ?4, ?5)")?
         .execute((run, seq, 1_700_000_000_000_i64 + seq, key, payload))?;
     Ok(())

@@ -1,4 +1,4 @@
-//! A run as it begins: its row and its first facts.
+//! A newly started run: its row and its first facts.
 
 use phasedeck::model::event::{AttemptCause, Fact};
 use phasedeck::model::hash::ContentHash;
@@ -7,7 +7,7 @@ use phasedeck::model::record::RunOptions;
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::runs::{NewRun, RunPlace};
 
-/// The row of a run in a plain folder.
+/// The row of a run in a plain directory.
 pub fn new_run(workflow: &VersionedName, thread: &str) -> NewRun {
     NewRun {
         id: RunId::new(),
@@ -24,11 +24,13 @@ pub fn new_run(workflow: &VersionedName, thread: &str) -> NewRun {
     }
 }
 
-/// It is made, and begins.
+/// Facts of its creation and start.
 pub fn opening(new: &NewRun, phases: &[&str]) -> [Fact; 2] {
-    let (workflow, thread) = (new.workflow.clone(), new.thread.clone());
+    let workflow = new.workflow.clone();
+    let thread = new.thread.clone();
     let phases = phases.iter().map(|phase| (*phase).into()).collect();
-    let (workflow_hash, rehearsal) = (new.workflow_hash.clone(), new.rehearsal);
+    let workflow_hash = new.workflow_hash.clone();
+    let rehearsal = new.rehearsal;
     [
         Fact::RunCreated {
             workflow: workflow.clone(),
@@ -41,9 +43,11 @@ pub fn opening(new: &NewRun, phases: &[&str]) -> [Fact; 2] {
     ]
 }
 
-/// This persona works on its first phase.
+/// Fact of the start of its first phase by this persona.
 pub fn first_phase(persona: &VersionedName) -> Fact {
-    let (phase_key, role, persona) = ("first".into(), "maker".into(), persona.clone());
+    let phase_key = "first".into();
+    let role = "maker".into();
+    let persona = persona.clone();
     Fact::PhaseStarted {
         phase_key,
         attempt: 1,

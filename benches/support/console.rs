@@ -1,4 +1,4 @@
-//! The console without a terminal: its state, its reader of the archive, and frames drawn to a buffer.
+//! The console without a terminal: its state, its archive reader, and frames drawn to a buffer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use ratatui::layout::Rect;
 use crate::long_run::fact;
 use crate::measure::Outcome;
 
-/// A console over an installation.
+/// A console for an installation.
 pub struct Console {
-    /// What it knows.
+    /// State of the console.
     pub state: AppState,
     tasks: Sender<Task>,
     answers: Receiver<pump::Event>,
@@ -34,7 +34,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// Opens it on a run, and waits until that is shown.
+    /// Opens the console on a run, and waits until the run is displayed.
     pub fn open(home: &Path, run: RunId, size: (u16, u16)) -> Outcome<Self> {
         let look = Look {
             ascii: false,
@@ -62,7 +62,7 @@ impl Console {
         Ok(console)
     }
 
-    /// Feeds a message; what the archive is asked is not waited for.
+    /// Processes a message without waiting for queries.
     pub fn feed(&mut self, msg: Msg) -> Outcome<()> {
         let now = Now {
             wall: Timestamp::now(),
@@ -77,7 +77,7 @@ impl Console {
         self.feed(Msg::Key(chord.parse()?))
     }
 
-    /// A fact of the run was stored.
+    /// Signals an event of the run.
     pub fn happens(&mut self, run_id: RunId, seq: u64) -> Outcome<()> {
         self.feed(Msg::Event(Arc::new(Event {
             run_id,
@@ -87,7 +87,7 @@ impl Console {
         })))
     }
 
-    /// Waits for what the archive was asked, draws, and so on, until nothing changes.
+    /// Waits for queries and draws, until nothing changes.
     pub fn settle(&mut self) -> Outcome<()> {
         loop {
             self.wait()?;
@@ -98,7 +98,7 @@ impl Console {
         }
     }
 
-    /// Waits for what the archive was asked.
+    /// Waits for the pending queries.
     pub fn wait(&mut self) -> Outcome<()> {
         while self.open > 0 {
             if let pump::Event::Msg(msg) = self.answers.recv_timeout(Duration::from_secs(60))? {
@@ -109,7 +109,7 @@ impl Console {
         Ok(())
     }
 
-    /// Takes what the archive has answered by now.
+    /// Processes the query results available now.
     pub fn look_for_answers(&mut self) -> Outcome<()> {
         while let Ok(pump::Event::Msg(msg)) = self.answers.try_recv() {
             self.open -= 1;
@@ -118,7 +118,7 @@ impl Console {
         Ok(())
     }
 
-    /// Draws a frame; the state learns what was drawn.
+    /// Draws a frame and reports it to the state.
     pub fn frame(&mut self) -> Outcome<Buffer> {
         let area = Rect::new(0, 0, self.state.look.size.0, self.state.look.size.1);
         let mut buffer = Buffer::empty(area);

@@ -1,4 +1,4 @@
-//! A console as an operator starts it: a process on a pseudo-terminal, timed until the screen shows something.
+//! A console process on a pseudo-terminal, timed until the screen shows an expected text.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -15,10 +15,10 @@ const SIZE: PtySize = PtySize {
     pixel_height: 0,
 };
 
-/// The console of the binary over this home.
+/// Command that starts the built console with this home.
 pub fn console(home: &Path) -> CommandBuilder {
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_phasedeck"));
-    // Whoever builds may have settings, and the build leaves words of its own.
+    // The environment may contain settings, and the build sets variables of its own.
     std::env::vars_os()
         .map(|(name, _)| name)
         .filter(|name| name.as_encoded_bytes().starts_with(b"PHASEDECK_"))
@@ -29,17 +29,20 @@ pub fn console(home: &Path) -> CommandBuilder {
     command
 }
 
-/// From before the process is made until its terminal has the bytes of `wanted`. Then it `quits` as its
-/// operator would, or is killed where what it does next is of no interest.
+/// Returns the time from before the process is created until its terminal receives the bytes of
+/// `wanted`. The process then `quits` by key press, or is killed if its exit does not matter.
 pub fn first_frame(command: &CommandBuilder, wanted: &str, quits: bool) -> Outcome<Duration> {
     let pty = native_pty_system().openpty(SIZE)?;
-    let (mut reader, mut keys) = (pty.master.try_clone_reader()?, pty.master.take_writer()?);
+    let mut reader = pty.master.try_clone_reader()?;
+    let mut keys = pty.master.take_writer()?;
     let mut command = command.clone();
     command.env("TERM", "xterm-256color");
     let begun = Instant::now();
     let mut child = pty.slave.spawn_command(command)?;
     drop(pty.slave);
-    let (mut seen, mut chunk, mut took) = (Vec::new(), vec![0; 1 << 16], None);
+    let mut seen = Vec::new();
+    let mut chunk = vec![0; 1 << 16];
+    let mut took = None;
     while let Ok(read @ 1..) = reader.read(&mut chunk) {
         seen.extend_from_slice(&chunk[..read]);
         if took.is_none()

@@ -1,4 +1,4 @@
-//! Runs of any length to look at, with everything of them that a screen shows.
+//! Runs of any length for display benchmarks, with everything a screen shows.
 
 use phasedeck::model::event::{CallStatus, Fact, Tokens, ToolOutcome};
 use phasedeck::model::hash::ContentHash;
@@ -12,15 +12,15 @@ use phasedeck::store::{Store, journal};
 use crate::begun::{first_phase, new_run, opening};
 use crate::measure::Outcome;
 
-/// Facts that are stored by one job while a journal is filled.
+/// Number of facts stored per job while a journal is filled.
 const FILL: u64 = 20_000;
-/// The event that holds the rare word, in a journal that is longer.
+/// Number of the event that contains the rare word, in a journal that is longer.
 pub const RARE: u64 = 123_457;
 
 const WORKFLOW: &str = "{\"name\":\"bench\",\"version\":1,\"roles\":[{\"id\":\"maker\",\"required_capabilities\":[]}],\"phases\":[\
      {\"key\":\"first\",\"role\":\"maker\",\"instructions\":\"Make it.\"},{\"key\":\"second\",\"role\":\"maker\",\"instructions\":\"Check it.\"}]}";
 
-/// A run with so many events, at work on its first phase.
+/// Inserts an active run with this number of events, in its first phase.
 pub fn run_of(store: &Store, thread: &str, events: u64) -> Outcome<RunId> {
     let (workflow, persona): (VersionedName, VersionedName) =
         ("bench@1".parse()?, "maker@1".parse()?);
@@ -29,7 +29,8 @@ pub fn run_of(store: &Store, thread: &str, events: u64) -> Outcome<RunId> {
         workflow_hash: workflow_hash.clone(),
         ..new_run(&workflow, thread)
     };
-    let (id, [created, started]) = (new.id, opening(&new, &["first", "second"]));
+    let id = new.id;
+    let [created, started] = opening(&new, &["first", "second"]);
     let facts = [created, started, first_phase(&persona)];
     store.write_blocking(move |tx| {
         definitions::put(
@@ -54,9 +55,10 @@ pub fn run_of(store: &Store, thread: &str, events: u64) -> Outcome<RunId> {
     Ok(id)
 }
 
-/// What an agent does, by turns; one target is like no other.
+/// Facts of an agent's turns; one target is unique.
 pub fn fact(seq: u64) -> Fact {
-    let (phase_key, turn_id) = ("first".into(), TurnId::new());
+    let phase_key = "first".into();
+    let turn_id = TurnId::new();
     if seq.is_multiple_of(4) && seq != RARE {
         let tokens = Tokens {
             input: 1840,
@@ -64,11 +66,11 @@ pub fn fact(seq: u64) -> Fact {
             cached: 0,
             reasoning: 0,
         };
-        let (model, cost) = (
-            "anthropic/claude-sonnet-4.5".to_owned(),
-            Some(NanoUsd(14_700)),
-        );
-        let (turn, latency_ms, status) = (1, 4200, CallStatus::Ok);
+        let model = "anthropic/claude-sonnet-4.5".to_owned();
+        let cost = Some(NanoUsd(14_700));
+        let turn = 1;
+        let latency_ms = 4200;
+        let status = CallStatus::Ok;
         return Fact::LlmCalled {
             phase_key,
             attempt: 1,
@@ -87,7 +89,8 @@ pub fn fact(seq: u64) -> Fact {
     } else {
         format!("src/part_{}/file_{}.rs", seq % 97, seq % 1013)
     };
-    let (call_id, tool) = (format!("call-{seq}"), "read_file".to_owned());
+    let call_id = format!("call-{seq}");
+    let tool = "read_file".to_owned();
     Fact::ToolCalled {
         phase_key,
         turn_id,

@@ -1,21 +1,21 @@
-//! What every measurement here shares: medians, the line a figure is printed as, and a folder on the
-//! disk that the build lies on (a folder for temporary files may be memory).
+//! Shared by all measurements: medians, output of figures, and a directory on the disk of the build
+//! (the directory for temporary files may be in memory).
 
 use std::time::Duration;
 
-/// Anything that goes wrong ends the program with its words; no figure is printed then.
+/// Any error ends the program with its message; no figure is printed then.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// What a ratio should be.
+/// Goal of a ratio.
 #[derive(Clone, Copy)]
 pub enum Goal {
     AtMost(f64),
     AtLeast(f64),
-    /// Told to explain another figure.
+    /// No goal: printed to explain another figure.
     None,
 }
 
-/// Prints a figure: name, ratio, goal, and whether it is met.
+/// Prints a figure: name, ratio, goal, and whether the goal is met.
 pub fn figure(name: &str, ratio: f64, goal: Goal) {
     let (goal, met) = match goal {
         Goal::AtMost(most) => (format!("at most  {most:.2}"), Some(ratio <= most)),
@@ -33,19 +33,19 @@ pub fn figure(name: &str, ratio: f64, goal: Goal) {
     );
 }
 
-/// The middle value, in seconds; 0 of nothing.
+/// Median in seconds; 0 if there are no values.
 pub fn median(values: impl IntoIterator<Item = Duration>) -> f64 {
     middle(values.into_iter().map(|value| value.as_secs_f64()))
 }
 
-/// The middle value; 0 of nothing.
+/// Median; 0 if there are no values.
 pub fn middle(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// A folder for one measurement, gone with the value.
+/// Creates a directory for one measurement, deleted on drop.
 pub fn folder() -> Outcome<tempfile::TempDir> {
     Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
 }

@@ -1,7 +1,7 @@
-//! A model on the loopback interface, as quick as it can be: one thread, connections that stay open,
-//! each answer in one write. To the first request of a phase it answers with a tool call that writes
-//! the artifact, to the second with a few words. It keeps account of its own CPU time, so that it
-//! can be left out, and of the first phase's requests, so that a bare loop can send the same.
+//! A fast model server on the loopback interface: one thread, persistent connections, each answer
+//! in one write. It answers the first request of a phase with a tool call that writes the artifact,
+//! and the second with a few words. It reports its own CPU time, so that this can be subtracted,
+//! and the requests of a phase, so that a baseline loop can send the same.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,13 +17,13 @@ use crate::resources::cpu_of_thread;
 #[path = "../../tests/support/sse.rs"]
 mod sse;
 
-/// A running model; it ends with the program.
+/// A running model server; it stops with the process.
 pub struct Model {
     base_url: String,
     seen: Arc<Seen>,
 }
 
-/// Words that come one by one before the tool call of a first turn.
+/// Words streamed one by one before the tool call of a first turn.
 #[derive(Clone, Copy, Default)]
 pub struct Pace {
     pub words: u32,
@@ -36,7 +36,7 @@ struct Seen {
     cpu_ns: AtomicU64,
     connections: AtomicU64,
     requests: AtomicU64,
-    /// The last request of each turn.
+    /// The latest request of each turn.
     bodies: Mutex<[Vec<u8>; 2]>,
 }
 
@@ -45,7 +45,7 @@ impl Model {
         Self::paced(Pace::default())
     }
 
-    /// A model that takes its time.
+    /// Starts a model server that streams at this pace.
     pub fn paced(pace: Pace) -> Outcome<Self> {
         let seen = Arc::new(Seen {
             pace,
@@ -66,7 +66,7 @@ impl Model {
         })
     }
 
-    /// A model that serves elsewhere and keeps its own account.
+    /// Uses a model server in another process; its CPU time is not counted here.
     pub fn at(base_url: &str) -> Self {
         Self {
             base_url: base_url.to_owned(),
@@ -83,7 +83,7 @@ impl Model {
         Duration::from_nanos(self.seen.cpu_ns.load(Ordering::Relaxed))
     }
 
-    /// Requests, and the connections they came by.
+    /// Number of requests and of connections.
     pub fn requests_and_connections(&self) -> (u64, u64) {
         (
             self.seen.requests.load(Ordering::Relaxed),
@@ -91,7 +91,7 @@ impl Model {
         )
     }
 
-    /// The last request of each turn.
+    /// Returns the latest request of each turn.
     pub fn bodies(&self) -> [Vec<u8>; 2] {
         self.seen
             .bodies
@@ -116,7 +116,7 @@ async fn accept(listener: TcpListener, seen: Arc<Seen>) {
         .run_until(async {
             while let Ok((socket, _)) = listener.accept().await {
                 seen.connections.fetch_add(1, Ordering::Relaxed);
-                // A client that goes away ends its connection, and that is all.
+                // A client that disconnects ends only its own connection.
                 tokio::task::spawn_local(serve(socket, Arc::clone(&seen)));
             }
         })
@@ -152,7 +152,7 @@ async fn serve(mut socket: TcpStream, seen: Arc<Seen>) -> std::io::Result<()> {
     }
 }
 
-/// Reads one request and leaves what comes after it in `bytes`.
+/// Reads one request; leaves any further bytes in `bytes`.
 async fn read_request(socket: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::Result<Vec<u8>> {
     loop {
         if let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -183,10 +183,10 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
-/// The first turn: writes an artifact that fits, where the envelope wants it.
+/// The first turn: writes a valid artifact to the path given in the prompt.
 fn writes(body: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(body);
-    // Within JSON a line of the envelope ends with a backslash and an n.
+    // In JSON, a line of the prompt ends with an escaped newline.
     let line = |name: &str| {
         let rest = text.split_once(name).map_or("", |(_, rest)| rest);
         rest.split(['\\', '"'])
@@ -209,7 +209,7 @@ fn writes(body: &[u8]) -> Vec<u8> {
     )
 }
 
-/// The second turn: it is done.
+/// The second turn: done.
 fn words() -> Vec<u8> {
     reply(
         &[
@@ -223,7 +223,7 @@ fn words() -> Vec<u8> {
 const HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// The rest of an answer, behind its head.
+/// The rest of an answer, after its head.
 fn reply(deltas: &[Value], finish: &str) -> Vec<u8> {
     [chunk(&sse::stream(deltas, finish)).as_slice(), b"0\r\n\r\n"].concat()
 }

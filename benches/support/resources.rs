@@ -1,4 +1,5 @@
-//! What a measurement uses: CPU time, memory, and commits as the log of the database has them.
+//! Resource use of a measurement: CPU time, memory, and the number of commits in the database's
+//! log.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,8 @@ pub fn cpu_of_thread() -> Duration {
     cpu(ClockId::ThreadCPUTime)
 }
 
-/// Has CPU time read as none from now on: the tools that count instructions do not survive the clocks.
+/// Makes CPU time read as zero from now on: tools that count instructions do not support these
+/// clocks.
 pub fn without_clocks() {
     CLOCKLESS.store(true, Ordering::Relaxed);
 }
@@ -36,12 +38,12 @@ fn cpu(clock: ClockId) -> Duration {
     )
 }
 
-/// Lets the highest resident size begin anew; where the system cannot, it stays that of the whole program.
+/// Resets the peak resident size; where unsupported, it stays that of the whole process.
 pub fn forget_peak() {
     let _unsupported = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// The highest resident size since then, in MiB; absent where the system does not tell.
+/// Peak resident size since then, in MiB; `None` where unsupported.
 pub fn peak_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -51,14 +53,14 @@ pub fn peak_mib() -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-/// Empties the log beside a database that others hold open.
+/// Empties the write-ahead log of a database that others have open.
 pub fn empty_log(database: &Path) -> Outcome<()> {
     let conn = rusqlite::Connection::open(database)?;
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     Ok(())
 }
 
-/// How many transactions the log holds: frames that are marked as the last of one.
+/// Counts the transactions in the log: frames marked as the last of a transaction.
 pub fn commits_in_log(database: &Path) -> Outcome<u32> {
     const HEADER: usize = 32;
     const FRAME_HEADER: usize = 24;
@@ -71,7 +73,7 @@ pub fn commits_in_log(database: &Path) -> Outcome<u32> {
     let salts = (number(16), number(20));
     let frame = FRAME_HEADER + usize::try_from(number(8))?;
     let frames = (HEADER..log.len()).step_by(frame);
-    // Frames of an earlier round of the log have other salts.
+    // Frames left from before a reset of the log have other salts.
     let commits = frames
         .filter(|at| (number(at + 8), number(at + 12)) == salts && number(at + 4) != 0)
         .count();

@@ -1,5 +1,5 @@
-//! What a console is measured against: the least program that shows the newest runs of a database, a
-//! screenful of them, and moves a cursor through them.
+//! Baseline for the console: a minimal program that shows the newest runs of a database, one
+//! screenful, and moves a cursor through them.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::measure::Outcome;
 
-/// Shows them until `q`.
+/// Shows the runs until `q` is pressed.
 pub fn show(database: &Path) -> Outcome<()> {
     let mut terminal = ratatui::init();
     let rows = terminal.size()?.height.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! A program on a terminal of its own; what it writes is stamped as it comes.
+//! A program on a terminal of its own; its output is recorded with timestamps.
 
 use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, channel};
@@ -8,24 +8,25 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 
 use crate::measure::Outcome;
 
-/// Ends with the value.
+/// Killed on drop.
 pub struct Seen {
     keys: Box<dyn Write + Send>,
-    /// What it wrote, and when that came.
+    /// Output with the time of its arrival.
     pub written: Receiver<(Instant, Vec<u8>)>,
-    /// The program.
+    /// The process.
     pub child: Box<dyn Child + Send + Sync>,
     _terminal: Box<dyn MasterPty + Send>,
 }
 
 impl Seen {
-    /// Begins it on a terminal of this size.
+    /// Starts the program on a terminal of this size.
     pub fn start(mut command: CommandBuilder, size: PtySize) -> Outcome<Self> {
         let pty = native_pty_system().openpty(size)?;
         command.env("TERM", "xterm-256color");
         let child = pty.slave.spawn_command(command)?;
         drop(pty.slave);
-        let (mut reader, keys) = (pty.master.try_clone_reader()?, pty.master.take_writer()?);
+        let mut reader = pty.master.try_clone_reader()?;
+        let keys = pty.master.take_writer()?;
         let (sender, written) = channel();
         std::thread::spawn(move || {
             let mut chunk = vec![0; 1 << 16];
@@ -46,7 +47,7 @@ impl Seen {
         })
     }
 
-    /// Gives it keys.
+    /// Sends keys.
     pub fn give(&mut self, keys: &str) -> Outcome<()> {
         self.keys.write_all(keys.as_bytes())?;
         Ok(self.keys.flush()?)

@@ -1,4 +1,5 @@
-//! A host in this process over workflows of several lengths, and a persona that talks to a model on loopback.
+//! A host in this process with workflows of several lengths, and a persona that uses a local model
+//! server.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,10 +16,11 @@ use phasedeck::model::state::{RunStatus, Via};
 use crate::bare::fill_log;
 use crate::measure::Outcome;
 
-/// The most runs that work at once.
+/// Maximum number of concurrent runs.
 pub const AT_ONCE: usize = 100;
 
-/// A host that has a workflow `phases-N@1` for each of `lengths`, all of whose phases ask the model at `base_url`.
+/// Starts a host with a workflow `phases-N@1` for each of `lengths`; every phase uses the model at
+/// `base_url`.
 pub fn host(paths: &Paths, lengths: &[usize], base_url: String) -> Outcome<Host> {
     paths.create()?;
     for &phases in lengths {
@@ -41,7 +43,7 @@ pub fn host(paths: &Paths, lengths: &[usize], base_url: String) -> Outcome<Host>
     Ok(host)
 }
 
-/// Starts a run in a lane of its own.
+/// Starts a run in a thread of its own.
 pub async fn start(host: &Host, phases: usize, lane: usize) -> Outcome<RunId> {
     let request = StartRun {
         workflow: format!("phases-{phases}@1"),
@@ -67,7 +69,7 @@ pub async fn start(host: &Host, phases: usize, lane: usize) -> Outcome<RunId> {
     }
 }
 
-/// Many runs at once, from the first start to the last end.
+/// Time of concurrent runs, from the first start to the last end.
 pub async fn runs(host: &Host, paths: &Paths, phases: usize, count: usize) -> Outcome<Duration> {
     let archive = Archive::open(paths)?;
     let mut signals = host.port().signals();
@@ -78,10 +80,10 @@ pub async fn runs(host: &Host, paths: &Paths, phases: usize, count: usize) -> Ou
     while !left.is_empty() {
         match tokio::time::timeout(Duration::from_secs(1), signals.recv()).await {
             Ok(Ok(Signal::Event(event))) if matches!(event.fact, Fact::RunCompleted {}) => {
-                drop(left.remove(&event.run_id))
+                left.remove(&event.run_id);
             }
             Ok(Ok(_)) => {}
-            // Signals may be dropped; the archive knows.
+            // Signals may be dropped; the archive has the state.
             Ok(Err(_)) | Err(_) => left.retain(|run| {
                 archive
                     .state(*run)

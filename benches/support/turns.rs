@@ -1,5 +1,5 @@
-//! What a turn of an agent costs over the bare round trip: the same request to the same model by the same client,
-//! from as many tasks at once as there are runs.
+//! Cost of an agent's turn over a plain round trip: the same request to the same model by the same
+//! client, from as many concurrent tasks as there are runs.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use crate::resources::{forget_peak, peak_mib};
 use crate::{Bare, Moment, PHASES, Stage, ask};
 
 const ROUNDS: usize = 3;
-/// Runs at once.
+/// Numbers of concurrent runs.
 const COUNTS: [usize; 3] = [1, 10, 100];
-/// What 100 runs at once may hold altogether, in MiB; each has its part of it.
+/// Memory limit of 100 concurrent runs in MiB; each run has an equal share of it.
 const WHOLE_MIB: f64 = 64.0;
 
-/// Wall and CPU of one turn.
+/// Wall time and CPU time of one turn.
 struct Turn {
     wall: Duration,
     cpu: f64,
 }
 
-/// Prints the figures of turns, for each number of runs at once.
+/// Prints the figures of turns for each number of concurrent runs.
 pub fn turns(stage: &Stage, bare: &Bare) -> Outcome<()> {
     stage.runs(1)?;
     let body = stage.model.bodies()[1].clone();
@@ -27,15 +27,16 @@ pub fn turns(stage: &Stage, bare: &Bare) -> Outcome<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    // Its connections are served by this runtime; those of the bare loop stand still while that one does.
+    // This runtime serves the host's connections; those of the baseline loop are idle meanwhile.
     let client = reqwest::Client::builder().no_proxy().build()?;
     for count in COUNTS {
         forget_peak();
         let before = peak_mib();
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let mut ours = Vec::new();
+        let mut theirs = Vec::new();
         for _ in 0..ROUNDS {
             ours.push(timed(stage, || stage.runs(count).map(drop))?);
-            // The last words of runs are written after their end.
+            // Reports are written after the runs have ended.
             std::thread::sleep(Duration::from_millis(100));
             theirs.push(timed(stage, || {
                 runtime.block_on(asked(&client, &bare.url, &body, count))
@@ -65,7 +66,7 @@ pub fn turns(stage: &Stage, bare: &Bare) -> Outcome<()> {
     Ok(())
 }
 
-/// How long one request of `work` takes, on the whole, and how much CPU beside the model's.
+/// Mean wall time of a request of `work`, and its CPU time without the model's.
 fn timed(stage: &Stage, work: impl FnOnce() -> Outcome<()>) -> Outcome<Turn> {
     let (asked, before): (_, Moment) = (stage.model.requests_and_connections().0, stage.now());
     work()?;
@@ -77,7 +78,7 @@ fn timed(stage: &Stage, work: impl FnOnce() -> Outcome<()>) -> Outcome<Turn> {
     })
 }
 
-/// As many requests as so many runs make.
+/// Makes as many requests as this number of runs.
 async fn asked(client: &reqwest::Client, url: &str, body: &[u8], count: usize) -> Outcome<()> {
     let one = || async {
         for _ in 0..2 * PHASES {

@@ -1,9 +1,9 @@
-//! A disk that fails: one system call after the other answers with an error, as the kernel gives it.
+//! Disk faults: one system call after another returns an error, as the kernel would.
 //!
-//! Each play of a story runs under `strace`, which lets its n-th write or flush fail. After a flush that
-//! failed nobody knows what is on the disk, so the host may end there; a write without room may be waited
-//! out. Either way nothing that was promised is lost, nothing is overwritten, somebody is told, and a
-//! start on a well disk ends the story.
+//! A story is repeated under `strace`, which makes its n-th write or flush fail. After a failed
+//! flush the contents of the disk are unknown, so the host may exit; a write without free space may
+//! be retried. Either way nothing acknowledged is lost, nothing is overwritten, the error is
+//! reported, and a start without faults completes the story.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::invariants::{self, Broken, Memory};
 use crate::model::Model;
 use crate::story::{Home, Story};
 
-/// What fails, and how.
+/// System calls and the errors they return.
 const FAULTS: &[(&str, &str)] = &[
     ("fdatasync", "EIO"),
     ("fsync", "EIO"),
@@ -24,18 +24,19 @@ const FAULTS: &[(&str, &str)] = &[
     ("ftruncate", "EIO"),
     ("rename,renameat,renameat2", "EIO"),
 ];
-/// Calls of one kind in a story that are let fail at most, so that a story with many writes has an end.
+/// Maximum number of faults per kind of call and story, to bound stories with many writes.
 const MOST: u64 = 2_000;
 
-/// How it went.
+/// Counters of one kind of fault.
 #[derive(Default)]
 struct Played {
     faults: u64,
-    /// Plays that the host ended because of the fault.
+    /// Faults after which the host exited.
     ended: u64,
 }
 
-/// Lets every flush and every `stride`-th other call fail, in each story; whether all held.
+/// Makes every flush and every `stride`-th other call fail in each story. Returns whether all
+/// invariants held.
 pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
     if Command::new("strace")
         .arg("--version")
@@ -43,7 +44,7 @@ pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
         .status()
         .is_err()
     {
-        println!("skipped: a disk that fails needs strace, and it is not installed");
+        println!("skipped: disk faults require strace, which is not installed");
         return Ok(true);
     }
     let model = Model::start()?;
@@ -60,10 +61,12 @@ pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
                 };
                 if !broken.is_empty() {
                     println!(
-                        "VIOLATION in {}, {call} number {nth} answered {error}",
+                        "VIOLATION in {}, {call} number {nth} returned {error}",
                         story.name()
                     );
-                    broken.iter().for_each(|words| println!("  {words}"));
+                    for violation in &broken {
+                        println!("  {violation}");
+                    }
                     return Ok(false);
                 }
                 nth += if call.contains("sync") {
@@ -74,7 +77,7 @@ pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
             }
             let Played { faults, ended } = played;
             println!(
-                "{:<9} {call:<26} {error:<7} {faults:>5} faults, the host ended at {ended} of them: 0 violations",
+                "{:<9} {call:<26} {error:<7} {faults:>5} faults, the host exited at {ended} of them: 0 violations",
                 story.name()
             );
         }
@@ -82,7 +85,7 @@ pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
     Ok(true)
 }
 
-/// One play; nothing where the story has no such call.
+/// Runs the story with one fault; `None` if it makes no such call.
 fn one(
     story: Story,
     model: &Model,
@@ -102,7 +105,7 @@ fn one(
         played.ended += 1;
         let words = std::fs::read_to_string(home.stderr()).unwrap_or_default();
         if words.trim().is_empty() {
-            broken.push("the host ended and told nobody why".to_owned());
+            broken.push("the host exited without an error message".to_owned());
         }
         if words.contains("panicked") {
             broken.push(format!("a panic: {}", words.trim()));
@@ -111,7 +114,7 @@ fn one(
     let again = home.child()?.status()?;
     if !again.success() {
         broken.push(format!(
-            "on a well disk it does not go on: {}",
+            "it does not continue after the fault: {}",
             std::fs::read_to_string(home.stderr())
                 .unwrap_or_default()
                 .trim()

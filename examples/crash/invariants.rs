@@ -1,4 +1,4 @@
-//! What must hold after every kill, and what must hold at the end.
+//! Invariants that must hold after every kill, and at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
@@ -15,25 +15,25 @@ use crate::Outcome;
 use crate::model::{Model, Turn};
 use crate::story::{Home, Story, git};
 
-/// What was seen after earlier kills and may never change.
+/// Observations after earlier kills that must never change.
 #[derive(Default)]
 pub struct Memory {
-    /// For each stored turn, how often it had been asked for when it was seen first.
+    /// For each stored turn, the number of its requests when it was first seen.
     stored: BTreeMap<Turn, usize>,
 }
 
-/// Everything that is broken; empty when nothing is.
+/// Violated invariants; empty if all hold.
 pub type Broken = Vec<String>;
 
-/// Checks what must hold after every kill.
+/// Checks the invariants that hold after every kill.
 pub fn after_kill(home: &Home, model: &Model, memory: &mut Memory) -> Outcome<Broken> {
     let mut broken = Broken::new();
     let Some(archive) = open(home) else {
-        // Killed before the database was ready; then nothing can have been promised.
+        // Killed before the database was ready; nothing can have been acknowledged.
         broken.extend(
             promises(home)
                 .first()
-                .map(|line| format!("'{line}' was promised, and there is no database")),
+                .map(|line| format!("'{line}' was acknowledged, but there is no database")),
         );
         return Ok(broken);
     };
@@ -73,13 +73,13 @@ pub fn after_kill(home: &Home, model: &Model, memory: &mut Memory) -> Outcome<Br
         model
             .malformed()
             .into_iter()
-            .map(|words| format!("the provider would refuse: {words}")),
+            .map(|words| format!("the provider would reject: {words}")),
     );
     broken.extend(modes(&home.paths().data)?);
     Ok(broken)
 }
 
-/// Checks a disk as the loss of power may have left it: what was promised is there, and whole.
+/// Checks a disk after a power loss: everything acknowledged is present and intact.
 pub fn after_power_loss(image: &Home) -> Outcome<Broken> {
     if promises(image).is_empty() {
         return Ok(Broken::new());
@@ -114,7 +114,7 @@ pub fn after_power_loss(image: &Home) -> Outcome<Broken> {
     Ok(broken)
 }
 
-/// Checks what must hold when every run has ended and the host has said goodbye.
+/// Checks the invariants that hold when every run has ended and the host has shut down.
 pub fn at_end(home: &Home, model: &Model) -> Outcome<Broken> {
     let mut broken = Broken::new();
     let Some(archive) = open(home) else {
@@ -175,7 +175,7 @@ fn promises(home: &Home) -> Vec<String> {
         .collect()
 }
 
-/// Nothing that anybody was told is missing.
+/// Everything acknowledged is present.
 fn promises_kept(home: &Home, archive: &Archive) -> Outcome<Broken> {
     let mut broken = Broken::new();
     let mut started: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -205,7 +205,7 @@ fn promises_kept(home: &Home, archive: &Archive) -> Outcome<Broken> {
             _ => true,
         };
         if !kept {
-            broken.push(format!("'{line}' was promised and is not there"));
+            broken.push(format!("'{line}' was acknowledged and is missing"));
         }
     }
     broken.extend(
@@ -222,7 +222,7 @@ fn resolves_to(action: &str) -> Option<phasedeck::model::state::ApprovalStatus> 
         .map(phasedeck::model::state::Decision::resolves_to)
 }
 
-/// What the journal of one run must be like at any moment.
+/// Checks the journal of one run.
 fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
     let mut broken = Broken::new();
     let state = RunState::fold(run.id, events)?;
@@ -254,11 +254,11 @@ fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
             Fact::PhaseStarted { phase_key, .. }
                 if phase_key.as_str() == "second" && !done.contains("first") =>
             {
-                broken.push("the second phase began before the first was done".to_owned());
+                broken.push("the second phase started before the first was completed".to_owned());
             }
             Fact::LlmCalled { phase_key, .. } if done.contains(phase_key.as_str()) => {
                 broken.push(format!(
-                    "phase {phase_key} worked on after it was completed"
+                    "phase {phase_key} continued after it was completed"
                 ));
             }
             _ => {}
@@ -268,7 +268,7 @@ fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
         asked
             .into_iter()
             .filter(|(_, answers)| *answers > 1)
-            .map(|(id, answers)| format!("question {id} has {answers} answers")),
+            .map(|(id, answers)| format!("approval {id} has {answers} decisions")),
     );
     for phase in &state.phases {
         if phase.status == PhaseStatus::Completed && phase.artifact.is_none() {
@@ -281,7 +281,7 @@ fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
     Ok(broken)
 }
 
-/// A turn whose answer is stored is never asked for again.
+/// A turn whose answer is stored is never requested again.
 fn stored_turns(model: &Model, memory: &mut Memory, run: &RunRecord, events: &[Event]) -> Broken {
     let asked = model.asked();
     let mut broken = Broken::new();
@@ -299,7 +299,7 @@ fn stored_turns(model: &Model, memory: &mut Memory, run: &RunRecord, events: &[E
             let then = *memory.stored.entry(turn.clone()).or_insert(now);
             if now > then {
                 broken.push(format!(
-                    "turn {turn:?} was stored and asked for again ({then}, now {now} times)"
+                    "turn {turn:?} was stored and requested again ({then}, now {now} times)"
                 ));
             }
         }
@@ -307,7 +307,8 @@ fn stored_turns(model: &Model, memory: &mut Memory, run: &RunRecord, events: &[E
     broken
 }
 
-/// The ledger never says less than the provider may bill: a row for each request, each with its price.
+/// The ledger never contains less than the provider may bill: a row with its price for each
+/// request.
 fn money(model: &Model, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
     let mut rows: BTreeMap<Turn, usize> = BTreeMap::new();
     let mut broken = Broken::new();
@@ -326,7 +327,7 @@ fn money(model: &Model, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
                 .or_default() += 1;
             if status == CallStatus::Unknown && cost.is_some_and(|cost| cost.0 == 0) {
                 broken.push(format!(
-                    "an unknown call of turn {turn} was charged nothing"
+                    "a call of turn {turn} with unknown outcome was charged nothing"
                 ));
             }
         }
@@ -335,14 +336,14 @@ fn money(model: &Model, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
         let known = rows.get(&turn).copied().unwrap_or(0);
         if turn.0 == run.id.to_string() && asked > known {
             broken.push(format!(
-                "turn {turn:?} was asked for {asked} times, the ledger knows {known}"
+                "turn {turn:?} was requested {asked} times, the ledger has {known}"
             ));
         }
     }
     Ok(broken)
 }
 
-/// A tool that changes something was begun at most as often as the journal tells.
+/// A tool with effects was started at most as often as the journal says.
 fn tools(home: &Home, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
     let points = std::fs::read_to_string(home.points())?;
     let begun = points
@@ -358,14 +359,14 @@ fn tools(home: &Home, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
         .count();
     Ok(if begun > told {
         vec![format!(
-            "write_file was begun {begun} times, the journal tells of {told}"
+            "write_file was started {begun} times, the journal says {told}"
         )]
     } else {
         Vec::new()
     })
 }
 
-/// One commit a phase, in order.
+/// There is one commit per phase, in order.
 fn commits(home: &Home, run: &RunRecord) -> Outcome<Broken> {
     let range = format!("main..{}", run.branch.clone().unwrap_or_default());
     let log = git(
@@ -389,12 +390,12 @@ fn commits(home: &Home, run: &RunRecord) -> Outcome<Broken> {
     })
 }
 
-/// Nobody else may read anything of ours.
+/// Files of an installation are readable by their owner only.
 fn modes(data: &Path) -> Outcome<Broken> {
     let mut broken = Broken::new();
     for entry in std::fs::read_dir(data)? {
         let entry = entry?;
-        // A file of SQLite may be gone again between the list and the look.
+        // SQLite may delete a file between listing and reading.
         let Ok(meta) = entry.metadata() else { continue };
         let mode = meta.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {

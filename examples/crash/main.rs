@@ -1,11 +1,11 @@
-//! Kills phasedeck again and again, at every durable step, and holds what is left against its promises.
+//! Crash test: kills phasedeck repeatedly, at every durable step, and checks its invariants.
 //!
-//! `crash --kills N --seed S` plays rounds of the stories in turn until N kills were made; `--story NAME`
-//! plays one story only; `--bugs` plants bugs one after the other and wants each to be found;
-//! `--power --images N` takes the power away instead; `--disk` lets every flush and write fail in
-//! turn (every N-th write with `--stride N`); `--pairs N` kills once in the run and once in the recovery that follows,
-//! at N pairs of points a story. It ends with 1 at the first violation, keeps the home, and prints the line
-//! that plays the same round again.
+//! `crash --kills N --seed S` repeats rounds of all stories until N kills were made; `--story NAME`
+//! uses one story only; `--bugs` plants one bug after another and requires each to be found;
+//! `--power --images N` simulates power loss instead; `--disk` makes every flush and write fail in
+//! turn (every N-th write with `--stride N`); `--pairs N` kills once in the run and once in the
+//! recovery that follows, at N pairs of points per story. At the first violation it exits with 1,
+//! keeps the home directory, and prints the command that repeats the round.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -27,10 +27,10 @@ mod pairs;
 mod power;
 mod story;
 
-/// What can go wrong with the harness itself ends it.
+/// Errors of the test itself end it.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// Kills after which a round that does not end has no end.
+/// Kills after which a round counts as never ending.
 const MOST_KILLS: u64 = 600;
 /// Kills after which a planted bug counts as not found.
 const KILLS_FOR_A_BUG: u64 = 2_000;
@@ -51,7 +51,8 @@ fn main() -> Outcome<std::process::ExitCode> {
     };
     let number =
         |name: &str, otherwise: u64| value(name).map_or(Ok(otherwise), |text| text.parse());
-    let (kills, seed) = (number("--kills", 2_000)?, number("--seed", 1)?);
+    let kills = number("--kills", 2_000)?;
+    let seed = number("--seed", 1)?;
     let story = value("--story")
         .map(|name| Story::named(name).ok_or("no such story"))
         .transpose()?;
@@ -86,7 +87,7 @@ fn exit(sound: bool) -> std::process::ExitCode {
     }
 }
 
-/// How often each point was passed, and how often it was the end.
+/// How often each point was passed, and how often it was the last one.
 #[derive(Default)]
 struct Counts {
     passed: BTreeMap<String, u64>,
@@ -97,7 +98,8 @@ struct Counts {
     rounds: u64,
 }
 
-/// Plays rounds until enough kills were made; says after how many something was broken, if it was.
+/// Repeats rounds until enough kills were made. Returns the number of kills before the first
+/// violation, if there was one.
 fn play(
     kills: u64,
     seed: u64,
@@ -106,7 +108,9 @@ fn play(
     tells: bool,
 ) -> Outcome<Option<u64>> {
     let model = Model::start()?;
-    let (begun, mut counts, mut said) = (Instant::now(), Counts::default(), Instant::now());
+    let begun = Instant::now();
+    let mut counts = Counts::default();
+    let mut said = Instant::now();
     let mut round = seed;
     while counts.kills < kills {
         let stories = Story::ALL.len() as u64;
@@ -122,9 +126,11 @@ fn play(
                     counts.kills,
                     kept.display()
                 );
-                broken.iter().for_each(|words| println!("  {words}"));
+                for violation in &broken {
+                    println!("  {violation}");
+                }
                 println!(
-                    "again: crash --kills 1 --seed {round} --story {}",
+                    "repeat: crash --kills 1 --seed {round} --story {}",
                     story.name()
                 );
             }
@@ -135,7 +141,7 @@ fn play(
         if tells && said.elapsed() > Duration::from_secs(10) {
             said = Instant::now();
             println!(
-                "{:>7} kills, {:>5} rounds, {:.1} kills a second, 0 violations",
+                "{:>7} kills, {:>5} rounds, {:.1} kills per second, 0 violations",
                 counts.kills,
                 counts.rounds,
                 rate(&counts, begun)
@@ -149,13 +155,12 @@ fn play(
 }
 
 fn rate(counts: &Counts, begun: Instant) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for display")]
     let kills = counts.kills as f64;
     kills / begun.elapsed().as_secs_f64()
 }
 
-/// Kills one home until its runs have ended all the same. The first run of all is not killed: it tells
-/// how many points there are on the way.
+/// Kills the child of one home until its runs have ended anyway.
 fn one_round(
     home: &Home,
     model: &Model,
@@ -163,22 +168,27 @@ fn one_round(
     bug: Option<Bug>,
     counts: &mut Counts,
 ) -> Outcome<Broken> {
-    let (mut dice, mut memory, mut kills) = (StdRng::seed_from_u64(round), Memory::default(), 0);
+    let mut dice = StdRng::seed_from_u64(round);
+    let mut memory = Memory::default();
+    let mut kills = 0;
     loop {
         let mut command = home.child()?;
         command.envs(bug.map(|bug| ("PHASEDECK_PLANTED_BUG", bug.as_str())));
-        // Longer and longer, so that the round gets on however long its recovery is.
+        // Each kill comes later than the last, so that the round progresses however long recovery
+        // takes.
         let reach = 30 + kills * 4;
         let way = dice.random_range(0..10);
         let outside = way < 2;
         match way {
             0 | 1 => {}
-            // Else a step that is passed once in a run would hardly ever be the end.
-            2 => drop(command.env("PHASEDECK_FAILPOINT", format!("1 {}", a_step(&mut dice)))),
-            _ => drop(command.env(
-                "PHASEDECK_FAILPOINT",
-                format!("{} any", dice.random_range(1..=reach)),
-            )),
+            // A step that is passed once per run would otherwise hardly ever be chosen.
+            2 => {
+                command.env("PHASEDECK_FAILPOINT", format!("1 {}", a_step(&mut dice)));
+            }
+            _ => {
+                let point = format!("{} any", dice.random_range(1..=reach));
+                command.env("PHASEDECK_FAILPOINT", point);
+            }
         }
         let before = lines(home);
         let mut child = command.spawn()?;
@@ -217,7 +227,7 @@ fn one_round(
         } else if !status.success() {
             let words = std::fs::read_to_string(home.dir.path().join("stderr")).unwrap_or_default();
             return Ok(vec![format!(
-                "the child could not go on after {kills} kills: {}",
+                "the child could not continue after {kills} kills: {}",
                 words.trim()
             )]);
         }
@@ -230,22 +240,20 @@ fn one_round(
             return Ok(broken);
         }
         if kills > MOST_KILLS {
-            return Ok(vec![format!("no end in sight after {kills} kills")]);
+            return Ok(vec![format!("the round did not end after {kills} kills")]);
         }
     }
 }
 
-/// One side of any step. Where the story has passed it for good its child lives to the end.
+/// Chooses one side of any step. If the story does not pass it again, its child runs to the end.
 fn a_step(dice: &mut StdRng) -> String {
-    let (step, side) = (
-        Step::ALL[dice.random_range(0..Step::ALL.len())],
-        dice.random_range(0..2),
-    );
+    let step = Step::ALL[dice.random_range(0..Step::ALL.len())];
+    let side = dice.random_range(0..2);
     format!("{}:{}", step.as_str(), ["before", "after"][side])
 }
 
-/// Plays a home's story, killed at its n-th point or not at all: whether it was killed, and the points that
-/// it passed.
+/// Runs the story of a home, optionally killed at its n-th point. Returns whether it was killed,
+/// and the points that it passed.
 fn killed_at(home: &Home, nth: Option<usize>) -> Outcome<(bool, Vec<String>)> {
     let before = lines(home).len();
     let mut command = home.child()?;
@@ -253,7 +261,7 @@ fn killed_at(home: &Home, nth: Option<usize>) -> Outcome<(bool, Vec<String>)> {
     let status = command.status()?;
     if !status.success() && status.signal().is_none() {
         return Err(format!(
-            "the child could not go on: {}",
+            "the child could not continue: {}",
             std::fs::read_to_string(home.stderr())?.trim()
         )
         .into());
@@ -313,7 +321,7 @@ fn summary(counts: &Counts, begun: Instant) {
         names.len()
     );
     println!(
-        "{} kills in {} rounds ({} inside recovery, {} from outside), {:.1} kills a second: 0 violations",
+        "{} kills in {} rounds ({} during recovery, {} from outside), {:.1} kills per second: 0 violations",
         counts.kills,
         counts.rounds,
         counts.in_recovery,
@@ -322,35 +330,36 @@ fn summary(counts: &Counts, begun: Instant) {
     );
 }
 
-/// Wants nothing lost with the settings that are shipped, and something lost without them: a replay that
-/// finds nothing either way would prove nothing.
+/// Requires that nothing is lost with the default settings, and that something is lost with weaker
+/// ones: a test that finds nothing either way would prove nothing.
 fn power_loss(images: usize, seed: u64) -> Outcome<bool> {
     let Some(lost) = power::play(images, seed, None)? else {
         return Ok(true);
     };
     println!(
-        "synchronous=FULL: {} of {} disks lost something that was promised",
+        "synchronous=FULL: {} of {} disks lost acknowledged data",
         lost.len(),
         images * power::STORIES.len()
     );
-    lost.iter().take(5).for_each(|words| println!("  {words}"));
+    for violation in lost.iter().take(5) {
+        println!("  {violation}");
+    }
     if !cfg!(feature = "planted-bugs") {
         return Ok(lost.is_empty());
     }
     let control = power::play(images, seed, Some(Bug::SynchronousNormal))?.unwrap_or_default();
     println!(
-        "synchronous=NORMAL: {} of {} disks lost something that was promised",
+        "synchronous=NORMAL: {} of {} disks lost acknowledged data",
         control.len(),
         images * power::STORIES.len()
     );
-    control
-        .iter()
-        .take(2)
-        .for_each(|words| println!("  {words}"));
+    for violation in control.iter().take(2) {
+        println!("  {violation}");
+    }
     Ok(lost.is_empty() && !control.is_empty())
 }
 
-/// Plants each bug and wants it found. One needs the loss of power to be seen.
+/// Plants each bug and requires that it is found, except the one that only power loss reveals.
 fn bugs(seed: u64) -> Outcome<bool> {
     if !cfg!(feature = "planted-bugs") {
         return Err("built without the feature planted-bugs".into());

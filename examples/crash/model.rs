@@ -1,8 +1,8 @@
-//! A model on the loopback interface that plays a sensible agent and keeps account of what it was asked.
+//! A model server on loopback that acts as a reasonable agent and records the requests it gets.
 //!
-//! What it answers follows from the conversation alone, so a killed and resumed run meets the same agent
-//! again: it looks around, writes the artifact, writes it again where it is told that a write may not
-//! have happened, and then says that it is done. It refuses conversations that no provider would take.
+//! Its answers follow from the conversation alone, so a killed and resumed run meets the same agent
+//! again: it lists files, writes the artifact, writes it again if told that a write may not have
+//! happened, and then says that it is done. It rejects conversations that no provider would accept.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,7 +20,7 @@ mod sse;
 /// Run, phase, attempt, turn.
 pub type Turn = (String, String, u32, u32);
 
-/// A running model; it ends with the program.
+/// A running model server; it stops with the process.
 pub struct Model {
     address: std::net::SocketAddr,
     seen: Arc<Mutex<Seen>>,
@@ -35,15 +35,13 @@ struct Seen {
 impl Model {
     pub fn start() -> Outcome<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let (address, seen) = (
-            listener.local_addr()?,
-            Arc::new(Mutex::new(Seen::default())),
-        );
+        let address = listener.local_addr()?;
+        let seen = Arc::new(Mutex::new(Seen::default()));
         let shared = Arc::clone(&seen);
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
                 let seen = Arc::clone(&shared);
-                // A client that was killed ends its connection, and that is all.
+                // A killed client ends only its own connection.
                 std::thread::spawn(move || serve(socket, &seen));
             }
         });
@@ -54,7 +52,7 @@ impl Model {
         format!("http://{}/v1", self.address)
     }
 
-    /// How often each turn was asked for since the last [`forget`](Self::forget).
+    /// Number of requests for each turn since the last [`forget`](Self::forget).
     pub fn asked(&self) -> BTreeMap<Turn, usize> {
         self.seen
             .lock()
@@ -63,7 +61,7 @@ impl Model {
             .clone()
     }
 
-    /// Requests that a provider would have refused.
+    /// Requests that a provider would have rejected.
     pub fn malformed(&self) -> Vec<String> {
         self.seen
             .lock()
@@ -129,7 +127,8 @@ fn answer(body: &Value, seen: &Mutex<Seen>) -> Vec<u8> {
     )
     .unwrap_or(0)
         + 1;
-    let (run, phase) = (line("Run id:"), line("Phase key:"));
+    let run = line("Run id:");
+    let phase = line("Phase key:");
     {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen
@@ -165,7 +164,7 @@ fn answer(body: &Value, seen: &Mutex<Seen>) -> Vec<u8> {
     if !written {
         let mut words = "made while processes were dying".to_owned();
         if phase == "second" {
-            // Too large for the database: it is kept in a file of its own.
+            // Too large for the database, so it is stored in a file of its own.
             words = [words.as_str(), ". "]
                 .concat()
                 .repeat(SMALL / words.len() + 1);
@@ -179,7 +178,7 @@ fn answer(body: &Value, seen: &Mutex<Seen>) -> Vec<u8> {
     reply(&[json!({ "content": "It is written." })], "stop")
 }
 
-/// Every call of a tool has exactly one result, right after it.
+/// Checks that every tool call has exactly one result, right after it.
 fn malformed(messages: &[Value]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut open: Vec<String> = Vec::new();
@@ -187,8 +186,10 @@ fn malformed(messages: &[Value]) -> Vec<String> {
         if message["role"] == "tool" {
             let id = message["tool_call_id"].as_str().unwrap_or_default();
             match open.iter().position(|known| known == id) {
-                Some(at) => drop(open.remove(at)),
-                None => wrong.push(format!("a result for '{id}', which nobody called")),
+                Some(at) => {
+                    open.remove(at);
+                }
+                None => wrong.push(format!("a result for '{id}', which was not called")),
             }
         } else {
             wrong.extend(

@@ -1,5 +1,5 @@
-//! Kills in pairs: one in the run, and one in the recovery that follows it, for every point of the one and
-//! every point of the other, or evenly spread over them where there are too many.
+//! Pairs of kills: one in the run, and one in the recovery that follows, at every combination of
+//! points, or at combinations spread evenly if there are too many.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::story::{Home, Story};
 use crate::{Outcome, killed_at};
 
-/// Plays at most `pairs` of them in each story; whether all held.
+/// Tests at most `pairs` combinations per story. Returns whether all invariants held.
 pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
     let model = Model::start()?;
     for story in Story::ALL
@@ -24,12 +24,16 @@ pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
             return Err("no recovery was recorded".into());
         };
         let all = in_run.len() * in_recovery;
-        let (mut played, mut in_both, mut points) = (0, 0, BTreeSet::new());
+        let mut played = 0;
+        let mut in_both = 0;
+        let mut points = BTreeSet::new();
         for at in (0..pairs.min(all)).map(|number| number * all / pairs.min(all)) {
-            let (first, second) = (at / in_recovery + 1, at % in_recovery + 1);
+            let first = at / in_recovery + 1;
+            let second = at % in_recovery + 1;
             let home = Home::new(story, &model.base_url())?;
             model.forget();
-            let (mut memory, mut broken) = (Memory::default(), Vec::new());
+            let mut memory = Memory::default();
+            let mut broken = Vec::new();
             for nth in [first, second] {
                 let (killed, passed) = killed_at(&home, Some(nth))?;
                 broken.extend(invariants::after_kill(&home, &model, &mut memory)?);
@@ -48,13 +52,15 @@ pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
                     story.name(),
                     home.dir.keep().display()
                 );
-                broken.iter().for_each(|words| println!("  {words}"));
+                for violation in &broken {
+                    println!("  {violation}");
+                }
                 return Ok(false);
             }
             played += 1;
         }
         println!(
-            "{:<9} {played} of {all} pairs ({} points x {in_recovery} of recovery), {in_both} second kills inside recovery, \
+            "{:<9} {played} of {all} pairs ({} points x {in_recovery} of recovery), {in_both} second kills during recovery, \
              at {} different points: 0 violations",
             story.name(),
             in_run.len(),
@@ -64,7 +70,7 @@ pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
     Ok(true)
 }
 
-/// How many points a recovery from the middle of a story passes until it is over.
+/// Number of points that a recovery from the middle of a story passes until it is complete.
 fn in_recovery(model: &Model, story: Story, points: usize) -> Outcome<Option<usize>> {
     let home = Home::new(story, &model.base_url())?;
     model.forget();

@@ -1,9 +1,10 @@
-//! The loss of power: the system calls of a whole story are recorded, and disks are made from them that
-//! have what was forced to disk and a random part of the rest.
+//! Power loss: the system calls of a whole story are recorded, and disks are created from them that
+//! contain everything flushed and a random part of the rest.
 //!
-//! Written bytes count from the next `fsync` of their file on, names (a new file, a rename, a removed
-//! one, a new folder) from the next `fsync` of their folder on; of what is not forced yet any part may
-//! be there, down to the sector. What the child had promised by then must be found on each disk.
+//! Written bytes are durable from the next `fsync` of their file on, names (a new, renamed or
+//! removed file, a new directory) from the next `fsync` of their directory on. Of what is not yet
+//! durable, any part may be present, down to the sector. Everything the child had acknowledged by
+//! then must be found on each disk.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -21,12 +22,13 @@ use crate::model::Model;
 use crate::story::{Home, Story};
 
 const SECTOR: usize = 512;
-/// Those whose promises all lie in the data folder; a repository is forced to disk by git's own settings.
+/// Stories whose acknowledgements refer to the data directory only; flushing a repository is up to
+/// git.
 pub const STORIES: [Story; 3] = [Story::Http, Story::Two, Story::Ends];
 const CALLS: &str = "openat,write,writev,pwrite64,lseek,ftruncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,\
                      mkdir,mkdirat,fsync,fdatasync,syncfs,close";
 
-/// Makes `images` disks of each story; says how many of them had lost something, in words for the first few.
+/// Creates `images` disks per story. Returns a message for each one that lost acknowledged data.
 pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<String>>> {
     if Command::new("strace")
         .arg("--version")
@@ -35,7 +37,7 @@ pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<St
         .is_err()
     {
         println!(
-            "skipped: the loss of power needs strace to record system calls, and it is not installed"
+            "skipped: power loss requires strace to record system calls, which is not installed"
         );
         return Ok(None);
     }
@@ -50,9 +52,12 @@ pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<St
             .map(|_| dice.random_range(1..=calls.len()))
             .collect();
         moments.sort_unstable();
-        let (mut disk, mut done) = (Disk::default(), 0);
+        let mut disk = Disk::default();
+        let mut done = 0;
         for moment in moments {
-            calls[done..moment].iter().for_each(|call| disk.take(call));
+            for call in &calls[done..moment] {
+                disk.take(call);
+            }
             done = moment;
             let image = disk.image(&home, &mut dice)?;
             let broken = invariants::after_power_loss(&image)?;
@@ -88,12 +93,12 @@ fn record(home: &Home, bug: Option<Bug>) -> Outcome<Vec<String>> {
     let text = String::from_utf8_lossy(&std::fs::read(&file)?).into_owned();
     std::fs::remove_file(&file)?;
     if !status.success() {
-        return Err(format!("the recorded story did not end well: {status}").into());
+        return Err(format!("the recorded story failed: {status}").into());
     }
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// What a system call does to the disk.
+/// Effect of a system call on the disk.
 #[derive(Debug)]
 enum Call {
     Made(PathBuf),
@@ -110,15 +115,13 @@ enum Call {
     AllSynced,
 }
 
-/// The calls beneath `home`, with calls of threads that were interrupted put together again.
+/// Parses the calls below `home`, joining the two lines of interrupted calls.
 fn parse(lines: &[String], home: &Path) -> Vec<Call> {
-    let (mut begun, mut reader) = (
-        HashMap::new(),
-        Reading {
-            home: home.to_path_buf(),
-            at: HashMap::new(),
-        },
-    );
+    let mut begun = HashMap::new();
+    let mut reader = Reading {
+        home: home.to_path_buf(),
+        at: HashMap::new(),
+    };
     let mut calls = Vec::new();
     for line in lines {
         let Some((pid, rest)) = line.split_once(' ') else {
@@ -143,7 +146,7 @@ fn parse(lines: &[String], home: &Path) -> Vec<Call> {
 
 struct Reading {
     home: PathBuf,
-    /// Where each open file is written next; absent for those that append.
+    /// Write position of each open file; absent for files opened for appending.
     at: HashMap<String, usize>,
 }
 
@@ -156,7 +159,8 @@ impl Reading {
         if count < 0 {
             return None;
         }
-        let (texts, file) = (texts(args), described(args));
+        let texts = texts(args);
+        let file = described(args);
         let fd = args.split('<').next().unwrap_or_default().to_owned();
         match name {
             "openat" => self.opened(args, result, calls)?,
@@ -182,7 +186,9 @@ impl Reading {
                     bytes,
                 });
             }
-            "lseek" => drop(self.at.insert(fd, usize::try_from(count).ok()?)),
+            "lseek" => {
+                self.at.insert(fd, usize::try_from(count).ok()?);
+            }
             "ftruncate" => calls.push(Call::Cut(
                 self.mine(file?)?,
                 args.trim_end_matches(')')
@@ -208,7 +214,9 @@ impl Reading {
             "mkdirat" => calls.push(Call::MadeFolder(self.mine(beneath(args)?)?)),
             "fsync" | "fdatasync" => calls.push(Call::Synced(self.mine(file?)?)),
             "syncfs" => calls.push(Call::AllSynced),
-            "close" => drop(self.at.remove(fd.trim_end_matches(')'))),
+            "close" => {
+                self.at.remove(fd.trim_end_matches(')'));
+            }
             _ => {}
         }
         Some(())
@@ -252,13 +260,13 @@ fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// The path that an open file is described with.
+/// Path in the description of an open file.
 fn described(text: &str) -> Option<PathBuf> {
     let (inner, _) = text.split_once('<')?.1.split_once('>')?;
     Some(path(&bytes(inner)))
 }
 
-/// A name beneath an open folder.
+/// Path of a name relative to an open directory.
 fn beneath(args: &str) -> Option<PathBuf> {
     Some(described(args)?.join(path(texts(args).first()?)))
 }
@@ -284,7 +292,7 @@ struct File {
     length: usize,
 }
 
-/// A disk as the calls so far have left it: what is forced, and what is only asked for.
+/// A disk after the calls so far: what is durable, and what is pending.
 #[derive(Default)]
 struct Disk {
     files: Vec<File>,
@@ -302,13 +310,17 @@ struct Names {
 impl Names {
     fn take(&mut self, name: &Name) {
         match name {
-            Name::Made(path, file) => drop(self.files.insert(path.clone(), *file)),
+            Name::Made(path, file) => {
+                self.files.insert(path.clone(), *file);
+            }
             Name::Folder(path) => self.folders.push(path.clone()),
             Name::Renamed(from, to) => {
                 let moved = self.files.remove(from).map(|file| (to.clone(), file));
                 self.files.extend(moved);
             }
-            Name::Removed(path) => drop(self.files.remove(path)),
+            Name::Removed(path) => {
+                self.files.remove(path);
+            }
         }
     }
 }
@@ -375,7 +387,7 @@ impl Disk {
         durable.iter().for_each(|name| self.durable.take(name));
     }
 
-    /// One of the disks that there may be after the power went.
+    /// Creates one of the possible disks after a power loss.
     fn image(&self, home: &Home, dice: &mut StdRng) -> Outcome<Home> {
         let image = Home {
             dir: tempfile::Builder::new().prefix("power-").tempdir()?,
@@ -389,7 +401,8 @@ impl Disk {
         let root = image.dir.path();
         let paths = Paths::beneath(root);
         paths.create()?;
-        // Folders of the operator's were there before; ours count when their own names are forced.
+        // The operator's directories existed before; those of phasedeck exist once their names are
+        // durable.
         let ours = |path: &Path| {
             path.ancestors()
                 .skip(1)
@@ -404,7 +417,7 @@ impl Disk {
             to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
             std::fs::write(to, self.files[*file].after_loss(dice))?;
         }
-        // What was told was told, whatever became of the note.
+        // Acknowledgements were given, whether or not their record is durable.
         if let Some(acks) = self.live.get(Path::new("acks")) {
             std::fs::write(image.acks(), self.files[*acks].whole())?;
         }

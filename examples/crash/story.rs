@@ -1,8 +1,8 @@
-//! What happens in a round: the home it happens in, and the child that is killed in it.
+//! Stories: a home directory, and the child process that is killed in it.
 //!
-//! The child is this program again. It becomes the host, starts what is to be started under a key that
-//! stays the same, answers every question by a rule that follows from the journal, and notes each
-//! answer that it got in a file, so that its parent knows what was promised when it died.
+//! The child is this program again. It becomes the host, starts the runs under constant idempotency
+//! keys, decides every approval by a rule that follows from the journal, and records each answer it
+//! got in a file, so that its parent knows what was acknowledged before the kill.
 
 use std::fs::File;
 use std::io::Write;
@@ -24,14 +24,14 @@ use phasedeck::model::state::{Decision, PauseReason, RunStatus, Via};
 
 use crate::Outcome;
 
-/// What a round is about.
+/// Kind of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Story {
-    /// One run over HTTP, with tools and money, in a plain folder.
+    /// One run over HTTP, with tools and costs, in a plain directory.
     Http,
     /// The same in a git repository.
     HttpGit,
-    /// Two rehearsed runs at once; one is repaired, one is sent back once.
+    /// Two concurrent dry runs; one has a repair, one has changes requested once.
     Two,
     /// A run that is rejected and a run that is aborted.
     Ends,
@@ -53,7 +53,7 @@ impl Story {
         Self::ALL.into_iter().find(|story| story.name() == name)
     }
 
-    /// How its runs end.
+    /// Expected final states of its runs.
     pub fn ends(self) -> &'static [RunStatus] {
         match self {
             Self::Http | Self::HttpGit => &[RunStatus::Completed],
@@ -71,7 +71,7 @@ const WORKFLOW: &str = include_str!("../../tests/support/pair.yaml");
 const PERSONA: &str = include_str!("../../tests/support/maker.yaml");
 const SCHEMA: &str = include_str!("../../tests/support/note.schema.json");
 
-/// An installation of its own, gone with the value unless it is kept.
+/// An installation of its own, deleted on drop unless it is kept.
 pub struct Home {
     pub dir: tempfile::TempDir,
     pub story: Story,
@@ -118,12 +118,12 @@ impl Home {
         self.dir.path().join("points")
     }
 
-    /// What the child says about its end.
+    /// Standard error of the child.
     pub fn stderr(&self) -> PathBuf {
         self.dir.path().join("stderr")
     }
 
-    /// This program as the child of this home.
+    /// Command that runs this program as the child of this home.
     pub fn child(&self) -> Outcome<std::process::Command> {
         let mut command = std::process::Command::new(std::env::current_exe()?);
         command
@@ -162,19 +162,19 @@ pub fn git(dir: &Path, args: &[&str]) -> Outcome<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// What was promised to somebody, a line each, in one write.
+/// Record of acknowledgements: one line each, in one write.
 #[derive(Clone)]
 struct Acks(Arc<Mutex<File>>);
 
 impl Acks {
     fn note(&self, line: &str) {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What cannot be noted is not checked, and that is all.
+        // An acknowledgement that cannot be recorded is merely not checked.
         let _ = file.write_all(format!("{line}\n").as_bytes());
     }
 }
 
-/// The child's life.
+/// The child process.
 pub fn live(home: &Path, story: Story) -> Outcome<()> {
     let paths = Paths::beneath(home);
     let settings = settings(home)?;
@@ -216,12 +216,12 @@ pub fn live(home: &Path, story: Story) -> Outcome<()> {
         if over == runs.len() {
             break;
         }
-        // Who can store nothing any more ends, and says why.
+        // A host whose store is closed exits and reports why.
         if let Some(why) = host.stopped().now_or_never() {
             return Err(why.into());
         }
         if Instant::now() > deadline {
-            return Err("no end in sight within a minute".into());
+            return Err("the story did not end within a minute".into());
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -259,9 +259,10 @@ fn start(home: &Path, story: Story, key: usize) -> StartRun {
     }
 }
 
-/// Notes every event that somebody could have seen.
+/// Records every event that a client could have seen.
 fn listen(host: &Host, acks: &Acks) {
-    let (mut signals, acks) = (host.port().signals(), acks.clone());
+    let mut signals = host.port().signals();
+    let acks = acks.clone();
     host.handle().spawn(async move {
         while let Ok(signal) = signals.recv().await {
             if let Signal::Event(event) = signal {
@@ -285,7 +286,7 @@ fn send(host: &Host, command: Command) -> phasedeck::model::error::Result<Answer
         .block_on(host.port().send(command, sender, ClientToken::new()))
 }
 
-/// Answers what a run asks; true when it is over and its report lies there.
+/// Decides the pending approval of a run. Returns whether the run has ended and its report exists.
 fn push_on(
     host: &Host,
     archive: &Archive,
@@ -299,17 +300,22 @@ fn push_on(
         return Ok(archive.run(run)?.report_path.is_some());
     }
     let Some(open) = state.approval.clone() else {
-        // Whoever rests says why, and asks.
+        // A paused run must have a reason and a pending approval.
         let full = state.pause_reason == Some(PauseReason::DiskFull);
         if state.status == RunStatus::Paused && !full && archive.state(run)?.approval.is_none() {
-            return Err(format!("a run rests ({:?}) and asks nothing", state.pause_reason).into());
+            return Err(format!(
+                "a paused run ({:?}) has no pending approval",
+                state.pause_reason
+            )
+            .into());
         }
         return Ok(false);
     };
-    // After three crashes without progress a run asks whether to go on: kills make many of these.
+    // After three crashes without progress a run asks for approval to continue; kills cause many of
+    // these.
     if state.approvals > 60 {
         return Err(format!(
-            "asked {} questions, the last about {}",
+            "{} approvals were requested, the last one for {}",
             state.approvals, open.gate
         )
         .into());
@@ -328,7 +334,8 @@ fn push_on(
             reason: "enough".to_owned(),
         },
         action => {
-            let (request_id, comment) = (Some(open.request_id), "because".to_owned());
+            let request_id = Some(open.request_id);
+            let comment = "because".to_owned();
             Command::Decide {
                 run_id: run,
                 request_id,
@@ -347,7 +354,7 @@ fn push_on(
         }) => acks.note(&format!("decided {run} {request_id} {action}")),
         Ok(Answer::Accepted { .. }) => acks.note(&format!("aborted {run}")),
         Ok(other) => return Err(format!("{other:?}").into()),
-        // The run moved between the look and the answer.
+        // The run changed between reading its state and deciding.
         Err(failure) => acks.note(&format!("refused {}", failure.code)),
     }
     Ok(false)

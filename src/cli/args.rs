@@ -1,8 +1,9 @@
-//! The command line as types: every command, every flag, every help text.
+//! Command-line definitions: commands, flags and help texts.
 //!
-//! Nothing happens while parsing; the commands' own files build things from these. The list of
-//! commands in the top help is made from the definitions by subject ([`command`]), so that it
-//! cannot fall behind them. Each subject's arguments have a room of their own.
+//! Parsing has no side effects; the module of each command acts on the parsed arguments. The
+//! command list in the top-level help is generated from the definitions, grouped by subject
+//! ([`command`]), so the two cannot differ. The arguments of each subject are defined in a
+//! submodule.
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -19,50 +20,48 @@ pub use registry::{Consent, List, Trust, Validate};
 pub use setup::{Clean, Completions, Doctor, Export, Formats, Import, Init, ManPages};
 pub use steer::{Abort, Answer, Approve, Fork, Pick, Reach, Reject, Resume, Retry};
 
-/// Version and build, as `--version` says them.
+/// Version and build, as printed by `--version`.
 pub const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (",
-    env!("PHASEDECK_BUILD"),
+    env!("BUILD_COMMIT"),
     ")"
 );
 
-/// Agent workflows, phase by phase, with approval gates and nothing lost.
+/// Run agent workflows phase by phase, with approval gates and crash recovery.
 ///
-/// Without a command it opens the console; unfinished runs are offered first.
+/// Without a command, opens the console and offers to resume unfinished runs.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "phasedeck", version = VERSION, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
-    /// What to do; absent: the console.
     #[command(subcommand)]
     pub command: Option<Verb>,
-    /// How things are shown.
     #[command(flatten)]
     pub look: Look,
 }
 
-/// How things are shown; for every command.
+/// Output options, accepted by every command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 pub struct Look {
-    /// Only ASCII glyphs.
+    /// Use only ASCII characters for symbols.
     #[arg(long, global = true)]
     pub ascii: bool,
-    /// No colours (also: the variable NO_COLOR).
+    /// Disable colors (also: the environment variable NO_COLOR).
     #[arg(long, global = true)]
     pub no_color: bool,
 }
 
-/// The commands.
+/// The subcommands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
-    /// Try it: a throw-away repository, no key, no server.
+    /// Try phasedeck on a disposable repository, without an API key or a server.
     #[command(
         after_help = "Examples:\n  phasedeck demo\n  phasedeck demo --headless --yes\n  \
                             phasedeck demo --headless --yes --scenario spec=invalid_then_ok"
     )]
     Demo(Demo),
-    /// Start a run of a workflow.
+    /// Start a workflow run.
     #[command(
         after_help = "Examples:\n  phasedeck run development -m 'Add a cart to the shop'\n  \
                             phasedeck run bugfix@1 --repo ../shop -r issue.md\n  \
@@ -70,129 +69,132 @@ pub enum Verb {
                             phasedeck run development -m 'Try it' --rehearse --headless --yes"
     )]
     Run(Box<Run>),
-    /// Go on with a paused run.
+    /// Resume a paused run.
     #[command(
-        after_help = "Without RUN: the newest run that is paused.\n\nExamples:\n  phasedeck resume\n  phasedeck resume @last --headless"
+        after_help = "Without RUN, resumes the most recent paused run.\n\nExamples:\n  phasedeck resume\n  phasedeck resume @last --headless"
     )]
     Resume(Resume),
-    /// Stop a run at its next checkpoint, to go on later.
+    /// Pause a run at its next checkpoint.
     Pause(OneRun),
-    /// End a run for good; what it made stays.
+    /// Abort a run, keeping its artifacts and commits.
     Abort(Abort),
-    /// Begin a new run with the valid artifacts of one that has ended.
+    /// Retry a finished run as a new run that reuses its valid artifacts.
     #[command(
         after_help = "Examples:\n  phasedeck retry @last\n  phasedeck retry 7f3a --from implement --headless --yes"
     )]
     Retry(Retry),
-    /// Make the phase at the gate again with another persona, beside the first.
+    /// Fork a run: repeat the phase at the gate with another persona.
     #[command(
         after_help = "Examples:\n  phasedeck fork @last --persona architect=careful-architect\n  phasedeck pick @last --diff"
     )]
     Fork(Fork),
-    /// Compare what the forks made, or take the artifact of one.
-    #[command(after_help = "Picking approves nothing: the gate asks about what was picked.")]
+    /// Compare the artifacts of forks, or use one of them.
+    #[command(
+        after_help = "Picking does not approve: the picked artifact still needs approval at the gate."
+    )]
     Pick(Pick),
-    /// Approve what waits at the gate.
+    /// Approve the pending gate.
     #[command(
         after_help = "Examples:\n  phasedeck approve @last\n  phasedeck approve 7f3a --hash 3f9c12ab -m 'Good. Mind the rounding.'"
     )]
     Approve(Approve),
-    /// Ask for changes: the phase goes again, with your words.
+    /// Request changes: the phase runs again with your comment.
     Changes(Answer),
-    /// Say no: the phase and the run fail.
+    /// Reject the pending gate: the phase and the run fail.
     Reject(Reject),
-    /// List runs: what waits for you first, then what works, then the newest.
+    /// List runs: pending approvals first, then active runs, then the newest.
     Runs(Runs),
-    /// Show one run on one screen.
+    /// Show a summary of a run.
     Show(OneRun),
-    /// Print the events of a run, one a line.
+    /// Print the events of a run, one per line.
     #[command(
         after_help = "Examples:\n  phasedeck events @last --follow\n  phasedeck events 7f3a --from 41 --json"
     )]
     Events(Events),
-    /// Print the artifact of a phase, byte for byte.
+    /// Print the artifact of a phase unmodified.
     Artifact(Artifact),
-    /// What calls to models cost, of one run or of all.
+    /// Show the cost of model calls, for one run or all runs.
     #[command(
         after_help = "Examples:\n  phasedeck cost\n  phasedeck cost @last --by model\n  phasedeck cost --by run --json"
     )]
     Cost(Cost),
     /// Print the report of a run.
     Report(Report),
-    /// Check that what is stored is what was stored: chain, rows, totals, contents, commits, anchor.
+    /// Verify stored data: hash chain, projections, totals, contents, commits, integrity
+    /// checkpoint.
     #[command(
-        after_help = "Ends with 1 when something is wrong.\n\nExamples:\n  phasedeck verify\n  phasedeck verify @last --json"
+        after_help = "Exits with status 1 if verification fails.\n\nExamples:\n  phasedeck verify\n  phasedeck verify @last --json"
     )]
     Verify(Verify),
-    /// Print what an agent said and did, turn by turn.
+    /// Print the agent transcript of a run, turn by turn.
     #[command(
         after_help = "Examples:\n  phasedeck transcript @last\n  phasedeck transcript 7f3a plan --attempt 2 --json"
     )]
     Transcript(Transcript),
-    /// List the workflows.
+    /// List workflows.
     Workflows(List),
-    /// List the personas, and which need your consent.
+    /// List personas and whether they are allowed.
     Personas(List),
-    /// List the artifact schemas.
+    /// List artifact schemas.
     Schemas(List),
-    /// Check workflow, persona and schema files; all problems at once.
+    /// Validate workflow, persona and schema files, reporting all problems.
     Validate(Validate),
-    /// Execute runs without a screen, until it is told to stop.
+    /// Run a host that executes runs without a console until stopped.
     Host(Host),
-    /// Look at everything phasedeck stands on, and say what to do.
+    /// Check the environment and report problems with fixes.
     Doctor(Doctor),
-    /// Allow personas to be used, as they are now.
-    #[command(after_help = "A persona that changes needs your consent again.\n\n\
+    /// Allow the current definitions of personas to be used.
+    #[command(after_help = "A persona that changes must be allowed again.\n\n\
                             Examples:\n  phasedeck consent --list\n  phasedeck consent architect reviewer\n  phasedeck consent --all")]
     Consent(Consent),
-    /// Look at what a repository brings in `.phasedeck/`, and allow it to be used, as it is now.
+    /// Show the `.phasedeck/` files of a repository and allow their current contents to be used.
     #[command(
-        after_help = "Files that change need your word again. Personas among them need `phasedeck consent` too.\n\n\
+        after_help = "Files that change must be allowed again. Personas among them also need `phasedeck consent`.\n\n\
                             Examples:\n  phasedeck trust\n  phasedeck trust ../shop --look\n  phasedeck trust --revoke"
     )]
     Trust(Trust),
-    /// Write a commented settings file and copies of the shipped workflows to edit.
+    /// Create a commented settings file and editable copies of the built-in workflows.
     Init(Init),
-    /// Take away folders and branches of runs that have ended; never unmerged work unless told twice.
+    /// Remove worktrees and branches of finished runs (unmerged work needs --unmerged --yes).
     #[command(
         after_help = "Examples:\n  phasedeck clean --dry-run\n  phasedeck clean --unmerged\n  phasedeck clean 7f3a --unmerged --yes"
     )]
     Clean(Clean),
-    /// Write everything of a run to one file.
+    /// Export all data of a run to one file.
     #[command(
         after_help = "Examples:\n  phasedeck export @last -o run.jsonl\n  phasedeck export 7f3a --redact > report.jsonl"
     )]
     Export(Export),
-    /// Read a run from a file that `export` wrote, to look at it here.
+    /// Import a run from a file written by `export`, for viewing.
     Import(Import),
-    /// List what is printed as JSON and read from files, or print the JSON Schema of one.
+    /// List the JSON output and input file formats, or print the JSON Schema of one.
     #[command(
         after_help = "Examples:\n  phasedeck formats\n  phasedeck formats event\n  \
                             phasedeck formats workflow > workflow.schema.json"
     )]
     Formats(Formats),
-    /// Print the completion script of a shell.
+    /// Generate a shell completion script.
     #[command(
         after_help = "Examples:\n  phasedeck completions bash > ~/.local/share/bash-completion/completions/phasedeck\n  \
                             phasedeck completions zsh > ~/.zfunc/_phasedeck\n  \
                             phasedeck completions fish > ~/.config/fish/completions/phasedeck.fish"
     )]
     Completions(Completions),
-    /// Print the manual page, or write one for each command.
+    /// Generate the manual page, or one per command.
     Man(ManPages),
 }
 
-/// The commands by subject, in the order of the help.
+/// The commands by subject, in help order.
 pub const SUBJECTS: &[(&str, &[&str])] = &[
-    ("Begin", &["demo", "run", "host"]),
+    ("Start", &["demo", "run", "host"]),
     (
-        "Steer",
+        "Control",
         &[
             "resume", "pause", "abort", "retry", "approve", "changes", "reject", "fork", "pick",
         ],
     ),
     (
-        "Look",
+        "Inspect",
         &[
             "runs",
             "show",
@@ -205,7 +207,7 @@ pub const SUBJECTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Registry",
+        "Catalog",
         &[
             "workflows",
             "personas",
@@ -216,7 +218,7 @@ pub const SUBJECTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Set up",
+        "Setup",
         &[
             "init",
             "doctor",
@@ -230,7 +232,7 @@ pub const SUBJECTS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The definitions, with the commands listed by subject in the top help.
+/// Returns the command definitions with a top-level help that lists the commands by subject.
 #[must_use]
 pub fn command() -> clap::Command {
     let command = Cli::command();
@@ -249,15 +251,15 @@ pub fn command() -> clap::Command {
         list.push('\n');
     }
     list.push_str(
-        "`phasedeck COMMAND --help` says more. RUN is an id, any unique part of it, or @last.\n",
+        "See `phasedeck COMMAND --help` for details. RUN is a run ID, any unique part of one, or @last.\n",
     );
-    list.push_str("Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 aborted, 4 waits for a person, 5 another host, 70 our defect.");
+    list.push_str("Exit codes: 0 done, 1 failed, 2 usage error or bad input, 3 aborted, 4 waiting for approval or paused, 5 another host is active, 70 internal error.");
     command
         .help_template("{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{options}\n")
         .before_help(list)
 }
 
-/// The definitions as they are, for everything but the top help.
+/// Returns the command definitions without the customized top-level help.
 #[must_use]
 pub fn plain_command() -> clap::Command {
     Cli::command()

@@ -1,4 +1,5 @@
-//! `phasedeck artifact`: the exact bytes of a stored version, or what changed since the one before.
+//! `phasedeck artifact`: prints a stored artifact version byte for byte, or its differences from
+//! the previous version.
 
 use std::io::IsTerminal;
 

@@ -1,7 +1,7 @@
-//! `phasedeck clean`: takes away the folders and branches of runs that have ended.
+//! `phasedeck clean`: removes the worktrees and branches of finished runs.
 //!
-//! What is merged goes at once. What would be lost has to be asked for twice: `--unmerged` names it,
-//! `--unmerged --yes` removes it. Database, artifacts, reports and audit stay.
+//! Merged work is removed at once. Unmerged work needs two steps: `--unmerged` lists it,
+//! `--unmerged --yes` removes it. The database, artifacts, reports and audit log are kept.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
-//! `phasedeck completions` and `phasedeck man`: made from the definitions that parse the arguments.
+//! `phasedeck completions` and `phasedeck man`: generated from the argument definitions.
 //!
-//! Both need neither settings nor folders, so that a package can be built with them.
+//! Neither reads settings or needs a data directory, so packagers can run them at build time.
 
 use std::path::Path;
 

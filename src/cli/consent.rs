@@ -1,4 +1,4 @@
-//! `phasedeck consent`: allows personas to be used, as they are now.
+//! `phasedeck consent`: allows the current definitions of personas to be used.
 
 use schemars::JsonSchema;
 use serde::Serialize;

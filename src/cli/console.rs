@@ -1,4 +1,4 @@
-//! The console, opened on the engine that a session leads to.
+//! Opens the console on the engine that a session is connected to.
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, channel};

@@ -1,4 +1,4 @@
-//! `phasedeck cost`: what calls to models cost, by phase, model, day or run.
+//! `phasedeck cost`: the cost of model calls by phase, model, day or run.
 
 use schemars::JsonSchema;
 use serde::Serialize;

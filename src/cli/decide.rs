@@ -1,7 +1,8 @@
-//! `phasedeck approve`, `changes`, `reject`: answers the question that waits.
+//! `phasedeck approve`, `changes` and `reject`: decide a pending approval.
 //!
-//! The answer names the content that was asked about, so that an answer can never fall on other
-//! bytes. It goes to the live host, or is stored by this process, which then resumes nothing.
+//! A decision carries the hash of the artifact under approval, so it can never apply to other
+//! content. It is sent to the live host. Without a host, this process stores it and does not resume
+//! the run.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `phasedeck demo`: starts the run to try everything on, in the console or without a screen.
+//! `phasedeck demo`: starts a demo run, in the console or headless.
 
 use super::args::Demo;
 use super::console;

@@ -1,4 +1,4 @@
-//! `phasedeck doctor`: looks at everything phasedeck stands on; `--config` tells the settings in force.
+//! `phasedeck doctor`: checks the environment. `--config` prints the settings in force instead.
 
 use schemars::JsonSchema;
 use serde::Serialize;

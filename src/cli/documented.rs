@@ -1,4 +1,4 @@
-//! Holds `docs/cli.md` against the definitions: commands, flags, settings, defaults, exit codes.
+//! Tests that `docs/cli.md` matches the definitions: commands, flags, exit codes, example calls.
 
 use std::collections::BTreeSet;
 

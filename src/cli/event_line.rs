@@ -1,4 +1,4 @@
-//! One line an event: time, number, glyph, type, what matters.
+//! Formats an event as one line: time, sequence number, glyph, kind, details.
 
 use super::style::{Mark, Style, Tone};
 use super::table::shortened;

@@ -1,4 +1,4 @@
-//! `phasedeck events`: a run's journal, one line an event.
+//! `phasedeck events`: prints the journal of a run, one event per line.
 
 use std::time::Duration;
 

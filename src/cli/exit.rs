@@ -1,43 +1,39 @@
-//! How the process ends: one mapping from what happened to an exit code.
+//! Exit codes of the process: one mapping from run states and failures to codes.
 
 use crate::model::error::{Code, Failure};
 use crate::model::state::RunStatus;
 
-/// The exit codes, as scripts rely on them.
+/// Exit codes. Scripts rely on the numbers; see `docs/cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
     Done = 0,
-    /// The run failed, or something outside refused.
     Failed = 1,
-    /// Wrong usage or bad input.
     Usage = 2,
-    /// The run was aborted.
     Aborted = 3,
-    /// A person is waited for: at a gate, or the run is paused.
     Waiting = 4,
-    /// Another host owns the data.
     Busy = 5,
-    /// A defect of ours.
     Defect = 70,
 }
 
 impl Exit {
-    /// Every code and what it says, in their order.
+    /// Every code with its description, in numerical order.
     pub const ALL: [(Self, &str); 7] = [
         (Self::Done, "done"),
-        (Self::Failed, "the run failed, or something outside refused"),
-        (Self::Usage, "wrong usage or bad input"),
+        (
+            Self::Failed,
+            "the run failed, or an external system refused",
+        ),
+        (Self::Usage, "usage error or bad input"),
         (Self::Aborted, "the run was aborted"),
         (
             Self::Waiting,
-            "a person is waited for: at a gate, or the run is paused",
+            "waiting for a person: at a gate, or the run is paused",
         ),
-        (Self::Busy, "another host owns the data"),
-        (Self::Defect, "a defect of ours"),
+        (Self::Busy, "another host is active"),
+        (Self::Defect, "internal error"),
     ];
 
-    /// The code as the shell sees it.
+    /// Returns the numeric exit code.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8

@@ -1,4 +1,5 @@
-//! `phasedeck fork` and `pick`: the phase at a gate again by other personas, and whose artifact counts.
+//! `phasedeck fork` and `pick`: repeat the phase at a gate with other personas, and choose the
+//! artifact to use.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,8 +1,8 @@
-//! `phasedeck formats`: what is printed as JSON and what is read from files, each with its JSON Schema.
+//! `phasedeck formats`: lists the JSON output and input file formats with their JSON Schemas.
 //!
-//! The schemas are made from the very types that are printed, and [`Out`](super::out::Out) prints no
-//! type without one. Tests hold [`FORMATS`] against the definitions of the commands, and everything
-//! that the program prints against the schemas that are checked in beneath `schemas/`.
+//! The schemas are derived from the types that are printed; [`Out`](super::out::Out) accepts only
+//! types that have one. Tests compare [`FORMATS`] with the command definitions, and all printed
+//! output with the schemas in `schemas/`.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};

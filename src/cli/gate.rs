@@ -1,4 +1,4 @@
-//! What waits at a gate, and how to answer it, in words.
+//! Describes a pending approval and how to answer it.
 
 use super::style::{Mark, Style, Tone};
 use crate::model::hash::ContentHash;

@@ -1,8 +1,9 @@
-//! Drives a run without a screen: prints its events, answers its gates by policy, ends with its end.
+//! Executes a run headless: prints its events, answers its gates by policy, and exits with the
+//! run's status.
 //!
-//! Events are read from the archive, so none is missed; signals of the engine only wake the reader,
-//! and a look every 100 ms stands in where they are lost. A request to stop pauses the run where the
-//! engine lives here, and asks the host to pause it where it lives elsewhere.
+//! Events are read from the archive, so none is lost. Engine signals only wake the reader; polling
+//! every 100 ms covers lost signals. A request to stop pauses the run directly if this process is
+//! the host, and otherwise asks the host to pause it.
 
 use std::time::Duration;
 

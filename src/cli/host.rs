@@ -1,4 +1,5 @@
-//! `phasedeck host`: executes runs without a screen; and how a process hands its runs to one.
+//! `phasedeck host`: executes runs without a console. Also starts the detached host that takes over
+//! the runs of another process.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,7 +1,8 @@
-//! `phasedeck init`: a commented settings file, and copies of what ships to edit.
+//! `phasedeck init`: creates a commented settings file and editable copies of the built-in
+//! workflows.
 //!
-//! The settings file is made from the settings' own types, so that it names each of them, says what
-//! it means and what holds without it. Nothing that is there is ever overwritten.
+//! The settings file is generated from the settings types, so it lists every setting with its
+//! meaning and default. Existing files are never overwritten.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,8 +1,8 @@
-//! The command line: arguments become a command, a command becomes an exit code.
+//! The command line: parses arguments, executes one command, returns an exit code.
 //!
-//! One file a subject; nothing here executes runs. Commands that change something reach the engine
-//! through a [`session`]; commands that look read the archive. Everything that is not ours passes
-//! the filter of foreign text in [`out`], [`table`] or [`event_line`].
+//! There is one file per subject, and none of them executes runs. Commands that change something
+//! reach the engine through a [`session`]; read-only commands use the archive. Untrusted text is
+//! sanitized in [`out`], [`table`] or [`event_line`] before it is printed.
 
 use std::ffi::OsString;
 

@@ -1,7 +1,7 @@
-//! Where words go: results to stdout, everything else to stderr.
+//! Command output: results go to stdout, everything else to stderr.
 //!
-//! A pipe that was closed by its reader ends a command quietly ([`Stop::PipeClosed`]). What is not
-//! ours has passed the filter of foreign text before it comes here.
+//! If the reader closes the pipe, the command exits without an error message
+//! ([`Stop::PipeClosed`]). Callers sanitize untrusted text before they pass it in.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 

@@ -1,4 +1,4 @@
-//! The program's own log: a private file, never the terminal.
+//! The program's log, written to a private file and never to the terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

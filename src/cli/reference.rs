@@ -1,6 +1,7 @@
-//! Pages of `docs/reference` that are made from the program's own tables, and held against them.
+//! Tests that the pages of `docs/reference` match the tables in the program they are generated
+//! from.
 //!
-//! `UPDATE_DOCS=1 cargo test --lib reference` writes them anew.
+//! `UPDATE_DOCS=1 cargo test --lib reference` regenerates the pages.
 
 use std::path::Path;
 

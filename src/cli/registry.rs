@@ -1,4 +1,5 @@
-//! `phasedeck workflows`, `personas`, `schemas`, `validate`: what can be run, and what is wrong with it.
+//! `phasedeck workflows`, `personas`, `schemas` and `validate`: list the catalog and validate its
+//! files.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! `phasedeck report`: the final report of a run that has ended, or how a run stands now.
+//! `phasedeck report`: prints the final report of a finished run, or the current state of an
+//! unfinished one.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `phasedeck resume`: goes on with a paused run.
+//! `phasedeck resume`: resumes a paused run.
 
 use super::args::Resume;
 use super::console;

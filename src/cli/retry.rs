@@ -1,4 +1,4 @@
-//! `phasedeck retry`: a new run from the valid artifacts of one that has ended.
+//! `phasedeck retry`: starts a new run that reuses the valid artifacts of a finished one.
 
 use super::args::Retry;
 use super::console;

@@ -1,4 +1,4 @@
-//! `phasedeck run`: starts a run, in the console or without a screen.
+//! `phasedeck run`: starts a run, in the console or headless.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

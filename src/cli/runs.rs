@@ -1,4 +1,4 @@
-//! `phasedeck runs`: what waits for the operator first, then what works, then the newest.
+//! `phasedeck runs`: lists runs, pending approvals first, then active runs, then the newest.
 
 use super::args::Runs;
 use super::exit::Exit;

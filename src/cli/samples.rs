@@ -1,4 +1,4 @@
-//! Records for tests.
+//! Record fixtures for tests.
 
 use crate::app::sample;
 use crate::model::money::{Cost, NanoUsd};

@@ -1,4 +1,4 @@
-//! The way to an engine: attached to the live host, or by becoming the host.
+//! Connects to an engine: attaches to the live host, or becomes the host.
 
 use std::future::Future;
 use std::time::Duration;

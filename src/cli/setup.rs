@@ -1,4 +1,4 @@
-//! What every command begins with: folders, settings, outputs, and the archive.
+//! The context of a command: paths, settings, outputs and the archive.
 
 use super::args::Look;
 use super::out::{Out, Stop};

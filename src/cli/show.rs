@@ -1,4 +1,4 @@
-//! `phasedeck show`: one run on one screen.
+//! `phasedeck show`: prints a one-screen summary of a run.
 
 use schemars::JsonSchema;
 use serde::Serialize;

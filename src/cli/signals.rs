@@ -1,4 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP: all ask to stop; the last because the terminal is gone.
+//! Handles SIGINT, SIGTERM and SIGHUP. Each requests a stop; SIGHUP also means that the terminal is
+//! lost.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

@@ -1,4 +1,4 @@
-//! Colours by meaning; also the colour of each state, whose glyph is in [`Mark`].
+//! Output colors by meaning, including the color of each run state. The glyphs are in [`Mark`].
 
 pub use crate::model::mark::Mark;
 

@@ -1,4 +1,4 @@
-//! How a run stands, in a few lines: after driving it, and at the head of `show`.
+//! Short summary of a run, printed after a headless run and at the top of `show`.
 
 use super::style::{Mark, Style, Tone};
 use crate::model::record::RunRecord;

@@ -1,4 +1,4 @@
-//! Tables whose columns stand straight whatever is in them.
+//! Text tables with aligned columns, including wide characters and colored cells.
 
 use unicode_width::UnicodeWidthStr;
 

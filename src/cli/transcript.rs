@@ -1,7 +1,7 @@
-//! `phasedeck transcript`: what an agent said and did, turn by turn, from the stored turns.
+//! `phasedeck transcript`: prints the stored turns of an agent.
 //!
-//! A backend stores an answer as it wants it back; what people read in it are its `text` and its
-//! `reasoning`. Tool results are cut for people and whole in JSON.
+//! Each backend stores a response in its own format. The text output shows its `text` and
+//! `reasoning`, and truncates tool results; JSON output contains them in full.
 
 use schemars::JsonSchema;
 use serde::Serialize;

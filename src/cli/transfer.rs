@@ -1,4 +1,4 @@
-//! `phasedeck export` and `phasedeck import`: a run as one file.
+//! `phasedeck export` and `phasedeck import`: write a run to a file and read it back.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};

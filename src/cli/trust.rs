@@ -1,7 +1,8 @@
-//! `phasedeck trust`: what a repository brings in `.phasedeck/`, and whether it may be used.
+//! `phasedeck trust`: shows the files in a repository's `.phasedeck/` directory and allows their
+//! use.
 //!
-//! It is shown before it is asked about, and asked about on the terminal alone; `run` offers the same
-//! question. Settings that a repository brings are never read.
+//! The files are always shown before the prompt, and the prompt needs a terminal. `run` shows the
+//! same prompt. Settings in a repository are never read.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;

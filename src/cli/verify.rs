@@ -1,4 +1,4 @@
-//! `phasedeck verify`: how far what is stored can be trusted.
+//! `phasedeck verify`: verifies the integrity of the stored data.
 
 use super::args;
 use super::exit::Exit;

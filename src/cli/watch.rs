@@ -1,8 +1,8 @@
-//! What a run without a screen does about each piece of news: pure, so that it can be tested whole.
+//! The policy of a headless run, as a pure state machine that tests can drive.
 //!
-//! News are folded into the run's state; what waits is answered by the policy, once a question; the
-//! watch is over when the run has ended or has paused by itself. Reading, printing and sending are
-//! the caller's work.
+//! Events are applied to the run state. Each pending approval is answered by the policy once. The
+//! watch ends when the run finishes or pauses by itself. The caller reads events, prints and sends
+//! commands.
 
 use std::collections::BTreeSet;
 

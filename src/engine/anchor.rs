@@ -1,11 +1,12 @@
-//! What vouches for the database from outside of it: a small file that says where the journals ended.
+//! Integrity checkpoint: a small file outside the database that records where the journals ended.
 //!
-//! A database that was put back from a copy, or that lost its log, is whole in itself; nothing inside
-//! it tells. So the host notes the ends of the journals that moved last in a file in the state folder,
-//! at start-up, every second in which something was stored, and at the end. It reads what is committed
-//! and nothing else, so the anchor is never ahead of the database. At the next start each end must be
-//! found in the database with the same link. Where one is not, the operator is told, the old anchor is
-//! kept aside, and work goes on: what happened after the copy was made is lost, and only a person knows
+//! A database that was restored from a copy, or that lost its write-ahead log, is consistent in
+//! itself; nothing inside it shows the loss. The host therefore records the ends of the most
+//! recently changed journals in a file in the state directory: at startup, at most once a second
+//! while facts are stored, and at shutdown. It records only committed data, so the checkpoint is
+//! never ahead of the database. At the next start, the database must contain each recorded event
+//! with the same chain link. If it does not, the operator is notified, the old checkpoint is kept
+//! aside, and work continues: what was stored after the copy is lost, and only a person knows
 //! whether that was meant.
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::api::Signal;
-use super::context::blocking;
+use super::blocking::blocking;
 use super::paths::Paths;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
@@ -27,34 +28,34 @@ use crate::store::chain::{self, End};
 use crate::store::failpoint::Step;
 use crate::store::{Reader, identity};
 
-/// The least time between two anchors.
+/// Minimum time between two checkpoints.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Journals that an anchor remembers: those that moved last.
+/// Number of journals in a checkpoint, most recently changed ones.
 const ENDS_KEPT: usize = 512;
-/// How far a look reaches back behind the last one: rows carry the moment before their commit.
+/// Overlap of consecutive queries: rows carry a time before their commit.
 const OVERLAP_MS: i64 = 60_000;
 
-/// Where journals ended, as the file keeps it.
+/// Ends of journals, as stored in the checkpoint file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
-    /// The database's identity.
+    /// Identity of the database.
     pub database: String,
-    /// When it was written.
+    /// When the checkpoint was written.
     pub at: Timestamp,
-    /// The ends, those that moved last at the end.
+    /// Ends of the journals, the most recently changed one last.
     pub ends: Vec<End>,
 }
 
-/// The anchor's file.
+/// Returns the path of the checkpoint file.
 #[must_use]
 pub fn file(paths: &Paths) -> PathBuf {
     paths.state.join("anchor.json")
 }
 
-/// The anchors that did not fit the database and were kept aside, oldest first.
+/// Returns the checkpoints that did not match the database and were kept aside, oldest first.
 ///
 /// # Errors
-/// `io_failed` when the state folder cannot be read.
+/// `io_failed` if the state directory cannot be read.
 pub fn kept_aside(paths: &Paths) -> Result<Vec<PathBuf>> {
     let io = |e: std::io::Error| Failure::io(format!("cannot read {}", paths.state.display()), &e);
     let mut found = Vec::new();
@@ -71,58 +72,61 @@ pub fn kept_aside(paths: &Paths) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The last anchor; `None` where there is none.
+/// Reads the last checkpoint; `None` if there is none.
 ///
 /// # Errors
-/// `io_failed`; `db_corrupt` when the file is no anchor.
+/// `io_failed`; `db_corrupt` if the file is not a checkpoint.
 pub fn read(paths: &Paths) -> Result<Option<Anchor>> {
     let path = file(paths);
     match std::fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
-            crate::store::error::corrupt(format!("{} is no anchor: {e}", path.display())).hint(
-                "move that file away; the next start writes a new one from the database as it is",
-            )
+            crate::store::error::corrupt(format!(
+                "{} is not a valid checkpoint: {e}",
+                path.display()
+            ))
+            .hint("move that file away; the next start writes a new one from the current database")
         }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Failure::io(format!("cannot read {}", path.display()), &e)),
     }
 }
 
-/// Everything that the anchor knows and the database does not, in words; empty where they agree.
+/// Returns a message for each recorded event that the database does not contain; empty if they
+/// match.
 ///
 /// # Errors
-/// What the database says.
+/// Errors of the database.
 pub fn missing(reader: &Reader, anchor: &Anchor) -> Result<Vec<String>> {
     let conn = reader.connection();
     let here = identity(conn)?;
     if here != anchor.database {
         return Ok(vec![format!(
-            "this is database {here}; the anchor belongs to database {}",
+            "this is database {here}; the checkpoint belongs to database {}",
             anchor.database
         )]);
     }
-    let mut words = Vec::new();
+    let mut problems = Vec::new();
     for end in &anchor.ends {
         match chain::link_of(conn, end.run_id, end.seq)? {
             Some(link) if link == end.link => {}
-            Some(_) => words.push(format!(
-                "run {} has another event {} than was stored",
-                end.run_id, end.seq
+            Some(_) => problems.push(format!(
+                "event {} of run {} differs from the one that was stored",
+                end.seq, end.run_id
             )),
-            None => words.push(format!(
-                "run {} had {} events, and no longer has the last of them",
+            None => problems.push(format!(
+                "run {} had {} events, and the last of them are missing",
                 end.run_id, end.seq
             )),
         }
     }
-    Ok(words)
+    Ok(problems)
 }
 
-/// Holds the database against the anchor at start-up. What is said here is for the operator; the old
-/// anchor is kept aside then.
+/// Compares the database with the checkpoint at startup. Returns messages for the operator; in that
+/// case the old checkpoint has been kept aside.
 ///
 /// # Errors
-/// What the database says, and `io_failed` when the old anchor cannot be kept.
+/// Errors of the database; `io_failed` if the old checkpoint cannot be kept.
 pub fn check(paths: &Paths, reader: &Reader) -> Result<Vec<String>> {
     let missing = match read(paths) {
         Ok(None) => return Ok(Vec::new()),
@@ -135,23 +139,24 @@ pub fn check(paths: &Paths, reader: &Reader) -> Result<Vec<String>> {
     let aside = paths
         .state
         .join(format!("anchor-not-met-{}.json", Timestamp::now().0));
+    // Moved aside first: the next write would replace the only evidence.
     let moved = Step::Anchor.around(|| std::fs::rename(file(paths), &aside));
     moved.map_err(|e| {
         Failure::io(
-            format!("cannot keep the old anchor as {}", aside.display()),
+            format!("cannot keep the old checkpoint as {}", aside.display()),
             &e,
         )
     })?;
-    let mut words = vec!["the database is older than what was stored in it, or another one: was it put back from a copy?".to_owned()];
-    words.extend(missing);
-    words.push(format!(
-        "going on with what is there; what was known before is in {}",
+    let mut notice = vec!["the database is older than the data stored in it, or a different one: was it restored from a copy?".to_owned()];
+    notice.extend(missing);
+    notice.push(format!(
+        "continuing with the current database; the previous checkpoint is in {}",
         aside.display()
     ));
-    Ok(words)
+    Ok(notice)
 }
 
-/// Follows the database with the anchor.
+/// Writes the checkpoint as the database changes.
 pub struct Keeper {
     paths: Paths,
     reader: Reader,
@@ -161,10 +166,10 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper with a reader of its own.
+    /// Creates a writer with its own database connection.
     ///
     /// # Errors
-    /// What opening the database says.
+    /// Errors of opening the database.
     pub fn new(paths: &Paths) -> Result<Self> {
         let reader = Reader::open(&paths.database())?;
         Ok(Self {
@@ -176,12 +181,12 @@ impl Keeper {
         })
     }
 
-    /// Follows the news for ever; without any it sleeps. An anchor that cannot be written is told in the
-    /// log, and tried again.
+    /// Writes checkpoints until cancelled, and sleeps while nothing is stored. A failed write is
+    /// logged and retried.
     pub async fn run(self, mut news: broadcast::Receiver<Signal>) {
         let mut keeper = self;
         loop {
-            // What was told by now was committed before, and is seen by this look.
+            // Events signalled so far were committed before, so the query below sees them.
             while matches!(news.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
             let kept = blocking(move || {
                 let written = keeper.keep();
@@ -193,24 +198,27 @@ impl Keeper {
                     written
                 }
                 Err(failure) => {
-                    return tracing::error!(%failure, "nobody keeps the anchor any more");
+                    return tracing::error!(%failure, "integrity checkpoints are no longer written");
                 }
             };
             tokio::time::sleep(INTERVAL).await;
             match written {
                 Ok(()) => a_fact(&mut news).await,
-                Err(failure) => tracing::warn!(%failure, "the anchor is behind the database"),
+                Err(failure) => {
+                    tracing::warn!(%failure, "could not write the integrity checkpoint")
+                }
             }
         }
     }
 
-    /// Writes the anchor where something was stored since the last look.
+    /// Writes the checkpoint if anything was stored since the last call.
     ///
     /// # Errors
-    /// What reading the database and writing the file says.
+    /// Errors of reading the database and writing the file.
     pub fn keep(&mut self) -> Result<()> {
-        // The version first: what is committed in between is seen at the next look too.
-        let (version, looked) = (self.reader.data_version()?, Timestamp::now());
+        // The version is read first: a commit in between then causes one more write.
+        let version = self.reader.data_version()?;
+        let looked = Timestamp::now();
         if self.version == Some(version) {
             return Ok(());
         }
@@ -238,12 +246,13 @@ impl Keeper {
                 ends,
             },
         )?;
-        (self.version, self.since) = (Some(version), Timestamp(looked.0 - OVERLAP_MS));
+        self.version = Some(version);
+        self.since = Timestamp(looked.0 - OVERLAP_MS);
         Ok(())
     }
 }
 
-/// Waits until a fact was stored, or may have been.
+/// Waits until an event was stored, or may have been.
 async fn a_fact(news: &mut broadcast::Receiver<Signal>) {
     loop {
         match news.recv().await {
@@ -265,7 +274,7 @@ fn write(paths: &Paths, anchor: &Anchor) -> Result<()> {
 }
 
 fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    // A temporary file is made for its owner alone, and stays so when it is renamed.
+    // The temporary file is created with mode 0600 and keeps it when renamed.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     Step::Anchor.around(|| file.as_file().sync_all())?;

@@ -1,9 +1,9 @@
-//! The engine's only door: commands in, answers and signals out, and an archive to read.
+//! The engine's only interface: commands in, answers and signals out, and an archive to read.
 //!
-//! Nothing here knows SQLite, a worktree or a backend, and nothing here needs a living worker: a
-//! command may be served by an engine in this process or left in the inbox of another ([`Port`]
-//! does not tell them apart), and the [`Archive`] reads what is on disk. Signals are a convenience
-//! for screens: they may be dropped, because events are not. Who misses one reads the archive.
+//! Nothing here depends on SQLite, worktrees or backends, or needs a running host: a command is
+//! executed by an engine in this process or stored in the inbox of another ([`Port`] hides the
+//! difference), and the [`Archive`] reads what is on disk. Signals are a convenience for screens:
+//! they may be dropped, since events are durable. A receiver that misses one reads the archive.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,139 +34,126 @@ pub use super::outlook::{ConsentAsk, Estimate, Outlook, Part, Place, Seat, outlo
 pub use super::trust_ask::{TrustAsk, agree as agree_to_brought};
 pub use crate::store::run_page::words as search_words;
 
-/// What an operator can ask of the engine.
+/// Commands of an operator to the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// Begin a run.
+    /// Start a run.
     Start(Box<StartRun>),
-    /// Go on with a paused run.
-    Resume {
-        /// Which.
-        run_id: RunId,
-    },
-    /// Stop at the next checkpoint, to go on later.
-    Pause {
-        /// Which.
-        run_id: RunId,
-    },
-    /// End a run.
+    /// Resume a paused run.
+    Resume { run_id: RunId },
+    /// Pause at the next checkpoint.
+    Pause { run_id: RunId },
+    /// Abort a run.
     Abort {
-        /// Which.
         run_id: RunId,
-        /// In the operator's words; may be empty.
+        /// May be empty.
         reason: String,
     },
-    /// End a run, and bring its worktree and branch back to where they were before it; what it made is
-    /// kept aside. Where that cannot be done nothing is changed.
+    /// Abort a run and reset its worktree and branch to their state before the run; its changes are
+    /// kept aside. If that is not possible, nothing is changed.
     RollBack {
-        /// Which.
         run_id: RunId,
-        /// In the operator's words; may be empty.
+        /// May be empty.
         reason: String,
     },
-    /// Begin a new run with the valid artifacts of one that has ended.
+    /// Start a new run with the valid artifacts of one that has ended.
     Retry(Box<RetryRun>),
-    /// Make the phase that waits at a gate again with other personas, in a run and a worktree of its
-    /// own, while the first waits.
+    /// Run the phase that is waiting for approval again with other personas, in a new run with its
+    /// own worktree, while the first run waits.
     Fork(Box<ForkRun>),
-    /// Take the artifact of a fork for the phase that waits; its gate then asks about that.
+    /// Use the artifact of a fork for the waiting phase; its gate then asks for approval of that
+    /// one.
     Pick {
-        /// The run whose phase waits.
+        /// The run that is waiting for approval.
         run_id: RunId,
-        /// The fork whose artifact is taken.
         fork: RunId,
     },
-    /// Say what became of a tool call that a crash left unsure.
+    /// Record the outcome of a tool call that a crash left unknown.
     Settle {
-        /// Of which run; it must be resting.
+        /// Must be paused.
         run_id: RunId,
-        /// The engine's id of the call, as the crash card gives it.
+        /// The engine's id of the call, as shown by the crash card.
         call_id: String,
-        /// What is to be done about it.
         how: Settle,
     },
-    /// Answer the question that waits.
+    /// Decide a pending approval.
     Decide {
-        /// Of which run.
         run_id: RunId,
-        /// Which question; absent: the one that waits.
+        /// The approval decided on; `None` means the pending one.
         request_id: Option<RequestId>,
-        /// The answer.
         action: Decision,
-        /// The operator's words; needed for `request_changes` and `reject`.
+        /// Comment for the agent; required for `request_changes` and `reject`.
         comment: String,
-        /// The content that was reviewed; when given, anything else is refused.
+        /// Hash of the reviewed content; if given, other content is refused.
         artifact_sha256: Option<ContentHash>,
-        /// How far an answer about a tool reaches; absent: this call alone.
+        /// Scope of a permission for tool calls; `None` means this call only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         scope: Option<Scope>,
-        /// By how much a budget is raised for this run; to approve `budget_exceeded` this or `personas` is needed.
+        /// Amount by which this run's budget is raised; approving `budget_exceeded` requires this
+        /// or `personas`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         raise_nano_usd: Option<NanoUsd>,
-        /// Who goes on for less, at `budget_exceeded`; empty: who sits there stays.
+        /// Cheaper personas that take over, for `budget_exceeded`; empty keeps the current ones.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         personas: Vec<PersonaChoice>,
     },
-    /// Put content of the operator's own in place of what is asked about. It is checked like an
-    /// agent's; what fits becomes the next version, and a new question asks about it.
+    /// Replace the content under approval with the operator's version. It is validated like an
+    /// agent's; if valid, it becomes the next version and needs its own approval.
     Revise {
-        /// Of which run.
         run_id: RunId,
-        /// The question that it was written for.
+        /// The approval it was edited for.
         request_id: RequestId,
-        /// The whole content.
         content: String,
     },
 }
 
-/// Everything that a run begins with.
+/// Everything that defines a new run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartRun {
-    /// A name, `name@version`, or an absolute path to a file.
+    /// `name`, `name@version`, or an absolute path to a file.
     pub workflow: String,
-    /// The operator's repository, absolute; absent: a plain folder of the run's own, without commits.
+    /// Absolute path of the repository; `None` means a plain directory of the run's own, without
+    /// commits.
     pub repo: Option<PathBuf>,
-    /// The branch or commit to begin from; absent: the repository's current commit.
+    /// Branch or commit to start from; `None` means the repository's current commit.
     pub base: Option<String>,
-    /// What the operator wants made.
     pub requirements: String,
-    /// Personas named outright, by role.
+    /// Explicitly chosen personas by role.
     pub personas: BTreeMap<RoleId, String>,
-    /// The lane; absent: repository and base branch.
+    /// `None` means repository and base branch.
     pub thread: Option<ThreadId>,
-    /// Frozen with the run.
+    /// Frozen for the run.
     pub options: RunOptions,
-    /// The same key starts the same run, once.
+    /// The same key starts the same run once.
     pub idempotency_key: Option<String>,
 }
 
-/// A new run from an ended one.
+/// Request to start a new run from an ended one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryRun {
-    /// The ended run.
     pub run_id: RunId,
-    /// The first phase that is made anew; absent: the first that the run did not complete.
+    /// The first phase to run again; `None` means the first one that was not completed.
     pub from: Option<PhaseKey>,
-    /// What to do when another run holds the thread; absent: `reject`.
+    /// What to do if another run holds the thread; `None` means `reject`.
     pub strategy: Option<Strategy>,
-    /// The same key starts the same run, once.
+    /// The same key starts the same run once.
     pub idempotency_key: Option<String>,
 }
 
-/// The phase at a gate again, by others.
+/// Request to run the phase at a gate again with other personas.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForkRun {
-    /// The run that waits at a gate.
+    /// The run that is waiting at a gate.
     pub run_id: RunId,
-    /// Personas named outright, by role; the others stay.
+    /// Explicitly chosen personas by role; other roles keep theirs.
     pub personas: BTreeMap<RoleId, String>,
-    /// The same key starts the same fork, once.
+    /// The same key starts the same fork once.
     pub idempotency_key: Option<String>,
 }
 
 impl Command {
-    /// An answer as most are: about whatever content stands there, for this call alone, raising nothing.
+    /// Creates a plain decision: for any content, for this call only, without raising a budget.
     #[must_use]
     pub fn decide(
         run_id: RunId,
@@ -186,7 +173,7 @@ impl Command {
         }
     }
 
-    /// The run that it is about; none for a start.
+    /// Returns the run the command refers to; `None` for a start.
     #[must_use]
     pub fn run_id(&self) -> Option<RunId> {
         match self {
@@ -204,7 +191,8 @@ impl Command {
         }
     }
 
-    /// Gives a command that begins a run a key, where it has none: served twice it begins one run.
+    /// Sets the idempotency key of a command that starts a run, unless it has one. Executed twice,
+    /// the command then starts one run.
     pub fn name_start(&mut self, key: impl FnOnce() -> String) {
         let own = match self {
             Self::Start(start) => &mut start.idempotency_key,
@@ -216,17 +204,17 @@ impl Command {
     }
 }
 
-/// Who asks, and by which way.
+/// Origin of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sender {
-    /// The operator's login name.
+    /// Login name of the operator.
     pub by: String,
-    /// Console, command line, or a standing instruction.
+    /// Console, command line, or the engine itself.
     pub via: Via,
 }
 
 impl Sender {
-    /// The login name of whoever runs this process.
+    /// Returns the user of this process as sender.
     #[must_use]
     pub fn of_process(via: Via) -> Self {
         let by = ["USER", "LOGNAME"]
@@ -240,90 +228,77 @@ impl Sender {
     }
 }
 
-/// What became of a command.
+/// Result of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    /// The run is stored and begins; `existing` when the idempotency key had started it before.
+    /// The run is stored and will start.
     Started {
-        /// Which.
         run_id: RunId,
-        /// Whether it was there already.
+        /// Whether the idempotency key had already started the run.
         existing: bool,
     },
-    /// Stored, and in effect now or at the next checkpoint.
-    Accepted {
-        /// Which run.
-        run_id: RunId,
-    },
+    /// Stored; in effect now or at the next checkpoint.
+    Accepted { run_id: RunId },
     /// The decision is stored.
     Decided {
-        /// Which run.
         run_id: RunId,
-        /// Which question.
         request_id: RequestId,
-        /// The answer that counts.
+        /// The decision that took effect.
         action: Decision,
     },
 }
 
-/// What a screen may want to know at once.
+/// Live notification for screens.
 #[derive(Clone, Debug)]
 pub enum Signal {
-    /// A fact was stored.
+    /// An event was stored.
     Event(Arc<Event>),
-    /// An agent said or did something; not durable yet.
+    /// An agent produced output; not stored yet.
     Text(TextChunk),
     /// Signals were dropped; read the archive.
     Lagged,
-    /// Whether the host, another process than this, is there; told when that changes. An engine of this
-    /// process tells that it is no host any more.
+    /// Whether a host is running, sent when that changes. An engine in this process sends `false`
+    /// when it stops being the host.
     Host(bool),
-    /// Whether another process keeps this engine from storing anything; told when that changes.
+    /// Whether another process locks the database, sent when that changes.
     Held(bool),
 }
 
-/// A piece of what an agent says while it works.
+/// Fragment of an agent's live output.
 #[derive(Clone, Debug)]
 pub struct TextChunk {
-    /// In which run.
     pub run_id: RunId,
-    /// In which phase.
     pub phase_key: PhaseKey,
-    /// In which attempt.
     pub attempt: u32,
-    /// What kind of thing.
     pub kind: TextKind,
-    /// The piece; foreign text, to be made safe before it is shown.
+    /// Untrusted text; must be sanitized before it is displayed.
     pub text: Arc<str>,
 }
 
-/// What kind of thing an agent said.
+/// Kind of live output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
-    /// Part of its answer.
+    /// Part of the answer.
     Answer,
-    /// Part of its reasoning.
+    /// Part of the reasoning.
     Reasoning,
-    /// A tool call, one line.
+    /// A tool call, as one line.
     Tool,
-    /// What the backend reports: retries, waiting, limits; one line.
+    /// A backend message (retries, waiting, limits), as one line.
     Note,
 }
 
-/// A command on its way, with the place its answer goes to.
+/// A command with its reply channel.
 pub struct Request {
-    /// What is asked.
     pub command: Command,
-    /// By whom.
     pub sender: Sender,
-    /// Delivering the same token twice acts once.
+    /// Identifies the command: delivered twice, it is executed once.
     pub token: ClientToken,
-    /// Where the answer goes.
     pub reply: oneshot::Sender<Result<Answer>>,
 }
 
-/// The way to an engine, in this process or another. Cheap to clone.
+/// Handle to an engine in this process or another. Cheap to clone.
 #[derive(Clone)]
 pub struct Port {
     requests: mpsc::Sender<Request>,
@@ -331,7 +306,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Ties a port to whoever serves the other end of `requests`.
+    /// Creates a port whose requests are served at the other end of `requests`.
     #[must_use]
     pub fn new(requests: mpsc::Sender<Request>, signals: broadcast::Sender<Signal>) -> Self {
         Self { requests, signals }
@@ -340,7 +315,7 @@ impl Port {
     /// Sends a command and waits until its effect is on disk.
     ///
     /// # Errors
-    /// What the engine answers; `host_going_away` when the engine is gone.
+    /// The failure the engine answers with; `host_going_away` if the engine has stopped.
     pub async fn send(
         &self,
         command: Command,
@@ -350,7 +325,7 @@ impl Port {
         let (reply, answer) = oneshot::channel();
         let gone = || {
             Failure::new(Code::HostGoingAway, "the engine has stopped")
-                .hint("everything stored is there; give the command again")
+                .hint("all progress is stored; repeat the command")
         };
         self.requests
             .send(Request {
@@ -364,7 +339,7 @@ impl Port {
         answer.await.map_err(|_| gone())?
     }
 
-    /// Everything that happens from now on, in order, for every run.
+    /// Subscribes to everything that happens from now on, in order, for all runs.
     #[must_use]
     pub fn signals(&self) -> broadcast::Receiver<Signal> {
         self.signals.subscribe()

@@ -1,23 +1,24 @@
-//! One attempt at one phase: have an agent work, then judge what it wrote.
+//! One attempt at a phase: run the agent, then validate the artifact it wrote.
 //!
-//! Callable apart from the run loop: it takes what an attempt needs to know and returns how the
-//! attempt ended, and decides nothing about the run. Its order is fixed: the workspace is there; a
-//! stale file is moved aside (only while no turn of the attempt is stored); the agent works until it
-//! is done, stopped or out of time, and has really ended; the file is read once, hashed once, and
-//! validated. What it held is stored with the facts that name it.
+//! Independent of the run loop: an attempt gets what it needs, returns its outcome, and decides
+//! nothing about the run. The order is fixed: the workspace is opened; a stale artifact file is
+//! moved aside (only while the attempt has no stored turn); the agent runs until it is done,
+//! stopped or out of time, and has actually exited; the file is read once, hashed once, and
+//! validated. Its content is stored together with the facts that refer to it.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop};
+use super::agent::{AttemptKey, Backend, Desk, Ended, ExpectedFile, Job, Stop};
 use super::api::TextKind;
 use super::artifact::file;
 use super::artifact::schema::CompiledSchema;
 use super::artifact::validate::{Verdict, validate};
 use super::beside::Beside;
+use super::blocking::blocking;
 use super::budget::Budget;
-use super::context::{Context, blocking};
+use super::context::Context;
 use super::growth::Growth;
 use super::machine::Outcome;
 use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
@@ -40,26 +41,26 @@ use crate::store::contents::{Content, SMALL};
 use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{frozen, turns};
 
-/// One attempt that is to be made.
+/// An attempt to be made.
 pub struct Attempt {
-    /// What the engine works with.
+    /// Engine services shared by all runs.
     pub context: Arc<Context>,
-    /// What the run was begun with.
+    /// The run's definitions, frozen at its start.
     pub files: Arc<RunFiles>,
-    /// Where the run stands; it is in this attempt.
+    /// State of the run, which is in this attempt.
     pub state: RunState,
-    /// The phase.
     pub phase_key: PhaseKey,
-    /// Whether an earlier host began it, so that turns may be stored that `state` does not know of.
+    /// Whether the attempt continues one that this driver started before. Turns may then be stored
+    /// that `state` does not contain.
     pub taken_up: bool,
-    /// Ends it early.
+    /// Cancels the attempt.
     pub stop: Stop,
-    /// A workspace that was opened since the last agent worked; it is taken as it is.
+    /// A workspace opened after the last agent exited; used without being opened again.
     pub workspace: Option<Arc<Workspace>>,
 }
 
 impl Attempt {
-    /// Makes it, and says how it ended, with what is still to be stored together with the outcome.
+    /// Makes the attempt. Returns its outcome and the rows to commit together with it.
     pub async fn make(self) -> (Outcome, Beside) {
         self.worked_out()
             .await
@@ -68,6 +69,7 @@ impl Attempt {
 
     async fn worked_out(&self) -> Result<(Outcome, Beside)> {
         let (phase, progress) = self.phase()?;
+        // Waits before it takes a slot, so that a waiting run does not occupy one.
         if !self.waited_out(progress).await {
             return Ok((Outcome::Stopped, Beside::default()));
         }
@@ -86,11 +88,15 @@ impl Attempt {
         };
         let history = self.history(progress).await?;
         let (job, desk, backend) = self.job(phase, progress, &workspace, history).await?;
+        // A backend without model calls records no turn that could carry the opening facts.
         if backend.model(&job.persona).is_none() {
             desk.open().await?;
         }
         let worked = self.work(phase, &*backend, &job, &desk).await;
         let outcome = self.outcome(worked, &desk, &workspace).await;
+        // A valid artifact, the last answer and the facts about them go into one transaction. Any
+        // other outcome flushes the answer first: it is paid for, and must be stored even if the
+        // outcome is not.
         if let Ok((valid @ Outcome::Valid(_), content)) = outcome {
             return Ok((
                 valid,
@@ -139,8 +145,8 @@ impl Attempt {
             Worked::Ended(Ok(Ended::Stopped)) => Outcome::Stopped,
             Worked::Ended(Ok(Ended::Waits(wait))) => Outcome::Waits(wait),
             Worked::Ended(Ok(Ended::Asks(question))) => {
-                let (target, detail) =
-                    (desk.hidden(&question.target), desk.hidden(&question.detail));
+                let target = desk.hidden(&question.target);
+                let detail = desk.hidden(&question.detail);
                 Outcome::Asks(Box::new(ToolQuestion {
                     target,
                     detail,
@@ -159,7 +165,7 @@ impl Attempt {
             .ok_or_else(|| Failure::internal(format!("no phase '{}'", self.phase_key)))
     }
 
-    /// Waits for as long as the model's server asked; says no when it is stopped meanwhile.
+    /// Waits as long as the model server asked for. Returns false if stopped meanwhile.
     async fn waited_out(&self, progress: &PhaseState) -> bool {
         let Some(waiting) = self
             .state
@@ -170,7 +176,7 @@ impl Attempt {
             return true;
         };
         self.note(&format!(
-            "waits until {}, as the server asked [{}]",
+            "waiting until {}, as requested by the server [{}]",
             waiting.until.local_clock(),
             waiting.code
         ));
@@ -181,12 +187,12 @@ impl Attempt {
         }
     }
 
-    /// Waits for a place to work; a run that waits for a person holds none.
+    /// Waits for a run slot. Returns `None` if stopped meanwhile.
     async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
         if let Some(slot) = self.context.slots.free() {
             return Some(slot);
         }
-        self.note("waits for a free place to work (engine.max_concurrent_runs)");
+        self.note("waiting for a free run slot (engine.max_concurrent_runs)");
         tokio::select! {
             biased;
             () = self.stop.asked() => None,
@@ -199,7 +205,7 @@ impl Attempt {
             .state
             .phase(&self.phase_key)
             .map_or(0, |phase| phase.attempt);
-        self.context.text(
+        self.context.journal.publish_text(
             self.state.run_id,
             &self.phase_key,
             attempt,
@@ -209,14 +215,16 @@ impl Attempt {
     }
 
     async fn history(&self, progress: &PhaseState) -> Result<Vec<TurnRecord>> {
-        // The first call is stored together with the prompt: without the one there is none of the other.
+        // The prompt is stored together with the first call: without a prompt there are no turns.
         if progress.prompt.is_none() && !self.taken_up {
             return Ok(Vec::new());
         }
-        let (run_id, phase_key, attempt) =
-            (self.state.run_id, self.phase_key.clone(), progress.attempt);
+        let run_id = self.state.run_id;
+        let phase_key = self.phase_key.clone();
+        let attempt = progress.attempt;
         let turns = self
             .context
+            .journal
             .read(move |conn| turns::of_attempt(conn, run_id, &phase_key, attempt))
             .await?;
         let mut turns: Vec<_> = turns
@@ -279,10 +287,14 @@ impl Attempt {
             .get(&phase.role)
             .map_or(0, |session| session.ordinal);
         let desk = Desk::new(
-            Arc::clone(&self.context),
-            self.state.run_id,
-            self.phase_key.clone(),
-            progress.attempt,
+            self.context.journal.clone(),
+            self.context.paths.clone(),
+            Arc::clone(&self.context.redactor),
+            AttemptKey {
+                run_id: self.state.run_id,
+                phase_key: self.phase_key.clone(),
+                attempt: progress.attempt,
+            },
             name,
             opening,
         )
@@ -330,7 +342,8 @@ impl Attempt {
         Ok((job, desk, backend))
     }
 
-    /// Who works on the phase now; who came later than the start is read from where they were frozen.
+    /// Returns the persona assigned to the phase. One assigned after the start of the run is read
+    /// from the database.
     async fn bound(&self, phase: &Phase) -> Result<(Binding, Persona)> {
         let Some(binding) = self.state.new_seat(&phase.key).cloned() else {
             return self
@@ -340,14 +353,15 @@ impl Attempt {
         };
         let run_id = self.state.run_id;
         self.context
+            .journal
             .read(move |conn| {
                 frozen::persona(conn, run_id, &binding).map(|persona| (binding, persona))
             })
             .await
     }
 
-    /// Takes what is sent in by its hash, which the journal names, so that it can be read at the gate; not
-    /// where it holds a secret, for nothing that is shown does.
+    /// Stores the prompt by its hash, which the journal refers to, so that it can be read at the
+    /// gate. A prompt that contains a secret is not stored.
     async fn keep(
         &self,
         prompt: &str,
@@ -359,16 +373,17 @@ impl Attempt {
         let content = if prompt.len() <= SMALL {
             self.context.contents.take(prompt.as_bytes())?
         } else {
-            let (contents, bytes) = (self.context.contents.clone(), prompt.as_bytes().to_vec());
+            let contents = self.context.contents.clone();
+            let bytes = prompt.as_bytes().to_vec();
             blocking(move || contents.take(&bytes)).await?
         };
         Ok((content.sha256().clone(), Some(content)))
     }
 
-    /// Reads everything that the prompt is made of, in one go, and the values of the worktree's `.env`; a
-    /// file that is no plain one holds nothing for us. In a `fresh` attempt a file that an earlier one or
-    /// the base commit left where the artifact belongs is moved out of the way, so that only one of this
-    /// attempt counts.
+    /// Reads all inputs of the prompt in one database snapshot, and the secrets in the worktree's
+    /// `.env` (anything but a regular file counts as empty). In a `fresh` attempt, a file that an
+    /// earlier attempt or the base commit left at the artifact's path is moved aside, so that only
+    /// a file of this attempt counts.
     async fn materials(
         &self,
         progress: &PhaseState,
@@ -378,21 +393,19 @@ impl Attempt {
         secrets: Vec<String>,
     ) -> Result<(Materials, Arc<Redactor>)> {
         let known = self.context.redactor.and_also(secrets);
-        let (root, contents) = (
-            workspace.root().to_path_buf(),
-            self.context.contents.clone(),
-        );
+        let root = workspace.root().to_path_buf();
+        let contents = self.context.contents.clone();
         let in_the_way = artifact.filter(|_| fresh).map(|file| file.path.clone());
-        let (aside, label) = (
-            self.context.aside(self.state.run_id),
-            format!("{}-before-attempt-{}", self.phase_key, progress.attempt),
-        );
-        let (earlier, progress, artifact) =
-            (self.made_before(), progress.clone(), artifact.cloned());
+        let aside = self.context.aside(self.state.run_id);
+        let label = format!("{}-before-attempt-{}", self.phase_key, progress.attempt);
+        let earlier = self.made_before();
+        let progress = progress.clone();
+        let artifact = artifact.cloned();
         let read = move |conn: &rusqlite::Connection| {
             if let Some(path) = in_the_way {
                 file::move_aside(&root, &path, &aside, &label)?;
             }
+            // Before the prompt is rendered: a prompt with one of these secrets must not be stored.
             let env = file::env(&root);
             let redactor = env.map_or_else(
                 || Arc::clone(&known),
@@ -423,7 +436,7 @@ impl Attempt {
                 redactor,
             ))
         };
-        self.context.read(read).await
+        self.context.journal.read(read).await
     }
 
     fn prompt(
@@ -433,13 +446,14 @@ impl Attempt {
         artifact: Option<&ExpectedFile>,
         materials: &Materials,
     ) -> String {
-        let (errors, previous) = (materials.errors.as_slice(), materials.previous.as_deref());
+        let errors = materials.errors.as_slice();
+        let previous = materials.previous.as_deref();
         let why = match progress.cause {
             AttemptCause::First => Why::First,
             AttemptCause::Repair => {
                 let missing = progress.missing;
                 let previous = previous.filter(|_| !missing);
-                // What the operator asked for holds for the repairs after it too.
+                // Requested changes also apply to the repairs that follow them.
                 match progress.comment.as_str() {
                     "" => Why::Repair {
                         errors,
@@ -470,7 +484,7 @@ impl Attempt {
         })
     }
 
-    /// What the phases before this one made.
+    /// Returns the artifacts of the phases before this one.
     fn made_before(&self) -> Vec<ArtifactRef> {
         let before = self
             .state
@@ -484,8 +498,8 @@ impl Attempt {
             .collect()
     }
 
-    /// Has the agent work, at most as long as the phase allows. At the limit the agent is told to end
-    /// and is waited for, so that nothing of this attempt still writes when the next one begins.
+    /// Runs the agent, at most for the phase's timeout. At the limit the agent is cancelled and
+    /// awaited, so that nothing of this attempt still writes when the next one starts.
     async fn work(&self, phase: &Phase, backend: &dyn Backend, job: &Job, desk: &Desk) -> Worked {
         let mut working = backend.work(job, desk, &self.stop);
         let looks = backend.others_write(&job.persona);
@@ -499,7 +513,7 @@ impl Attempt {
             () = tokio::time::sleep(Duration::from_secs(phase.timeout_seconds)) => self.stop.now.cancel(),
         }
         match working.await {
-            // It was done before it heard that its time is up.
+            // It finished before it noticed the cancellation.
             Ok(Ended::Done) => Worked::Ended(within(Ok(Ended::Done), job, looks).await),
             _ => Worked::TimedOut,
         }
@@ -512,6 +526,7 @@ impl Attempt {
         workspace: &Arc<Workspace>,
     ) -> Result<(Outcome, Option<Content>)> {
         let Some(expected) = &phase.expected_artifact else {
+            // Behind a gate, the commit is made after the approval.
             let gated = !self.files.plan.gates(&phase.key).is_empty();
             let commit = if gated {
                 None
@@ -572,7 +587,7 @@ impl Attempt {
     }
 }
 
-/// What the work came to, where it has not written too much by its end.
+/// Checks the write quota once more at the end of the work.
 async fn within(ended: Result<Ended>, job: &Job, looks: bool) -> Result<Ended> {
     if looks && ended.as_ref().is_ok_and(|ended| *ended != Ended::Stopped) {
         job.growth.look().await?;
@@ -580,15 +595,15 @@ async fn within(ended: Result<Ended>, job: &Job, looks: bool) -> Result<Ended> {
     ended
 }
 
-/// What a prompt is made of, read.
+/// Inputs of a prompt, as read.
 struct Materials {
     earlier: Vec<EarlierArtifact>,
     previous: Option<String>,
     errors: Vec<ArtifactError>,
 }
 
-/// Everything that is wrong with the content before: the journal keeps the first few errors, and each
-/// one that an agent is not told costs another attempt.
+/// Returns all errors of the previous content. The journal keeps only the first few, and each error
+/// an agent does not see costs another attempt.
 fn errors(
     progress: &PhaseState,
     artifact: Option<&ExpectedFile>,
@@ -612,24 +627,22 @@ enum Worked {
     Ended(Result<Ended>),
 }
 
-/// What lies at an artifact's path.
+/// Result of reading and validating an artifact file.
 pub enum Judged {
-    /// Nothing.
     Missing,
-    /// More than is read; in words.
+    /// The file exceeds the size limit; the error message.
     TooLarge(String),
-    /// A file, and its verdict.
+    /// The file was read and validated.
     Read {
-        /// The whole content, to be stored with the facts that name it.
+        /// The content, to be stored with the facts that refer to it.
         content: Content,
-        /// Its length.
+        /// Length of the content.
         bytes: u64,
-        /// What its schema says.
         verdict: Verdict,
     },
 }
 
-/// A version of an artifact.
+/// Creates the reference to a version of an artifact.
 #[must_use]
 pub fn artifact_ref(
     expected: &ExpectedArtifact,
@@ -646,22 +659,20 @@ pub fn artifact_ref(
     }
 }
 
-/// Reads an artifact once, takes it in by its hash, and validates the very bytes that are stored.
+/// Reads an artifact once, hashes it, and validates exactly the bytes that are stored.
 ///
 /// # Errors
-/// What the file system says; `path_outside_worktree` for anything but a plain file.
+/// Errors of the file system; `path_outside_worktree` for anything but a regular file.
 pub async fn judge_file(
     context: &Context,
     files: &Arc<RunFiles>,
     workspace: &Workspace,
     expected: &ExpectedArtifact,
 ) -> Result<Judged> {
-    let (root, contents, files, expected) = (
-        workspace.root().to_path_buf(),
-        context.contents.clone(),
-        Arc::clone(files),
-        expected.clone(),
-    );
+    let root = workspace.root().to_path_buf();
+    let contents = context.contents.clone();
+    let files = Arc::clone(files);
+    let expected = expected.clone();
     let limit = context.settings.engine.max_artifact_bytes;
     blocking(move || {
         let bytes = match file::read(&root, &expected.path, limit) {
@@ -687,8 +698,9 @@ pub async fn judge_file(
     .await
 }
 
-/// Opens the folder a run works in. Only a run of which no agent has seen anything yet may make it;
-/// later a folder that is gone is made again from the run's branch or not at all.
+/// Opens the directory a run works in. Only an `untouched` run, which no agent has worked on yet,
+/// may create its worktree; later a missing worktree is recreated from the run's branch, or it is
+/// an error.
 ///
 /// # Errors
 /// `worktree_missing`, `git_failed`, `io_failed`.
@@ -706,7 +718,7 @@ pub async fn open_workspace(
             Code::WorktreeMissing,
             format!("the repository {dir} of run {} is gone", record.id.short()),
         )
-        .hint("bring it back to where it was, then resume"));
+        .hint("restore it at this path, then resume"));
     };
     let worktree = if untouched {
         Worktree::create(&repo, record.id, base, &path).await?
@@ -717,7 +729,7 @@ pub async fn open_workspace(
 }
 
 fn untouched(state: &RunState) -> bool {
-    // What a run brought along from another one was made elsewhere.
+    // Skipped phases were completed in the run this one was derived from.
     let own = |phase: &&PhaseState| phase.status != PhaseStatus::Skipped;
     state
         .phases
@@ -726,11 +738,11 @@ fn untouched(state: &RunState) -> bool {
         .all(|phase| phase.attempt <= 1 && phase.prompt.is_none() && phase.ended_at.is_none())
 }
 
-/// Brings a phase into the run's branch: puts the validated bytes back if the file was touched, then
-/// makes one commit that names run, phase, persona and content.
+/// Commits a phase to the run's branch: restores the validated bytes if the file was changed, then
+/// makes one commit whose trailers name run, phase, persona and content.
 ///
 /// # Errors
-/// `git_failed`, and what reading and writing the file says.
+/// `git_failed`, and errors of reading and writing the file.
 pub async fn commit(
     files: &RunFiles,
     workspace: &Arc<Workspace>,
@@ -762,20 +774,18 @@ pub async fn commit(
     workspace.commit(&subject, &trailers, &forced).await
 }
 
-/// Puts the validated bytes of a phase's artifact back where the file was changed or removed.
+/// Restores the validated bytes of a phase's artifact if the file was changed or removed.
 ///
 /// # Errors
-/// What reading and writing the file says.
+/// Errors of reading and writing the file.
 pub async fn restore_validated(
     context: &Context,
     workspace: &Workspace,
     artifact: &ArtifactRef,
 ) -> Result<()> {
-    let (root, contents, artifact) = (
-        workspace.root().to_path_buf(),
-        context.contents.clone(),
-        artifact.clone(),
-    );
+    let root = workspace.root().to_path_buf();
+    let contents = context.contents.clone();
+    let artifact = artifact.clone();
     let limit = context.settings.engine.max_artifact_bytes;
     let restore = move |conn: &rusqlite::Connection| {
         let there = file::read(&root, &artifact.path, limit).ok().flatten();
@@ -788,5 +798,5 @@ pub async fn restore_validated(
             &contents.get(conn, &artifact.sha256)?,
         )
     };
-    context.read(restore).await
+    context.journal.read(restore).await
 }

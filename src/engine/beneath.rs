@@ -1,10 +1,10 @@
-//! Files beneath an open worktree, reached by capability and never by name alone.
+//! Capability-based access to files beneath an open worktree.
 //!
-//! An agent may do anything to its worktree, also while these functions run. So each folder on the
-//! way is opened from the one above it without following links, a file is judged by its open handle
-//! and not by its name, and nothing waits for a pipe. Files are replaced as a whole: a new file
-//! beside the old one, synced, renamed over it. Which paths may be named at all is
-//! [`worktree_path`](crate::model::worktree_path)'s work. Everything here blocks on the disk.
+//! An agent may change its worktree at any time, including during these calls. Each folder is
+//! therefore opened from its parent without following links, files are checked by their open
+//! handle, and opening a pipe never blocks. Files are replaced atomically: write a new file, sync
+//! it, rename it over the old one. [`worktree_path`](crate::model::worktree_path) decides which
+//! paths are allowed. All functions block on the disk.
 
 use std::io::{Error, ErrorKind, Read, Write};
 use std::path::Path;
@@ -17,22 +17,22 @@ use rustix::io::Errno;
 use crate::model::error::{Code, Failure, Result as Failing};
 use crate::store::failpoint::Step;
 
-/// Why something beneath a folder cannot be had.
+/// Why a file beneath a folder cannot be accessed.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
-    /// Nothing lies there.
+    /// The path does not exist.
     Missing,
-    /// On the way lies a symbolic link of this name.
+    /// This path component is a symbolic link.
     Link(String),
-    /// On the way lies something of this name that is no folder.
+    /// This path component is not a folder.
     NoFolder(String),
-    /// It is a folder.
+    /// The path is a folder.
     Folder,
-    /// It is no plain file of one name and our own: why, as the rest of a sentence.
+    /// Not a regular file with a single link owned by us; contains the reason as a sentence ending.
     NotPlain(&'static str),
-    /// It is larger than asked for: at least this many bytes.
+    /// The file exceeds the size limit: it has at least this many bytes.
     TooLarge(u64),
-    /// The disk says no.
+    /// IO error.
     Io(Error),
 }
 
@@ -45,7 +45,7 @@ impl From<Error> for Obstacle {
 /// Opens a worktree.
 ///
 /// # Errors
-/// `worktree_missing` when there is no such folder, `io_failed` when it cannot be opened.
+/// `worktree_missing` if the folder does not exist, `io_failed` if it cannot be opened.
 pub(crate) fn open_worktree(worktree: &Path) -> Failing<Dir> {
     Dir::open_ambient_dir(worktree, ambient_authority()).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::new(
@@ -60,7 +60,7 @@ pub(crate) fn open_worktree(worktree: &Path) -> Failing<Dir> {
     })
 }
 
-/// The folder that `parts` lead to.
+/// Opens the folder at `parts`.
 ///
 /// # Errors
 /// `Missing`, `Link`, `NoFolder`, `Io`.
@@ -73,10 +73,10 @@ pub(crate) fn folder<'a>(
         .try_fold(root.try_clone()?, |dir, part| enter(&dir, part))
 }
 
-/// The folder that `parts` lead to; those that are missing are made, durably.
+/// Opens the folder at `parts` and durably creates missing folders.
 ///
 /// # Errors
-/// `Link`, `NoFolder`, `Io`; some of the folders may be made then.
+/// `Link`, `NoFolder`, `Io`; some folders may have been created then.
 pub(crate) fn made_folder<'a>(
     root: &Dir,
     parts: impl IntoIterator<Item = &'a str>,
@@ -97,7 +97,7 @@ fn enter(dir: &Dir, part: &str) -> Result<Dir, Obstacle> {
             _ if error.kind() == ErrorKind::NotFound => Obstacle::Missing,
             Ok(metadata) if metadata.is_symlink() => Obstacle::Link(part.to_owned()),
             Ok(metadata) if !metadata.is_dir() => Obstacle::NoFolder(part.to_owned()),
-            // Something else may lie there by now than what was in the way.
+            // The path may have changed since the failed open.
             _ if matches!(
                 Errno::from_io_error(&error),
                 Some(Errno::NOTDIR | Errno::LOOP)
@@ -109,13 +109,14 @@ fn enter(dir: &Dir, part: &str) -> Result<Dir, Obstacle> {
         })
 }
 
-/// Opens a plain file for reading: no link, no pipe, one name, our own.
+/// Opens a regular file for reading; rejects links, pipes, files with several links and foreign
+/// owners.
 ///
 /// # Errors
 /// `Missing`, `Folder`, `NotPlain`, `Io`.
 pub(crate) fn open_plain(dir: &Dir, name: &str) -> Result<(File, Metadata), Obstacle> {
     let mut options = OpenOptions::new();
-    // Without `nonblock`, opening a pipe would wait for its other end for ever.
+    // Without `nonblock`, opening a pipe would block until its other end is opened.
     options.read(true).follow(FollowSymlinks::No).nonblock(true);
     let file = match dir.open_with(name, &options) {
         Ok(file) => file,
@@ -156,7 +157,7 @@ fn what_is_there(dir: &Dir, name: &str) -> Option<Obstacle> {
     }
 }
 
-/// The whole content of a plain file.
+/// Reads a whole regular file.
 ///
 /// # Errors
 /// As [`open_plain`]; `TooLarge` beyond `max_bytes`.
@@ -165,7 +166,7 @@ pub(crate) fn read_plain(dir: &Dir, name: &str, max_bytes: u64) -> Result<Vec<u8
     if metadata.len() > max_bytes {
         return Err(Obstacle::TooLarge(metadata.len()));
     }
-    // It may grow after it was measured: never more than the limit and one byte is read.
+    // The file may grow after `stat`, so read at most one byte beyond the limit.
     let mut bytes = Vec::new();
     file.take(max_bytes.saturating_add(1))
         .read_to_end(&mut bytes)?;
@@ -177,12 +178,12 @@ pub(crate) fn read_plain(dir: &Dir, name: &str, max_bytes: u64) -> Result<Vec<u8
     }
 }
 
-/// Puts `bytes` at `name`, whole or not at all and durably, in place of whatever file or link is
-/// there; `mode_of` is a file whose mode the new one gets. They are written as `temporary` first: what
-/// a crash left under that name is taken away.
+/// Atomically and durably replaces the file or link at `name` with `bytes`. The new file gets the
+/// mode of `mode_of`. It is written as `temporary` first; a leftover of that name from a crash is
+/// removed.
 ///
 /// # Errors
-/// What the disk says; what was there is as it was then.
+/// IO errors; the previous file is unchanged then.
 pub(crate) fn replace(
     dir: &Dir,
     name: &str,
@@ -197,7 +198,8 @@ pub(crate) fn replace(
     }
     let written = write_and_rename(dir, name, bytes, temporary, mode_of);
     if written.is_err() {
-        // Left behind, it would become part of the commit; the error that counts is the first one.
+        // A leftover would become part of the commit. Report the first error, not that of the
+        // cleanup.
         let _ = dir.remove_file(temporary);
     }
     written
@@ -226,12 +228,12 @@ fn write_and_rename(
     sync_folder(dir)
 }
 
-/// Makes the names in a folder durable.
+/// Makes the directory entries of a folder durable.
 ///
 /// # Errors
-/// What the disk says.
+/// IO errors.
 pub(crate) fn sync_folder(dir: &Dir) -> std::io::Result<()> {
-    // The handle itself may be one for walking alone; syncing needs one that was opened for reading.
+    // The handle may be `O_PATH`, which cannot be synced; open one for reading.
     let synced = dir.open(".")?.sync_all();
     Step::FileWritten.after();
     synced

@@ -1,6 +1,6 @@
-//! What is stored in one transaction with the facts that follow from it: what the facts speak of.
+//! Rows committed together with the facts that refer to them.
 //!
-//! Making it is the attempt's and the decision's work, appending the facts the driver's.
+//! The attempt or the decision provides the rows; the driver appends the facts.
 
 use super::agent::Unsettled;
 use crate::model::error::Result;
@@ -9,30 +9,31 @@ use crate::model::persona::Persona;
 use crate::store::contents::Content;
 use crate::store::definitions;
 
-/// What is stored in one transaction with facts.
+/// Rows committed in the same transaction as facts.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
-    /// The answer that came before them.
+    /// The last answer of the attempt, not yet stored.
     pub unsettled: Option<Unsettled>,
-    /// The content that they name.
+    /// Content that the facts refer to.
     pub content: Option<Content>,
-    /// The personas that they seat, to be frozen.
+    /// Personas assigned by the facts, to be frozen for the run.
     pub personas: Vec<Persona>,
-    /// What was stored already, as far as it is known; nothing has to be done for it.
+    /// Events stored earlier, as far as they are known; they need no writing.
     pub stored: Vec<Event>,
 }
 
 impl Beside {
-    /// Whether there is nothing.
+    /// Returns whether nothing has to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.unsettled.is_none() && self.content.is_none() && self.personas.is_empty()
     }
 
-    /// Stores it; the facts are the caller's to append afterwards.
+    /// Writes the rows and returns the events this created. The caller appends its facts
+    /// afterwards.
     ///
     /// # Errors
-    /// What the store says.
+    /// Errors of the database.
     pub fn store(self, tx: &rusqlite::Transaction<'_>) -> Result<Vec<Event>> {
         self.content.map_or(Ok(()), |content| content.store(tx))?;
         self.personas

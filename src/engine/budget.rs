@@ -1,10 +1,10 @@
-//! What may be spent: per run, per day, per workflow.
+//! Spending limits per run, per day and per workflow.
 //!
-//! Looked at in the transaction that sets money aside for a call, where everything that is spent or
-//! set aside is known, so that many runs at once cannot cross a limit together by more than one
-//! reserve each has been granted. Nothing is kept here: the sums are the ledger's and the runs' own,
-//! and what the operator added is a fact of the run. A call without a known price cannot be counted
-//! beforehand; it is let through as long as the limit is not reached.
+//! Limits are checked in the transaction that reserves money for a call, where all spent and
+//! reserved amounts are known, so that concurrent runs cannot together exceed a limit by more than
+//! one granted reserve each. Nothing is stored here: the sums come from the ledger and the run's
+//! rows, and the operator's raises are facts of the run. A call without a known price cannot be
+//! estimated; it is allowed as long as the limit has not been reached.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::store::{journal, ledger};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// The limits of one run, with what the operator added to them.
+/// The limits of one run, including the operator's raises.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
     run: Option<NanoUsd>,
@@ -31,16 +31,16 @@ pub struct Budget {
     raises: BTreeMap<String, NanoUsd>,
 }
 
-/// What a limit says to a call.
+/// Result of checking a call against the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may be made; with facts to store where a limit comes near.
+    /// The call may be made. Contains a warning for each limit that is nearly reached.
     Granted(Vec<Fact>),
-    /// It would cross a limit.
+    /// The call would exceed a limit.
     Refused(BudgetQuestion),
 }
 
-/// One limit and what counts against it.
+/// One limit and the amount spent against it.
 struct Reading {
     scope: String,
     limit: NanoUsd,
@@ -48,7 +48,7 @@ struct Reading {
 }
 
 impl Budget {
-    /// The limits that hold for a run: its own option before the setting.
+    /// Returns the limits that apply to a run; the run's own option overrides the setting.
     #[must_use]
     pub fn of(
         settings: &BudgetSettings,
@@ -69,10 +69,10 @@ impl Budget {
         }
     }
 
-    /// Whether a call may be made that is set aside `needed` for; absent: its price is unknown.
+    /// Checks a call for which `needed` would be reserved; `None` if its price is unknown.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn judge(
         &self,
         tx: &Connection,
@@ -87,6 +87,7 @@ impl Budget {
             spent,
         } in self.readings(tx, run, now)?
         {
+            // Reached as well as exceeded: a call whose price is unknown reserves nothing.
             let needed = needed.unwrap_or_default();
             let crosses = spent.0.saturating_add(needed.0) > limit.0 || spent.0 >= limit.0;
             if crosses {
@@ -109,10 +110,10 @@ impl Budget {
         Ok(Verdict::Granted(near))
     }
 
-    /// What the limits say to a call that goes on and has cost `so_far`, which the ledger does not know yet.
+    /// Checks a call in progress that has cost `so_far`, which the ledger does not contain yet.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn judge_going_on(
         &self,
         conn: &Connection,
@@ -148,7 +149,7 @@ impl Budget {
         Ok(Verdict::Granted(near))
     }
 
-    /// Whether there is any limit.
+    /// Returns whether no limit is set.
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
         self.run.is_none() && self.day.is_none() && self.workflow.is_none()
@@ -187,10 +188,10 @@ impl Budget {
     }
 }
 
-/// The fact that a limit refused a call, where it is news.
+/// Returns the fact that a limit refused a call, unless it is already stored.
 ///
 /// # Errors
-/// What the database says.
+/// Errors of the database.
 pub fn exceeded(tx: &Connection, run: RunId, question: &BudgetQuestion) -> Result<Option<Fact>> {
     let fact = Fact::BudgetExceeded {
         scope: question.scope.clone(),
@@ -210,7 +211,7 @@ mod tests {
     use crate::model::hash::ContentHash;
     use crate::store::{Store, fixture, runs, turns};
 
-    /// A run that has spent so much.
+    /// Inserts a run that has spent `spent`.
     fn run_that_spent(tx: &Connection, spent: i64) -> Result<RunId> {
         let id = RunId::new();
         runs::insert(
@@ -272,7 +273,7 @@ mod tests {
             };
             assert_eq!(
                 granted, verdict,
-                "{spent} + {needed:?}, raised by {raised}: granted, and told that it comes near"
+                "{spent} + {needed:?}, raised by {raised}: granted, and whether it warns"
             );
         }
     }

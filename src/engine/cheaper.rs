@@ -1,10 +1,10 @@
-//! Who could go on with a run for less, when a budget is used up.
+//! Reassignment to cheaper personas when a budget is exhausted.
 //!
-//! A persona takes a phase that is still to be done if the binder would seat it there, it is on the same
-//! backend (the conversation goes on where it was), and neither the price of what it is sent nor of what
-//! it answers is higher, and one is lower. Unknown prices compare with nothing. Asked by screens before
-//! the answer ([`cheaper`]) and by the driver with it ([`seats`]): the same rule, so that what is offered is
-//! taken. Storing who was chosen is the driver's.
+//! A persona can take over an open phase if the binder accepts it there, it uses the same backend
+//! (the session continues where it was), and neither its input nor its output price is higher and
+//! one is lower. Unknown prices are not comparable. Screens list the options before the decision
+//! ([`cheaper`]) and the driver checks the choices with it ([`seats`]) by the same rule, so that an
+//! offered persona is accepted. The driver stores the choices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,26 +31,25 @@ use crate::model::state::PhaseStatus;
 use crate::model::workflow::Phase;
 use crate::store::{Reader, consents, events, runs};
 
-/// A persona that could go on with a run for less.
+/// A persona that could continue a run at a lower price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cheaper {
-    /// `name@version`.
     pub persona: String,
-    /// The model it talks to.
+    /// Model of the persona.
     pub model: String,
-    /// What a million tokens cost, sent and received.
+    /// Price per million input and output tokens.
     pub price: (NanoUsd, NanoUsd),
-    /// The phases it could take, in order; the first of a list of one is the phase in progress.
+    /// Phases it could take, in order; the first one is in progress.
     pub phases: Vec<PhaseKey>,
-    /// What the operator has not agreed to yet; the answer is refused until they have.
+    /// Permission the operator has not given yet; the decision is refused without it.
     pub consent: Option<ConsentAsk>,
 }
 
-/// Who could go on with the phase in progress for less, the cheapest answer first. Blocks for the length
-/// of a few reads.
+/// Returns the personas that could continue the phase in progress at a lower price, by ascending
+/// output price. Blocks for a few database reads.
 ///
 /// # Errors
-/// `run_not_found`; what loading the run's frozen files says; `config_invalid`.
+/// `run_not_found`; errors of loading the run's definitions; `config_invalid`.
 pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Cheaper>> {
     let reader = Reader::open(&paths.database())?;
     let state = events::state(reader.connection(), run)?;
@@ -77,13 +76,14 @@ pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Che
     Ok(found)
 }
 
-/// The seats that an answer's choices make, each with the persona that is to be frozen with them. A choice
-/// without a phase is for all that are to be done and that no other choice names; of those only the phase in
-/// progress must be able to be taken.
+/// Returns the assignments that follow from the choices of a decision, each with the persona to
+/// freeze for the run. A choice without a phase applies to all open phases that no other choice
+/// names; of those, the persona only has to be able to take the phase in progress.
 ///
 /// # Errors
-/// All problems at once: `usage_invalid` for a phase that is not to be done, one named twice, a persona that
-/// is not cheaper or has no known price; what binding says, `persona_consent_required` among it.
+/// All problems at once: `usage_invalid` for a phase that is not open, a phase named twice, a
+/// persona that is not cheaper or has no known price; errors of binding, including
+/// `persona_consent_required`.
 pub fn seats(
     context: &Context,
     files: &RunFiles,
@@ -91,7 +91,7 @@ pub fn seats(
     choices: &[PersonaChoice],
 ) -> Result<Vec<(NewSeat, Persona)>> {
     let catalog = trust::catalog_of_run(&context.paths, &files.record);
-    let given = context.store.read(consents::all)?;
+    let given = context.journal.store.read(consents::all)?;
     let prices = prices(&context.settings, &context.paths)?;
     Market::new(
         &catalog,
@@ -104,16 +104,16 @@ pub fn seats(
     .seats(choices)
 }
 
-/// Everything that is asked about a choice.
+/// Inputs for checking choices.
 struct Market<'a> {
     plan: &'a Plan,
     state: &'a RunState,
-    /// Who there is: of the library with what the run's repository brings and the operator agreed to, and of
-    /// the run where that has them no longer.
+    /// Available personas: those of the catalog, including the repository's that the operator
+    /// allowed, and those frozen for the run that are no longer in the catalog.
     people: Vec<(ContentHash, Persona)>,
     backends: &'a Backends,
     prices: Prices,
-    /// Whom the operator has agreed to; absent: that is not asked.
+    /// Personas the operator has allowed; `None` skips this check.
     consents: Option<BTreeSet<ContentHash>>,
 }
 
@@ -149,20 +149,18 @@ impl<'a> Market<'a> {
         }
     }
 
-    /// The phases that are still to be done, that in progress first.
+    /// Returns the open phases, the one in progress first.
     fn ahead(&self) -> impl Iterator<Item = &'a Phase> {
-        let (plan, over) = (
-            self.plan,
-            [
-                PhaseStatus::Completed,
-                PhaseStatus::Skipped,
-                PhaseStatus::Failed,
-            ],
-        );
+        let plan = self.plan;
+        let closed = [
+            PhaseStatus::Completed,
+            PhaseStatus::Skipped,
+            PhaseStatus::Failed,
+        ];
         self.state
             .phases
             .iter()
-            .filter(move |phase| !over.contains(&phase.status))
+            .filter(move |phase| !closed.contains(&phase.status))
             .filter_map(|phase| plan.phase(&phase.key))
     }
 
@@ -201,7 +199,7 @@ impl<'a> Market<'a> {
             };
             match self.seat(phase, &choice.persona) {
                 Ok(seat) => seats.push(seat),
-                // Who is named for all sits where they can.
+                // A persona chosen for all phases takes those it can.
                 Err(failure) if own.is_some() || at == 0 => failures.push(failure),
                 Err(_) => {}
             }
@@ -213,7 +211,7 @@ impl<'a> Market<'a> {
         }
     }
 
-    /// What is wrong with the choices before anybody is looked at.
+    /// Returns problems of the choices that do not depend on personas.
     fn misplaced(&self, choices: &[PersonaChoice]) -> Vec<Failure> {
         let keys: Vec<&str> = self.ahead().map(|phase| phase.key.as_str()).collect();
         let mut failures = Vec::new();
@@ -227,10 +225,10 @@ impl<'a> Market<'a> {
                 .as_ref()
                 .is_some_and(|key| !keys.contains(&key.as_str()))
             {
-                let message = format!("{place} is not to be done any more");
+                let message = format!("{place} is not open any more");
                 failures.push(
                     Failure::new(Code::UsageInvalid, message)
-                        .hint(format!("still to be done: {}", keys.join(", "))),
+                        .hint(format!("open phases: {}", keys.join(", "))),
                 );
             }
             if choices[..at]
@@ -246,11 +244,12 @@ impl<'a> Market<'a> {
         failures
     }
 
-    /// A persona in a phase, if it can sit there and is cheaper than who does.
+    /// Assigns a persona to a phase, if the binder accepts it and it is cheaper than the current
+    /// one.
     fn seat(&self, phase: &Phase, name: &str) -> Result<(NewSeat, Persona)> {
         let Some(now) = self.plan.works_on(phase, self.state) else {
             return Err(Failure::internal(format!(
-                "nobody works on phase {}",
+                "phase {} has no persona",
                 phase.key
             )));
         };
@@ -260,13 +259,13 @@ impl<'a> Market<'a> {
             .iter()
             .find(|(hash, _)| *hash == binding.persona_hash);
         let Some((_, persona)) = found else {
-            return Err(Failure::internal("a persona without a text"));
+            return Err(Failure::internal("a bound persona is not in the catalog"));
         };
         let refuse = |why: String| {
             Failure::new(
                 Code::UsageInvalid,
                 format!(
-                    "{} cannot go on with phase {} for less: {why}",
+                    "{} cannot continue phase {} at a lower cost: {why}",
                     binding.persona, phase.key
                 ),
             )
@@ -274,7 +273,7 @@ impl<'a> Market<'a> {
         };
         if binding.backend != now.backend {
             return Err(refuse(format!(
-                "it is on backend {}, and {} on {}",
+                "it uses backend {}, and {} uses {}",
                 binding.backend, now.persona, now.backend
             )));
         }
@@ -292,7 +291,7 @@ impl<'a> Market<'a> {
             }
             (_, None) => {
                 return Err(refuse(format!(
-                    "the price of {}, which works on it, is unknown",
+                    "the price of {}, the current persona, is unknown",
                     now.persona
                 )));
             }
@@ -300,9 +299,9 @@ impl<'a> Market<'a> {
             (Some(new), Some(old)) => {
                 let dollars =
                     |(sent, answered): (NanoUsd, NanoUsd)| format!("{sent} and {answered}");
-                let words = "for a million tokens sent and answered";
+                let unit = "per million input and output tokens";
                 return Err(refuse(format!(
-                    "{} {words}, and {} costs {}",
+                    "it costs {} {unit}, and {} costs {}",
                     dollars(new),
                     now.persona,
                     dollars(old)
@@ -320,7 +319,7 @@ impl<'a> Market<'a> {
         ))
     }
 
-    /// The binder's own word on one persona in one phase.
+    /// Binds one persona to the role of one phase.
     fn bound(&self, phase: &Phase, name: &str) -> Result<crate::model::persona::Binding> {
         let personas: Vec<_> = self
             .people

@@ -1,11 +1,11 @@
-//! What a crash left of a run: what is certain, what is unsure, what was lost; and what the operator says
-//! of the unsure.
+//! Crash card: what is certain, unknown and lost after a crash, and the operator's answers to it.
 //!
-//! The card follows from the run's state, the turns of its current attempt and its ledger alone, so it
-//! is the same on every screen and after every further crash. A tool call is unsure when its turn was
-//! stored and its result was not: it may have run. Left unanswered, the agent is told just that. An
-//! answer becomes the call's result before the run goes on, with its event, in one transaction. A tool
-//! that only reads is never unsure: it simply runs again.
+//! The card is derived from the run's state, the turns of its current attempt and its ledger, so it
+//! is the same on every screen and after further crashes. The outcome of a tool call is unknown if
+//! its turn was stored and its result was not: the tool may have run. Without an answer from the
+//! operator, the agent is told exactly that. An answer becomes the call's result before the run
+//! resumes, in one transaction with its event. A read-only tool is never listed: it simply runs
+//! again.
 
 use rusqlite::Connection;
 use schemars::JsonSchema;
@@ -22,73 +22,73 @@ use crate::model::state::{PauseReason, PhaseStatus, RunStatus};
 use crate::model::time::Timestamp;
 use crate::store::{events, journal, ledger, turns};
 
-/// What a crash left of a run.
+/// State of a run after a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CrashCard {
-    /// Which run.
+    /// The run.
     pub run_id: RunId,
-    /// When the crash was found.
+    /// When the crash was detected.
     pub at: Timestamp,
-    /// Phases that are done and committed.
+    /// Phases that are completed and committed.
     pub phases_done: Vec<PhaseKey>,
-    /// The phase and attempt it was in.
+    /// The phase and attempt that were in progress.
     pub phase: Option<(PhaseKey, u32)>,
-    /// Turns of that attempt that are stored: they are never asked or paid for again.
+    /// Stored turns of that attempt; they are never requested or paid for again.
     pub turns_stored: u32,
-    /// The question that waits, unharmed.
+    /// The pending approval, which is unaffected.
     pub gate: Option<GateKey>,
-    /// What is settled.
+    /// Settled cost so far.
     pub spent: Cost,
-    /// What nobody can know from here.
+    /// Calls whose outcome is unknown.
     pub unsure: Vec<Unsure>,
-    /// What is gone, in words.
+    /// Descriptions of what was lost.
     pub lost: Vec<String>,
 }
 
-/// Something that may have happened.
+/// A call whose outcome is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Unsure {
-    /// A tool that was begun, or about to be, and whose result was not stored.
+    /// A tool that may have run and whose result was not stored.
     Tool {
-        /// The turn it belongs to.
+        /// The turn that contains the call.
         turn_id: TurnId,
-        /// The engine's id of the call; what an answer names.
+        /// The engine's id of the call, to be used in an answer.
         call_id: String,
-        /// Which tool.
+        /// The tool.
         tool: String,
-        /// Its arguments as the model wrote them; foreign text.
+        /// Its arguments as written by the model; untrusted text.
         arguments: String,
-        /// Whether the operator said already that it is to run again.
+        /// Whether the operator decided to run it again.
         redo: bool,
     },
-    /// A call to a model that may have been answered and billed; it is made again.
+    /// A model call that may have been answered and billed; it is made again.
     Bill {
-        /// Which call.
+        /// The turn of the call.
         turn_id: TurnId,
-        /// Of which phase.
+        /// The phase of the call.
         phase_key: PhaseKey,
-        /// Which model.
+        /// The model.
         model: String,
-        /// What was charged for it: its reserve.
+        /// Amount charged for it: its reserve.
         charged: Option<NanoUsd>,
     },
 }
 
-/// What the operator says of a tool call that is unsure.
+/// The operator's answer for a tool call whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Settle {
-    /// It runs again, as it was called.
+    /// Run it again with the same arguments.
     Redo,
-    /// It was done: the agent is told so.
+    /// It took effect; the agent is told so.
     Done,
-    /// It is left out: the agent is told so.
+    /// Skip it; the agent is told so.
     Skip,
 }
 
 impl Settle {
-    /// What the agent reads as the call's result; nothing where it runs again.
+    /// Returns the call's result as read by the agent; `None` if the tool runs again.
     #[must_use]
     pub fn told(self) -> Option<&'static str> {
         match self {
@@ -103,10 +103,10 @@ impl Settle {
     }
 }
 
-/// The card of a run, where its last end was a crash.
+/// Reads the crash card of a run; `None` unless its last stop was a crash.
 ///
 /// # Errors
-/// What the database says.
+/// Errors of the database.
 pub fn read(conn: &Connection, run: RunId) -> Result<Option<CrashCard>> {
     let state = events::state(conn, run)?;
     if !crashed(&state) {
@@ -127,7 +127,7 @@ fn crashed(state: &RunState) -> bool {
         )
 }
 
-/// The card that follows from a state, the turns of its current attempt, and the ledger.
+/// Derives the card from a state, the turns of its current attempt, and the ledger.
 #[must_use]
 pub fn card(state: &RunState, turns: &[TurnRecord], ledger: &[LedgerRecord]) -> CrashCard {
     let phase = state.current().filter(|phase| phase.attempt > 0);
@@ -149,11 +149,10 @@ pub fn card(state: &RunState, turns: &[TurnRecord], ledger: &[LedgerRecord]) -> 
     let mut lost = Vec::new();
     if !bills.is_empty() {
         lost.push(
-            "what the model was answering: an answer counts only when it is whole and stored"
-                .to_owned(),
+            "the model's unfinished answer: only complete, stored answers are kept".to_owned(),
         );
     } else if working && turns.is_empty() {
-        lost.push("what the agent was doing: this attempt has no stored turn yet and begins from its prompt".to_owned());
+        lost.push("the agent's work in progress: this attempt has no stored turn and restarts from its prompt".to_owned());
     }
     CrashCard {
         run_id: state.run_id,
@@ -193,19 +192,19 @@ fn unsure_tools(turns: &[TurnRecord]) -> impl Iterator<Item = Unsure> {
     })
 }
 
-/// Stores what the operator says of an unsure tool call. Saying it again is harmless; another answer
-/// than the first is refused once the first has become the call's result.
+/// Stores the operator's answer for a tool call whose outcome is unknown. Repeating the same answer
+/// is harmless; a different one is refused once the first has become the call's result.
 ///
 /// # Errors
-/// `illegal_transition` when the run did not crash, or has no such unsure call; what the database says.
+/// `illegal_transition` if the run did not crash or has no such call; errors of the database.
 pub fn settle(tx: &Connection, run: RunId, call_id: &str, how: Settle) -> Result<Vec<Event>> {
     let refuse = |message: String| {
         Failure::new(Code::IllegalTransition, message)
-            .hint("`phasedeck show` lists what a crash left unsure")
+            .hint("`phasedeck show` lists the calls whose outcome is unknown")
     };
     let Some(card) = read(tx, run)? else {
         return Err(refuse(format!(
-            "run {} is not resting after a crash",
+            "run {} is not paused after a crash",
             run.short()
         )));
     };
@@ -220,7 +219,7 @@ pub fn settle(tx: &Connection, run: RunId, call_id: &str, how: Settle) -> Result
     });
     let (turn, tool) = found.ok_or_else(|| {
         refuse(format!(
-            "run {} has no unsure tool call '{call_id}'",
+            "run {} has no tool call '{call_id}' with an unknown outcome",
             run.short()
         ))
     })?;
@@ -247,7 +246,7 @@ mod tests {
     use crate::store::fixture::{self, BEGIN};
     use crate::store::turns::{NewTurn, Settlement};
 
-    /// A run that died while the tools of its only turn were running.
+    /// Inserts a run that crashed while the tools of its only turn were running.
     fn crashed_run(conn: &Connection) -> (RunId, TurnId) {
         let run = fixture::insert_run(conn, "lane");
         let started = [
@@ -387,7 +386,8 @@ mod tests {
         let conn = fixture::memory();
         let (run, _) = crashed_run(&conn);
         let mut rows = ledger::of_run(&conn, run).unwrap();
-        (rows[0].status, rows[0].cost) = (Some(CallStatus::Unknown), Some(NanoUsd(50)));
+        rows[0].status = Some(CallStatus::Unknown);
+        rows[0].cost = Some(NanoUsd(50));
         let card = card(&state, &[], &rows);
         assert!(
             matches!(

@@ -1,7 +1,7 @@
-//! A run to try everything on, without a key and without a server.
+//! The demo: a dry run in a repository of its own, without an API key or a model server.
 //!
-//! The repository is made in a folder of its own in the data folder, not among temporary files: a
-//! demo whose process was killed is offered again, and goes on.
+//! The repository is created in the data directory instead of a temporary one, so that a demo whose
+//! process was killed can be resumed.
 
 use super::api::StartRun;
 use super::paths::{Paths, create_private_dir};
@@ -15,7 +15,7 @@ const WORKFLOW: &str = "development@1";
 const REQUIREMENTS: &str = "Add a shopping cart to the shop: articles can be put in and taken out, \
 the total is shown with tax, and an empty cart says so.";
 
-/// Makes the repository, and says what is to be started in it.
+/// Creates the repository and returns the request that starts the run.
 ///
 /// # Errors
 /// `git_failed`, `io_failed`.

@@ -1,25 +1,26 @@
-//! Writes the final report of a run that has ended, from its rows alone, and notes where it lies.
+//! Writes the final report of a run that has ended, from its rows alone, and records its path.
 //!
-//! Called at the end of a run, and at start-up for ends whose report a crash prevented; both give the
+//! Called at the end of a run, and at startup for reports that a crash prevented; both write the
 //! same bytes.
 
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::context::{Context, blocking};
+use super::blocking::blocking;
+use super::context::Context;
 use super::report::{self, Report};
 use crate::model::error::Result;
 use crate::model::id::RunId;
 use crate::store::{approvals, artifacts, events, frozen, ledger, runs};
 
-/// How many of the last events the report shows.
+/// Number of events at the end of the report.
 const LAST_EVENTS: u32 = 20;
 
-/// The report of a run as its rows say it now.
+/// Builds the report of a run from its current rows.
 ///
 /// # Errors
-/// What reading the rows says.
+/// Errors of reading the rows.
 pub fn build(conn: &Connection, run_id: RunId) -> Result<Report> {
     let run = runs::get(conn, run_id)?;
     let bindings: Vec<_> = frozen::personas(conn, run_id)
@@ -39,17 +40,20 @@ pub fn build(conn: &Connection, run_id: RunId) -> Result<Report> {
     ))
 }
 
-/// Writes the report and notes on the run where it lies. A report that cannot be written is no reason to
-/// lose the end of a run: the next start writes it.
+/// Writes the report and records its path in the run's row. A failed write does not affect the end
+/// of the run: the next start writes the report.
 pub async fn write_and_note(context: &Context, run_id: RunId) {
     let folder = context.paths.reports();
-    let written = match context.read(move |conn| build(conn, run_id)).await {
+    let written = match context.journal.read(move |conn| build(conn, run_id)).await {
         Ok(report) => blocking(move || report::write(&folder, run_id, &report)).await,
         Err(failure) => Err(failure),
     };
+    // The path is recorded after the file is written: a crash in between writes the same report
+    // again.
     let noted = match written {
         Ok(path) => {
             context
+                .journal
                 .store
                 .write(move |tx| runs::set_report(tx, run_id, &text(&path)))
                 .await

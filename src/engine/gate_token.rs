@@ -1,7 +1,8 @@
-//! Tokens that answer one gate from anywhere: over plain SSH, without a port that listens.
+//! Tokens that decide one approval from anywhere, for example over plain SSH, without a listening
+//! port.
 //!
-//! A token is bound to one question and to the content it was asked about, and expires. The database
-//! keeps its digest alone. A question is answered at most once, so a token is good for one answer.
+//! A token is bound to one approval and to the content under approval, and expires. The database
+//! stores only its digest. An approval is decided at most once, so a token works once.
 
 use std::time::Duration;
 
@@ -15,10 +16,10 @@ use crate::model::state::ApprovalStatus;
 use crate::model::time::{Timestamp, human_duration};
 use crate::store::gate_tokens::{self, GateToken};
 
-/// How long a token can be used.
+/// Validity of a token.
 pub const LIFETIME: Duration = Duration::from_secs(72 * 3600);
 
-/// A new token for a question: its text, to be shown once, and the job that stores it.
+/// Creates a token for an approval. Returns its text, to be shown once, and the job that stores it.
 pub fn mint(
     question: &ApprovalRecord,
     now: Timestamp,
@@ -40,31 +41,31 @@ pub fn mint(
     })
 }
 
-/// Makes and stores a token, beside a live host too.
+/// Creates and stores a token; works beside a running host.
 ///
 /// # Errors
-/// What opening or writing the database says.
+/// Errors of opening or writing the database.
 pub fn issue(paths: &Paths, question: &ApprovalRecord) -> Result<String> {
     let (text, store) = mint(question, Timestamp::now());
     write_beside(paths, store)?;
     Ok(text)
 }
 
-/// The question that a token answers, still open and still about the same content.
+/// Returns the approval that a token decides, if it is still pending.
 ///
 /// # Errors
-/// `token_refused` saying whether it is unknown or expired; `approval_already_resolved` naming who was
-/// faster.
+/// `token_refused` if the token is unknown or expired; `approval_already_resolved` with the name of
+/// who decided it.
 pub fn redeem(archive: &Archive, text: &str, now: Timestamp) -> Result<ApprovalRecord> {
     let token = archive.gate_token(&digest(text.trim()))?.ok_or_else(|| {
-        Failure::new(Code::TokenRefused, "this token is not known here")
-            .hint("take the one that was printed with the gate, on the same machine")
+        Failure::new(Code::TokenRefused, "unknown token")
+            .hint("use the token that was printed with the gate, on the same machine")
     })?;
     if token.expires_at < now {
         let ago = human_duration(now.since_ms(token.expires_at));
         return Err(
             Failure::new(Code::TokenRefused, format!("this token expired {ago} ago")).hint(
-                format!("answer by run: phasedeck show {}", token.run_id.short()),
+                format!("decide by run: phasedeck show {}", token.run_id.short()),
             ),
         );
     }
@@ -83,12 +84,12 @@ pub fn redeem(archive: &Archive, text: &str, now: Timestamp) -> Result<ApprovalR
         return Err(Failure::new(
             Code::ApprovalAlreadyResolved,
             format!(
-                "gate '{}' is {state}{by}; the token is used up",
+                "gate '{}' is {state}{by}; the token can no longer be used",
                 question.gate
             ),
         )
         .hint(format!(
-            "look with `phasedeck show {}`",
+            "check with `phasedeck show {}`",
             token.run_id.short()
         )));
     }

@@ -1,12 +1,13 @@
-//! How much an agent's work may write to its worktree and its folder for temporary files: bytes and files, since
-//! the work began.
+//! Write quota of an attempt: limits the bytes and files written to its worktree and temporary
+//! folders.
 //!
-//! What the engine's own file tools write is counted as they write it. Where commands and programs write too, the
-//! worktree is looked through on an interval and once more at the end: what changed since the work began counts, by
-//! the longer of its length and its place on the disk, so that a file of holes counts as what it pretends to be. A
-//! look costs the reading of every name; after one it is waited for a hundred times as long as it took.
+//! The engine's file tools count their writes directly. Where commands and programs can write too,
+//! the worktree is scanned periodically and once at the end. Files changed since the start count by
+//! the larger of their length and their allocated size, so that sparse files count in full. A scan
+//! reads every directory entry; the pause after it is a hundred times its duration.
 //!
-//! Not here: ending the work (the attempt does), and what one file may hold (each tool, and the kernel for commands).
+//! The attempt stops the work when the quota is exceeded. Limits on single files belong to the
+//! tools and the kernel.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,34 +20,34 @@ use cap_std::fs::{Dir, Metadata, MetadataExt};
 use tokio::sync::Notify;
 
 use super::beneath;
-use super::context::blocking;
+use super::blocking::blocking;
 use crate::model::error::{Code, Failure, Result};
 
-/// The shortest time between two looks.
+/// Minimum interval between scans.
 const LOOK: Duration = Duration::from_secs(2);
-/// So many times as long as a look took nothing is looked at.
+/// Pause after a scan, as a multiple of its duration.
 const REST: u32 = 100;
-/// How far the kernel's moments of files may lag behind its clock.
+/// Maximum lag of file timestamps behind the kernel's clock.
 const GRAIN: Duration = Duration::from_millis(10);
-/// Files that may be new or changed.
+/// Maximum number of new or changed files.
 const MOST_FILES: u64 = 1_000_000;
-/// Folders within each other; a deeper tree is nobody's work, and could hide any amount.
+/// Maximum folder depth; a deeper tree is never legitimate and could hide any amount of data.
 const MOST_DEPTH: usize = 100;
 
-/// What one stretch of work wrote.
+/// Write quota of one attempt.
 #[derive(Debug)]
 pub struct Growth {
     root: PathBuf,
-    /// Folders for temporary files of this work, which count too.
+    /// Temporary folders that also count.
     beside: Mutex<Vec<PathBuf>>,
     since: SystemTime,
-    /// The most bytes; 0: as many as there is room for.
+    /// Limit in bytes; 0 means that only free disk space limits it.
     limit: u64,
     written: AtomicU64,
     over: Notify,
 }
 
-/// What a look found.
+/// Totals of a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
     bytes: u64,

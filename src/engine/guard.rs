@@ -1,17 +1,17 @@
-//! Programs that must not outlive the host: agent programs, tool servers, commands.
+//! Programs that must not outlive the host: ACP agents, MCP servers, commands.
 //!
 //! ```text
 //! host ──► guard (this program again) ──► step (this program again, becomes the program)
 //! ```
 //!
-//! The guard is a session of its own without a terminal. It hears of the host's death by a signal from
-//! the kernel, is the adoptive parent of whatever the program leaves behind, and ends all of it: when it
-//! is told to, when the program ends, and when the host dies, however that dies. The step makes the
-//! program die with the guard. All of it is this binary, called by a hidden verb that [`is_guard`] knows;
-//! none of it needs `unsafe`.
+//! The guard (a process reaper) runs in its own session without a terminal. The kernel signals it
+//! when the host dies. As a child subreaper it adopts whatever the program leaves behind. It kills
+//! all of it on SIGTERM, when the program exits, and when the host dies for any reason. The step
+//! process asks the kernel to kill the program when the guard dies. Both are this binary with a
+//! hidden verb that [`is_guard`] recognizes; none of it needs `unsafe`.
 //!
-//! [`command`] and [`spawn`] are the host's side, [`main`] the guard's. What the program may see and touch is not
-//! decided here.
+//! [`command`] and [`spawn`] are the host's side, [`main`] is the guard's. Sandbox rules are
+//! applied elsewhere.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -27,22 +27,20 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// The hidden verb of the guard.
 const GUARD: &str = "__guard";
-/// The hidden verb that becomes the program.
 const STEP: &str = "__step";
-/// What a shell says of a program that cannot be run.
+/// Exit code that shells use for a command that cannot be executed.
 const CANNOT_RUN: u8 = 127;
-/// How long a program may take to end when it is told to.
+/// Grace period between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often what a program left behind is looked for; each look ends what it finds.
+/// Interval of the sweeps that kill what the program left behind.
 const SWEEPS: usize = 100;
 
-/// A command that runs `program` under a guard. Pipes, folder and environment are the caller's to set;
-/// ending it is sending the guard SIGTERM, which takes everything along.
+/// Builds a command that runs `program` under a guard. The caller sets pipes, folder and
+/// environment. SIGTERM to the guard ends the program and all its descendants.
 ///
 /// # Errors
-/// When the path of this program is not known.
+/// The path of the current executable is unknown.
 pub fn command(program: &OsStr, args: &[OsString]) -> std::io::Result<tokio::process::Command> {
     let mut command = tokio::process::Command::new(own_program()?);
     command
@@ -53,11 +51,11 @@ pub fn command(program: &OsStr, args: &[OsString]) -> std::io::Result<tokio::pro
     Ok(command)
 }
 
-/// Begins what [`command`] made, on a thread that never ends: the kernel takes the end of the thread
-/// that began a process for the end of its parent.
+/// Spawns the result of [`command`] on a thread that never exits: the kernel sends the parent-death
+/// signal when the thread that forked exits, not when its process does.
 ///
 /// # Errors
-/// What beginning it says.
+/// The error of the spawn.
 pub async fn spawn(command: tokio::process::Command) -> std::io::Result<Child> {
     let gone = |_| std::io::Error::other("the thread that begins programs is gone");
     let (reply, begun) = oneshot::channel();
@@ -71,7 +69,7 @@ pub async fn spawn(command: tokio::process::Command) -> std::io::Result<Child> {
     begun.await.map_err(|_| gone(()))?
 }
 
-/// A program that is to be begun.
+/// Request to the spawning thread.
 struct Begin {
     runtime: Handle,
     command: tokio::process::Command,
@@ -94,13 +92,13 @@ static BEGINNER: LazyLock<mpsc::Sender<Begin>> = LazyLock::new(|| {
     begin
 });
 
-/// Where this program lies. A binary that was replaced while it runs is still reached.
+/// Returns the path of the current executable; works even if the file was replaced while running.
 ///
 /// # Errors
-/// What the system says.
+/// The path cannot be read.
 pub fn own_program() -> std::io::Result<PathBuf> {
     let named = std::env::current_exe()?;
-    // Between fork and exec a child is still this program, so that the link leads to it.
+    // Until `exec`, a forked child still runs this binary, so the link resolves to it.
     Ok(if named.exists() {
         named
     } else {
@@ -108,7 +106,7 @@ pub fn own_program() -> std::io::Result<PathBuf> {
     })
 }
 
-/// Whether these are the arguments of a guard or a step, which know no settings and no folders.
+/// Returns whether these are the arguments of a guard or a step, which read no settings or folders.
 #[must_use]
 pub fn is_guard(args: &[OsString]) -> bool {
     args.get(1)
@@ -116,7 +114,7 @@ pub fn is_guard(args: &[OsString]) -> bool {
         && args.len() > 3
 }
 
-/// Does what a guard or a step does, and gives the exit code.
+/// Runs a guard or a step and returns the exit code.
 #[must_use]
 pub fn main(args: &[OsString]) -> u8 {
     let [_, verb, parent, program, args @ ..] = args else {
@@ -129,7 +127,7 @@ pub fn main(args: &[OsString]) -> u8 {
     let done = match parent {
         Some(parent) if verb == GUARD => guard(parent, program, args),
         Some(parent) => Err(step(parent, program, args)),
-        None => Err(std::io::Error::other("no parent is named")),
+        None => Err(std::io::Error::other("missing parent process id")),
     };
     done.unwrap_or_else(|error| {
         let _ = writeln!(
@@ -141,7 +139,7 @@ pub fn main(args: &[OsString]) -> u8 {
     })
 }
 
-/// Becomes the program; returns only when that fails.
+/// Executes the program; returns only on failure.
 fn step(parent: Pid, program: &OsStr, args: &[OsString]) -> std::io::Error {
     match die_with(parent, Signal::KILL) {
         Ok(()) => Command::new(program).args(args).exec(),
@@ -150,7 +148,7 @@ fn step(parent: Pid, program: &OsStr, args: &[OsString]) -> std::io::Error {
 }
 
 fn guard(host: Pid, program: &OsStr, args: &[OsString]) -> std::io::Result<u8> {
-    // Fails only for a leader of a group, which is as good.
+    // `setsid` fails only for a process group leader, which is harmless here.
     let _ = setsid();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -193,12 +191,12 @@ fn guard(host: Pid, program: &OsStr, args: &[OsString]) -> std::io::Result<u8> {
 
 fn end_group(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
-        // Nobody left in it is what is wanted.
+        // The error means that the group is already empty.
         let _ = kill_process_group(group, signal);
     }
 }
 
-/// Ends whatever the program left behind; those left behind by these become ours in turn.
+/// Kills whatever the program left behind; orphans of the killed processes are reparented to us.
 async fn sweep() {
     for _ in 0..SWEEPS {
         let left = children();
@@ -213,7 +211,7 @@ async fn sweep() {
     }
 }
 
-/// The processes whose parent this one is.
+/// Returns the children of this process.
 fn children() -> Vec<Pid> {
     let me = std::process::id().to_string();
     let numbers = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -225,7 +223,7 @@ fn children() -> Vec<Pid> {
     pids.filter(mine).filter_map(Pid::from_raw).collect()
 }
 
-/// The parent in a line of `/proc/PID/stat`, whose second field is a name that may hold anything.
+/// Extracts the parent from `/proc/PID/stat`. The second field is a name that may contain anything.
 fn parent_in(stat: &str) -> Option<&str> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)
 }
@@ -250,7 +248,7 @@ fn adopt() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Has the kernel send `signal` when the parent dies, and makes sure that it has not died before.
+/// Requests `signal` on the parent's death, then checks that the parent has not died before.
 #[cfg(target_os = "linux")]
 fn die_with(parent: Pid, signal: Signal) -> std::io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(signal))?;

@@ -1,14 +1,14 @@
-//! The start of every HTTP client: what model calls, webhooks and telemetry have in common.
+//! Common base of all HTTP clients: model calls, webhooks and telemetry.
 //!
-//! Whoever makes a client adds headers and time limits of its own. Trying again is never a client's
-//! work: each caller knows what another try costs.
+//! Callers add their own headers and timeouts. Clients never retry, because only the caller knows
+//! the cost of a retry.
 
 use reqwest::{Client, ClientBuilder, Url, redirect, retry};
 
-/// A client for one peer: it follows no redirect, so that what it carries goes to that peer alone,
-/// tries nothing again, says who it is, and reaches loopback without the proxy of the environment.
+/// Returns a client for one peer. It follows no redirects, so that credentials reach only that
+/// peer. It does not retry, sends a user agent, and bypasses the proxy for loopback addresses.
 pub fn client(peer: &Url) -> ClientBuilder {
-    // Without a provider the TLS library panics; another one that is installed already is as good.
+    // The TLS library panics without a provider. An error means that one is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
         .redirect(redirect::Policy::none())

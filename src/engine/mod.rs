@@ -1,9 +1,9 @@
-//! Executes runs: takes commands, works through phases, keeps every fact.
+//! The engine: accepts commands, executes workflows phase by phase, and stores every fact.
 //!
-//! Everybody outside knows the engine by [`api`] alone, so that a second engine can stand behind
-//! the same door. Inside: [`machine`] decides (pure), [`driver`] owns one run and starts what the
-//! machine wants, [`attempt`] runs an agent and validates what it wrote, [`run_files`] holds what the
-//! run was begun with, [`supervisor`] owns the drivers, [`host`] holds the lock, the inbox and start-up
+//! Code outside the engine uses [`api`] alone, so that the engine can be replaced. Inside it,
+//! [`machine`] decides (pure), [`driver`] owns one run and starts what the machine requires,
+//! [`attempt`] runs an agent and validates its artifact, [`run_files`] holds the frozen definitions
+//! of a run, [`supervisor`] owns the drivers, and [`host`] owns the lock, the inbox and startup
 //! recovery.
 
 pub mod agent;
@@ -15,6 +15,7 @@ pub mod attempt;
 mod beneath;
 pub mod beside;
 pub mod bind;
+pub mod blocking;
 pub mod budget;
 pub mod catalog;
 pub mod cheaper;
@@ -30,6 +31,7 @@ pub mod growth;
 pub mod guard;
 pub mod host;
 mod http;
+pub mod journal_writer;
 pub mod machine;
 mod notify;
 pub mod offspring;

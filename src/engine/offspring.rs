@@ -1,16 +1,16 @@
-//! Runs that come from another one: a retry of an ended run, a fork at a gate.
+//! Runs derived from another run: a retry of a run that has ended, and a fork at a gate.
 //!
-//! Both begin where the other run still was right: phases before the first that is made anew are
-//! skipped, their artifacts are carried over by content, and the worktree begins at the commit of the
-//! last of them. Workflow, personas and schemas are the frozen ones of the other run. A fork ends with
-//! the phase that it makes again and asks nothing; whether its artifact counts is decided at the gate
-//! of the run it comes from.
+//! Phases before the first one to run again are skipped, their artifacts are carried over by
+//! content, and the worktree starts at the commit of the last of them. Workflow, personas and
+//! schemas are the frozen ones of the parent run. A fork ends with the phase that it runs again and
+//! has no gate; whether its artifact is used is decided at the gate of the parent.
 
 use std::path::Path;
 
 use super::api::{ForkRun, RetryRun, StartRun};
 use super::artifact::file;
-use super::context::{Context, blocking};
+use super::blocking::blocking;
+use super::context::Context;
 use super::machine::Plan;
 use super::run_files::{RunFiles, load_files};
 use super::start::{self, Prepared, Started};
@@ -29,7 +29,7 @@ use crate::model::workflow::Workflow;
 use crate::store::definitions::DefinitionKind;
 use crate::store::{Reader, bindings, events, runs};
 
-/// The run that another one comes from.
+/// The run that the new run is derived from.
 struct Parent {
     record: RunRecord,
     state: RunState,
@@ -37,10 +37,10 @@ struct Parent {
     schemas: Vec<(crate::model::id::SchemaId, ContentHash)>,
 }
 
-/// What is new about a run that comes from another one.
+/// Parameters of a derived run.
 struct Plans {
     origin: Origin,
-    /// The first phase that is made anew, by its place.
+    /// Index of the first phase to run again.
     from: usize,
     thread: ThreadId,
     options: RunOptions,
@@ -49,17 +49,17 @@ struct Plans {
     start: Option<runs::StartKey>,
 }
 
-/// Begins a new run with the valid artifacts of an ended one.
+/// Starts a new run with the valid artifacts of one that has ended.
 ///
 /// # Errors
-/// `run_not_found`; `illegal_transition` while the run has not ended; `usage_invalid` for a phase that
-/// cannot be the first; `thread_busy`; `worktree_missing`. Nothing is stored then.
+/// `run_not_found`; `illegal_transition` if the run has not ended; `usage_invalid` if it cannot be
+/// retried from that phase; `thread_busy`; `worktree_missing`. Nothing is stored then.
 pub async fn retry(context: &Context, request: RetryRun) -> Result<Started> {
     let digest = ContentHash::of_canonical(&request).map_err(Failure::internal)?;
     let parent = load(context, request.run_id).await?;
     if !parent.state.status.is_terminal() {
         let message = format!(
-            "run {} has not ended; it is {}",
+            "run {} has not ended; its state is {}",
             request.run_id.short(),
             parent.state.status
         );
@@ -97,11 +97,12 @@ pub async fn retry(context: &Context, request: RetryRun) -> Result<Started> {
     .await
 }
 
-/// Begins a run that makes the phase at the gate again with other personas.
+/// Starts a run that executes the phase at the gate again with other personas.
 ///
 /// # Errors
-/// `run_not_found`; `no_pending_approval` where the run waits at no gate about an artifact;
-/// `usage_invalid` without another persona for the phase; what binding says. Nothing is stored then.
+/// `run_not_found`; `no_pending_approval` if the run is not waiting for approval of an artifact;
+/// `usage_invalid` without another persona for the phase; errors of binding. Nothing is stored
+/// then.
 pub async fn fork(context: &Context, request: ForkRun) -> Result<Started> {
     let digest = ContentHash::of_canonical(&request).map_err(Failure::internal)?;
     let parent = load(context, request.run_id).await?;
@@ -115,11 +116,11 @@ pub async fn fork(context: &Context, request: ForkRun) -> Result<Started> {
         Failure::new(
             Code::NoPendingApproval,
             format!(
-                "run {} waits at no gate about an artifact",
+                "run {} is not waiting for approval of an artifact",
                 request.run_id.short()
             ),
         )
-        .hint("a fork tries another persona while the first one's artifact waits")
+        .hint("a fork tries another persona while an artifact is waiting for approval")
     })?;
     let (workflow, hash) = up_to(&parent.files.plan.workflow, &key)?;
     let mut definitions = vec![(
@@ -152,7 +153,7 @@ pub async fn fork(context: &Context, request: ForkRun) -> Result<Started> {
     let start = request
         .idempotency_key
         .map(|key| runs::StartKey { key, digest });
-    // A lane of its own: the first run holds the other one.
+    // A thread of its own, since the parent holds the other one.
     let thread = ThreadId(format!(
         "fork:{}",
         &uuid::Uuid::new_v4().simple().to_string()[..12]
@@ -191,7 +192,7 @@ async fn load(context: &Context, run: RunId) -> Result<Parent> {
     .await
 }
 
-/// Where a retry begins: at the phase that is named, or at the first that was not done.
+/// Returns the index of the first phase to run again: the named one, or the first not completed.
 fn first_anew(state: &RunState, named: Option<&PhaseKey>) -> Result<usize> {
     let is_done = |status| matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped);
     let open = state
@@ -212,9 +213,9 @@ fn first_anew(state: &RunState, named: Option<&PhaseKey>) -> Result<usize> {
         if open < state.phases.len() {
             return Ok(open);
         }
-        let message = format!("every phase of run {} is done", state.run_id.short());
+        let message = format!("all phases of run {} are completed", state.run_id.short());
         return Err(Failure::new(Code::UsageInvalid, message).hint(format!(
-            "say with --from which phase to make anew: {}",
+            "choose with --from which phase to run again: {}",
             keys()
         )));
     };
@@ -222,21 +223,21 @@ fn first_anew(state: &RunState, named: Option<&PhaseKey>) -> Result<usize> {
         Some(at) if at <= open => Ok(at),
         Some(_) => {
             let message = format!(
-                "phase '{named}' of run {} has phases before it that were not done",
+                "phase '{named}' of run {} comes after a phase that is not completed",
                 state.run_id.short()
             );
             Err(Failure::new(Code::UsageInvalid, message)
-                .hint(format!("begin with one of: {}", keys())))
+                .hint(format!("retry from one of: {}", keys())))
         }
         None => {
             let message = format!("run {} has no phase '{named}'", state.run_id.short());
             Err(Failure::new(Code::UsageInvalid, message)
-                .hint(format!("begin with one of: {}", keys())))
+                .hint(format!("retry from one of: {}", keys())))
         }
     }
 }
 
-/// The workflow of a fork: it ends with the phase and asks nothing about it.
+/// Returns the workflow of a fork: it ends with the phase `key`, which has no gate.
 fn up_to(workflow: &Workflow, key: &PhaseKey) -> Result<(Workflow, ContentHash)> {
     let mut cut = workflow.clone();
     let at = cut
@@ -252,7 +253,7 @@ fn up_to(workflow: &Workflow, key: &PhaseKey) -> Result<(Workflow, ContentHash)>
     Ok((cut, hash))
 }
 
-/// The bindings of a fork: those of the run, with the personas that were named in their seats.
+/// Returns the bindings of a fork: those of the parent, with the requested personas.
 fn rebound(
     context: &Context,
     parent: &Parent,
@@ -265,7 +266,7 @@ fn rebound(
         return Err(Failure::internal(format!("no phase '{key}'")));
     };
     if !request.personas.contains_key(&role) {
-        let message = format!("who shall make {key} again? it is done by role '{role}'");
+        let message = format!("no persona is given for {key}; its role is '{role}'");
         return Err(Failure::new(Code::UsageInvalid, message)
             .hint(format!("name another persona: --persona {role}=NAME")));
     }
@@ -332,6 +333,8 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
         .files
         .in_plain_folder()
         .then(|| context.paths.worktree(parent.record.id));
+    // Before the run is stored: a crash in between leaves an unused directory, and never a run
+    // without its files.
     carry_files(context, from, folder.clone(), artifacts).await?;
     let workflow_hash = plans.plan.workflow.hash().map_err(Failure::internal)?;
     let plan = Plan {
@@ -369,8 +372,8 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
     start::store(context, prepared).await
 }
 
-/// Every artifact that is carried over must be there as it was validated. In a plain folder the files
-/// come along too; where git is, they are in the commit that the new branch begins with.
+/// Checks that every carried artifact is stored. In a plain directory the files are copied as well;
+/// with git they are in the commit that the new branch starts at.
 async fn carry_files(
     context: &Context,
     from: Option<std::path::PathBuf>,
@@ -385,7 +388,7 @@ async fn carry_files(
             .collect::<Result<_>>()?;
         Ok((kept, bytes))
     };
-    let (kept, bytes) = context.read(read).await?;
+    let (kept, bytes) = context.journal.read(read).await?;
     blocking(move || {
         let Some(from) = from else { return Ok(()) };
         if !from.is_dir() {
@@ -402,7 +405,7 @@ async fn carry_files(
 fn missing(folder: &Path) -> Failure {
     Failure::new(
         Code::WorktreeMissing,
-        format!("the folder {} of the run is gone", folder.display()),
+        format!("the directory {} of the run is missing", folder.display()),
     )
-    .hint("bring it back, or start a new run")
+    .hint("restore it, or start a new run")
 }

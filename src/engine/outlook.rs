@@ -1,8 +1,8 @@
-//! What a start would be, before it is one: who would sit where and why, from which commit, at what
-//! price, and everything that stands in its way.
+//! Start preview: what a run would be if it were started now. Which persona would take which role
+//! and why, from which commit, at what cost, and all problems that prevent the start.
 //!
-//! Asks the binder, the repository, the ledger and the price list as a start does, stores nothing, and
-//! gives every problem at once, each with the part of the form that it is about.
+//! The preview uses the same binder, repository, ledger and price list as a start, and stores
+//! nothing. It reports all problems at once, each with the part of the form it belongs to.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -27,120 +27,114 @@ use crate::model::settings::Settings;
 use crate::model::workflow::{Role, Workflow};
 use crate::store::{Reader, consents, run_costs};
 
-/// Fewer earlier runs than this tell nothing.
+/// Minimum number of earlier runs for an estimate by history.
 const ENOUGH_RUNS: usize = 5;
-/// What one turn is assumed to send where nothing is known, in tokens.
+/// Assumed input tokens of a turn if nothing is known.
 const ASSUMED_INPUT: u64 = 8_000;
-/// What an answer is assumed to need when the persona sets no limit, in tokens.
+/// Assumed output tokens of a turn if the persona sets no limit.
 const ASSUMED_OUTPUT: u64 = 4_096;
 
-/// A part of what a start asks for.
+/// Part of a start request that a problem belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The workflow.
     Workflow,
     /// The repository.
     Repo,
-    /// The base.
+    /// The base branch or commit.
     Base,
-    /// The wish.
+    /// The task.
     Requirements,
-    /// Who sits in a seat.
+    /// The persona for a role.
     Seat(RoleId),
-    /// None of them alone.
+    /// No single part.
     Whole,
 }
 
-/// What a start would be.
+/// What a run would be if it were started now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outlook {
-    /// Every workflow there is: `name@version` and what it is for.
+    /// All workflows: `name@version` and description.
     pub workflows: Vec<(String, String)>,
-    /// The seats of the chosen workflow, in the order of its file.
+    /// The roles of the chosen workflow, in the order of its file.
     pub seats: Vec<Seat>,
-    /// How many phases it has.
+    /// Number of phases of the workflow.
     pub phases: usize,
-    /// Where it begins; absent for a plain folder, or when that cannot be told.
+    /// Starting point; `None` for a plain directory, or if it cannot be determined.
     pub place: Option<Place>,
-    /// The lane it would be in; absent where none can be told yet.
+    /// Thread of the run; `None` if it cannot be determined yet.
     pub thread: Option<String>,
-    /// What it may cost.
+    /// Expected cost.
     pub estimate: Estimate,
-    /// What the settings let one run cost, where they say.
+    /// Budget of one run by the settings.
     pub budget: Option<NanoUsd>,
-    /// What the repository brings that the operator has not agreed to; nothing of it is used.
+    /// The repository's catalog that the operator has not allowed yet; none of it is used.
     pub withheld: Option<Box<TrustAsk>>,
-    /// Everything that stands in the way.
+    /// Everything that prevents the start.
     pub problems: Vec<(Part, Failure)>,
 }
 
-/// Where a run would begin.
+/// Commit that a run would start from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The repository.
     pub repo: PathBuf,
-    /// The branch, where the base is one.
+    /// The branch, if the base is one.
     pub branch: Option<String>,
-    /// The commit.
     pub commit: String,
 }
 
-/// A seat, and who would take it.
+/// A role and the persona that would take it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seat {
-    /// Which.
     pub role: RoleId,
-    /// Who; absent when nobody can.
+    /// `None` if no persona can take the role.
     pub persona: Option<String>,
-    /// The backend that would run it.
+    /// Backend that would run the persona.
     pub backend: String,
-    /// The model it would talk to.
+    /// Model that the persona would use.
     pub model: Option<String>,
-    /// What a million tokens cost, sent and received; absent when unknown.
+    /// Price per million input and output tokens; `None` if unknown.
     pub price: Option<(NanoUsd, NanoUsd)>,
-    /// Why this one.
+    /// Why this persona was chosen.
     pub why: String,
-    /// What the operator has not agreed to yet.
+    /// Permission the operator has not given yet.
     pub consent: Option<ConsentAsk>,
-    /// Who could be named instead, `name@version`.
+    /// Personas that could be chosen instead, as `name@version`.
     pub choices: Vec<String>,
 }
 
-/// What the operator is asked to agree to.
+/// Request to allow a persona.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentAsk {
-    /// `name@version`.
+    /// Persona as `name@version`.
     pub persona: String,
-    /// Its identity.
+    /// Hash that identifies the persona.
     pub hash: ContentHash,
-    /// Its backend and model.
+    /// Backend and model.
     pub runs_on: String,
-    /// Its tools, and what each may do.
+    /// Tools and their permissions.
     pub tools: Vec<(String, Permission)>,
 }
 
-/// What a run may cost.
+/// Expected cost of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Estimate {
-    /// Nobody can tell.
+    /// Cannot be estimated.
     #[default]
     Unknown,
-    /// Nothing: it is rehearsed.
+    /// No cost: the run is a dry run.
     Free,
-    /// Half of the earlier runs cost at most `p50`, nine of ten at most `p90`.
+    /// Percentiles of earlier runs: half cost at most `p50`, nine of ten at most `p90`.
     History {
-        /// See above.
         p50: NanoUsd,
-        /// See above.
         p90: NanoUsd,
-        /// How many earlier runs say so.
+        /// Number of earlier runs.
         runs: u32,
     },
-    /// No more than this, by prices and limits.
+    /// Upper bound by prices and limits.
     AtMost(NanoUsd),
 }
 
-/// Looks ahead. Blocks for the length of a few reads and calls of git.
+/// Previews a start. Blocks for a few database reads and git calls.
 pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> Outlook {
     let budget = NanoUsd::from_decimal(&settings.budget.run).filter(|amount| amount.0 > 0);
     let mut ahead = Outlook {
@@ -150,7 +144,7 @@ pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> 
     if request.requirements.trim().is_empty() {
         ahead.problem(
             Part::Requirements,
-            Failure::new(Code::UsageInvalid, "say what you want made"),
+            Failure::new(Code::UsageInvalid, "describe the task first"),
         );
     }
     look_at_place(&mut ahead, request).await;
@@ -206,7 +200,7 @@ async fn look_at_place(ahead: &mut Outlook, request: &StartRun) {
             );
             return ahead.problem(
                 Part::Repo,
-                failure.hint("run `git init` there, or leave it empty for a plain folder"),
+                failure.hint("run `git init` there, or leave it empty for a plain directory"),
             );
         }
         Err(failure) => return ahead.problem(Part::Repo, failure),
@@ -219,7 +213,7 @@ async fn look_at_place(ahead: &mut Outlook, request: &StartRun) {
 
 fn place(ahead: &mut Outlook, repo: Repo, base: Base) {
     let found = (repo, base);
-    // The id matters only where there is no repository.
+    // The run id matters only without a repository.
     ahead.thread = Some(default_thread(RunId::new(), Some(&found)).to_string());
     let (repo, base) = found;
     ahead.place = Some(Place {
@@ -229,7 +223,7 @@ fn place(ahead: &mut Outlook, repo: Repo, base: Base) {
     });
 }
 
-/// Everything that is asked about seats.
+/// Inputs for choosing personas.
 struct Seating<'a> {
     catalog: &'a Catalog,
     workflow: &'a Workflow,
@@ -274,9 +268,9 @@ fn look_at_seats(
     for role in &workflow.roles {
         let (seat, problems) = seating.seat(role);
         ahead.seats.push(seat);
-        problems
-            .into_iter()
-            .for_each(|failure| ahead.problem(Part::Seat(role.id.clone()), failure));
+        for failure in problems {
+            ahead.problem(Part::Seat(role.id.clone()), failure);
+        }
     }
     let earlier = reader.and_then(|reader| {
         run_costs::of_workflow(reader.connection(), &workflow.versioned_name().to_string()).ok()
@@ -294,7 +288,8 @@ impl Seating<'_> {
         self.backends.named(&persona.backend)?.available(persona)
     }
 
-    /// The binder's own answer for one role. Consent is asked apart, because it can be given here.
+    /// Binds one role. Consents count as given here and are reported separately, since the operator
+    /// can give them in the preview.
     fn seat(&self, role: &Role) -> (Seat, Vec<Failure>) {
         let personas: Vec<_> = self
             .catalog
@@ -380,14 +375,15 @@ fn able(role: &Role, persona: &Persona) -> bool {
 
 fn why(role: &Role, persona: &Persona, by_rule: bool, rehearse: bool, able: usize) -> String {
     if !by_rule {
-        return "you named it".to_owned();
+        return "chosen by you".to_owned();
     }
     let of = if able == 1 {
-        "the only one".to_owned()
+        "only persona".to_owned()
     } else {
         format!("first of {able}")
     };
     let can = match role.required_capabilities.as_slice() {
+        [] if able == 1 => of,
         [] => format!("{of} by name"),
         wanted => format!("{of} with {}", wanted.join(", ")),
     };
@@ -396,7 +392,7 @@ fn why(role: &Role, persona: &Persona, by_rule: bool, rehearse: bool, able: usiz
         .iter()
         .position(|backend| *backend == persona.backend)
     {
-        Some(_) if !rehearse => format!("{can}; on {}, which the role prefers", persona.backend),
+        Some(_) if !rehearse => format!("{can}; preferred backend {}", persona.backend),
         _ => can,
     }
 }
@@ -422,7 +418,7 @@ pub(super) fn consent_ask(
     }
 }
 
-/// What earlier runs cost, where there are enough; else what limits and prices allow.
+/// Estimates by earlier runs if there are enough, else by limits and prices.
 fn estimate(
     seating: &Seating<'_>,
     seats: &[Seat],
@@ -543,7 +539,8 @@ mod tests {
     fn every_problem_is_told_at_once_beside_its_part() {
         let folder = tempfile::tempdir().unwrap();
         let mut wrong = request("  ", false);
-        (wrong.repo, wrong.workflow) = (Some(folder.path().to_path_buf()), "developmnt".to_owned());
+        wrong.repo = Some(folder.path().to_path_buf());
+        wrong.workflow = "developmnt".to_owned();
         let parts: Vec<Part> = ahead(&wrong)
             .problems
             .into_iter()

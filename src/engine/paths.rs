@@ -1,11 +1,11 @@
-//! Where everything lies: settings, data and state folders, by XDG or beneath `PHASEDECK_HOME`.
+//! Paths of an installation: configuration, data and state, by XDG or beneath `PHASEDECK_HOME`.
 
 use std::path::{Path, PathBuf};
 
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 
-/// The three folders of an installation.
+/// The three directories of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
     /// `config.toml`, `workflows/`, `personas/`, `artifacts/`.
@@ -17,7 +17,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// All three beneath one folder, as `PHASEDECK_HOME` asks for.
+    /// Returns paths beneath one directory, as used with `PHASEDECK_HOME`.
     #[must_use]
     pub fn beneath(home: &Path) -> Self {
         Self {
@@ -27,18 +27,18 @@ impl Paths {
         }
     }
 
-    /// The operator's folders: `PHASEDECK_HOME` when it is set, else the platform's.
+    /// Returns the operator's paths: beneath `PHASEDECK_HOME` if it is set, else the platform's.
     ///
     /// # Errors
-    /// `config_invalid` when neither is known.
+    /// `config_invalid` if neither can be determined.
     pub fn of_operator() -> Result<Self> {
         if let Some(home) = std::env::var_os("PHASEDECK_HOME").filter(|home| !home.is_empty()) {
             let home = std::path::absolute(&home).map_err(|e| Failure::io("PHASEDECK_HOME", &e))?;
             return Ok(Self::beneath(&home));
         }
         let dirs = directories::ProjectDirs::from("", "", "phasedeck").ok_or_else(|| {
-            Failure::new(Code::ConfigInvalid, "no home folder is known")
-                .hint("set HOME, or PHASEDECK_HOME to a folder for everything")
+            Failure::new(Code::ConfigInvalid, "cannot determine the home directory")
+                .hint("set HOME, or set PHASEDECK_HOME to a directory for all files")
         })?;
         let state = dirs
             .state_dir()
@@ -56,19 +56,19 @@ impl Paths {
         self.config.join("config.toml")
     }
 
-    /// The one database file.
+    /// The database file.
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.data.join("phasedeck.db")
     }
 
-    /// What the provider said of its models when it was last asked.
+    /// Cached model list of the provider.
     #[must_use]
     pub fn models(&self) -> PathBuf {
         self.state.join("models.json")
     }
 
-    /// The lock that a host holds for its whole life.
+    /// The lock file that a host holds while it runs.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.data.join("host.lock")
@@ -80,13 +80,13 @@ impl Paths {
         self.data.join("contents")
     }
 
-    /// Everything of one run that is a file: its worktree `main`, files moved aside.
+    /// Files of one run: its worktree `main`, and files moved aside.
     #[must_use]
     pub fn run(&self, run: RunId) -> PathBuf {
         self.data.join("runs").join(run.to_string())
     }
 
-    /// What tools of a run said beyond what its agents were given, a file a call.
+    /// Complete outputs of a run's tools, one file per call; agents get an excerpt.
     #[must_use]
     pub fn outputs(&self, run: RunId) -> PathBuf {
         self.run(run).join("outputs")
@@ -104,7 +104,7 @@ impl Paths {
         self.state.join("reports")
     }
 
-    /// Tool calls, a file a run.
+    /// Tool call audit, one file per run.
     #[must_use]
     pub fn audit(&self) -> PathBuf {
         self.state.join("audit")
@@ -116,10 +116,10 @@ impl Paths {
         self.state.join("phasedeck.log")
     }
 
-    /// Makes the three folders, readable by their owner alone.
+    /// Creates the three directories, accessible by their owner only.
     ///
     /// # Errors
-    /// `io_failed` naming the folder.
+    /// `io_failed` naming the directory.
     pub fn create(&self) -> Result<()> {
         for dir in [&self.config, &self.data, &self.state] {
             create_private_dir(dir)?;
@@ -128,10 +128,10 @@ impl Paths {
     }
 }
 
-/// Makes a folder (and what is above it) that only its owner can enter.
+/// Creates a directory and its parents, accessible by their owner only.
 ///
 /// # Errors
-/// `io_failed` naming the folder.
+/// `io_failed` naming the directory.
 pub fn create_private_dir(dir: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -139,5 +139,5 @@ pub fn create_private_dir(dir: &Path) -> Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
         .create(dir)
-        .map_err(|e| Failure::io(format!("cannot make folder {}", dir.display()), &e))
+        .map_err(|e| Failure::io(format!("cannot create directory {}", dir.display()), &e))
 }

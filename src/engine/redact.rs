@@ -1,8 +1,8 @@
-//! Takes secrets out of words before they are written down or shown.
+//! Redacts secrets before text is stored or shown.
 //!
-//! Known ones by their value, in the forms they travel in (`redact/forms.rs`); unknown ones by the shape that providers
-//! give their keys. What an agent reads of files goes to the model as it is: redaction is for the
-//! journal, the audit, the log, the screen and the reports made of them.
+//! Known secrets are matched by value in their encoded forms (`redact/forms.rs`), unknown ones by
+//! the shape of provider keys. Files that an agent reads go to the model unredacted: redaction
+//! covers the journal, the audit, the log, the screen and reports.
 
 mod forms;
 mod live;
@@ -22,9 +22,9 @@ use super::agent::openai;
 use crate::model::settings::Settings;
 
 const HIDDEN: &str = "***";
-/// Shorter values are words and numbers that stand everywhere.
+/// Shorter values are too common to redact.
 const SHORTEST: usize = 8;
-/// How much of a `.env` file is read, in bytes.
+/// Maximum number of bytes read from a `.env` file.
 const MAX_ENV_BYTES: usize = 64 * 1024;
 
 #[expect(clippy::expect_used, reason = "a constant that a test compiles")]

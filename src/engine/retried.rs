@@ -1,15 +1,14 @@
-//! Trying again to tell somebody outside: a bounded number of times, with growing pauses.
+//! Bounded retry with exponential backoff for outbound delivery.
 //!
-//! For notices and telemetry, where another try costs nothing. Calls to models count their tries and
-//! what they cost, and have rules of their own.
+//! Used for notifications and telemetry, where a retry costs nothing. Model calls have their own
+//! retry rules, which account for cost.
 
 use std::time::Duration;
 
-/// Pause before the second try; doubled with each one.
+/// Pause before the second attempt; doubled for each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Tries until it is done, until `again` says that another try is of no use, or `tries` times. Each
-/// failure is told to `again`.
+/// Repeats until success, until `again` declines a failure, or until `tries` attempts have failed.
 ///
 /// # Errors
 /// The last failure.

@@ -1,8 +1,8 @@
-//! Brings the worktree and the branch of a run back to where they were before it.
+//! Rollback: resets the worktree and branch of a run to their state before the run.
 //!
-//! First everything that can fail, with nothing changed ([`prepare`]); then, after the end of the run
-//! is stored together with the note that this is still to do, the change itself ([`finish`]). A host
-//! that dies in between leaves the note, and the next one does it ([`redo`]).
+//! [`prepare`] does everything that can fail and changes nothing. Then the end of the run is stored
+//! together with a marker, and [`finish`] makes the change. If the host dies in between, the marker
+//! remains and the next host calls [`redo`].
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 use crate::store::{Reader, runs, threads};
 
-/// What brings a run's worktree and branch back; `None` where it never had any. Changes nothing.
+/// Prepares the rollback of a run; `None` if it never had a worktree. Changes nothing.
 ///
 /// # Errors
-/// `worktree_missing`, `git_failed`, `io_failed`, `disk_full`: it cannot be done.
+/// `worktree_missing`, `git_failed`, `io_failed`, `disk_full`: the rollback is not possible.
 pub async fn prepare(context: &Context, record: &RunRecord) -> Result<Option<Replacement>> {
     let path = context.paths.worktree(record.id);
     if let Some(dir) = &record.repo {
@@ -39,10 +39,10 @@ pub async fn prepare(context: &Context, record: &RunRecord) -> Result<Option<Rep
         .map(Some)
 }
 
-/// Puts in place what was prepared, and notes what became of it.
+/// Performs a prepared rollback and records the result.
 ///
 /// # Errors
-/// Why worktree and branch are as they were.
+/// Why worktree and branch are unchanged.
 pub async fn finish(context: &Context, run: RunId, prepared: Option<Replacement>) -> Result<()> {
     let done = match prepared {
         Some(replacement) => replacement.put_in_place().await,
@@ -53,12 +53,13 @@ pub async fn finish(context: &Context, run: RunId, prepared: Option<Replacement>
         Err(failure) => failure.message.clone(),
     };
     context
+        .journal
         .store
         .write(move |tx| threads::set_rollback(tx, run, &words))
         .await?;
     done.map_err(|failure| {
         let message = format!(
-            "run {} is aborted, but its worktree and branch did not go back: {}",
+            "run {} is aborted, but its worktree and branch were not rolled back: {}",
             run.short(),
             failure.message
         );
@@ -66,7 +67,7 @@ pub async fn finish(context: &Context, run: RunId, prepared: Option<Replacement>
     })
 }
 
-/// Does what a host that died had still to do.
+/// Performs the rollbacks that a previous host left unfinished.
 pub async fn redo(context: &Context, runs: Vec<RunId>) {
     for run in runs {
         let again = async {
@@ -77,6 +78,7 @@ pub async fn redo(context: &Context, runs: Vec<RunId>) {
                 Err(failure) => {
                     let words = failure.message.clone();
                     context
+                        .journal
                         .store
                         .write(move |tx| threads::set_rollback(tx, run, &words))
                         .await

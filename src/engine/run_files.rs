@@ -1,7 +1,7 @@
-//! What a run was begun with and keeps: its record, and the frozen plan, personas and schemas.
+//! Definitions of a run: its record, and the frozen plan, personas and schemas.
 //!
-//! Loaded from the run's rows alone, once for each owner of the run; files of the catalog that changed
-//! since then change nothing here. What an attempt does with them is the attempt's.
+//! They are loaded from the run's rows alone, once per driver; later changes of catalog files do
+//! not affect the run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -18,11 +18,11 @@ use crate::model::record::RunRecord;
 use crate::model::workflow::Phase;
 use crate::store::{bindings, frozen};
 
-/// What does not change while a run is worked on.
+/// Definitions that do not change while a run is executed.
 pub struct RunFiles {
-    /// The run as it was begun.
+    /// The run's row as of its start.
     pub record: RunRecord,
-    /// Its frozen plan.
+    /// The frozen plan.
     pub plan: Plan,
     /// The frozen personas, by the hash in the binding.
     pub personas: Vec<(ContentHash, Persona)>,
@@ -30,27 +30,26 @@ pub struct RunFiles {
     pub schemas: Vec<Arc<FrozenSchema>>,
 }
 
-/// A schema as a run was begun with it.
+/// A schema frozen for a run.
 pub struct FrozenSchema {
-    /// Its name.
     pub id: SchemaId,
-    /// Under which it is stored.
+    /// Hash under which it is stored.
     hash: ContentHash,
-    /// The schema itself.
+    /// The JSON schema.
     pub value: Arc<serde_json::Value>,
-    /// Compiled when it is first validated with; a run asks for the same few schemas again and again.
+    /// Compiled on first use; a run validates with the same few schemas again and again.
     compiled: OnceLock<CompiledSchema>,
 }
 
-/// The schemas of the runs that are worked on, so that those which began with the same share it,
-/// compiled: it is the largest thing that a run keeps in memory.
+/// Schemas shared by active runs that were started with the same definition. A compiled schema is
+/// the largest object that a run keeps in memory.
 #[derive(Default)]
 pub struct SharedSchemas {
     known: Mutex<BTreeMap<(SchemaId, ContentHash), Weak<FrozenSchema>>>,
 }
 
 impl SharedSchemas {
-    /// Puts schemas that other runs have in place of those of `files`.
+    /// Replaces schemas in `files` with identical ones of other runs.
     pub fn share(&self, files: &mut RunFiles) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, schema| schema.strong_count() > 0);
@@ -58,28 +57,30 @@ impl SharedSchemas {
             let key = (schema.id.clone(), schema.hash.clone());
             match known.get(&key).and_then(Weak::upgrade) {
                 Some(same) => *schema = same,
-                None => drop(known.insert(key, Arc::downgrade(schema))),
+                None => {
+                    known.insert(key, Arc::downgrade(schema));
+                }
             }
         }
     }
 }
 
 impl RunFiles {
-    /// The frozen schema of this name.
+    /// Returns the frozen schema with this name.
     ///
     /// # Errors
-    /// `schema_not_found` when the run was stored without it.
+    /// `schema_not_found` if the run was stored without it.
     pub fn schema(&self, id: &SchemaId) -> Result<Arc<serde_json::Value>> {
         self.frozen(id).map(|schema| Arc::clone(&schema.value))
     }
 
-    /// Whether its agents work in a folder without git.
+    /// Returns whether the run works in a plain directory, without git.
     #[must_use]
     pub fn in_plain_folder(&self) -> bool {
         self.record.repo.is_none() || self.record.base_commit.is_none()
     }
 
-    /// The frozen schema of this name, ready to validate with.
+    /// Returns the frozen schema with this name, compiled.
     pub(super) fn compiled(&self, id: &SchemaId) -> Result<CompiledSchema> {
         let schema = self.frozen(id)?;
         match schema.compiled.get() {
@@ -102,11 +103,11 @@ impl RunFiles {
                         self.record.id.short()
                     ),
                 )
-                .hint("its database rows were changed from outside; start a new run")
+                .hint("its database rows were changed externally; start a new run")
             })
     }
 
-    /// Who works on a phase.
+    /// Returns the persona bound to the role of a phase.
     pub(super) fn bound(&self, phase: &Phase) -> Result<(&Binding, &Persona)> {
         let binding = self.plan.binding(&phase.role);
         let persona = binding.and_then(|b| {
@@ -129,7 +130,7 @@ impl RunFiles {
     }
 }
 
-/// Loads what a run was begun with, from its rows alone.
+/// Loads the definitions of a run, from its rows alone.
 ///
 /// # Errors
 /// `run_not_found`, `run_metadata_missing`, `template_load_failed`, `persona_load_failed`,

@@ -1,10 +1,9 @@
-//! The places to work: at most `max_concurrent_runs` attempts at the same time, and a line before them
-//! that everybody can see.
+//! Run concurrency limit: at most `max_concurrent_runs` attempts at a time, and a visible queue.
 //!
-//! First come, first served; since a thread has one run in flight, and a run that has made an attempt
-//! stands at the end of the line again, threads take turns. A run that waits for a person holds no
-//! place, because only attempts do. The places in the line are noted on the runs' rows, a little after
-//! they change and not oftener than anybody reads them.
+//! The queue is first in, first out. A thread has at most one active run, and a run queues again
+//! for each attempt, so threads take turns. Only attempts occupy a slot; a run that waits for an
+//! operator does not. Queue positions are written to the runs' rows in batches, shortly after they
+//! change.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +15,10 @@ use super::context::Context;
 use crate::model::id::RunId;
 use crate::store::threads;
 
-/// How long places change before they are noted.
+/// Delay before changed queue positions are written.
 const NOTE_AFTER: Duration = Duration::from_millis(100);
 
-/// The places to work.
+/// The slots and the queue for them.
 #[derive(Debug)]
 pub struct Slots {
     places: Arc<Semaphore>,
@@ -27,7 +26,7 @@ pub struct Slots {
     changed: Notify,
 }
 
-/// Who stands in the line, as long as this lives.
+/// Entry in the queue; dropping it removes the run from the queue.
 struct Waiting<'a> {
     slots: &'a Slots,
     run: RunId,
@@ -41,7 +40,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Slots {
-    /// So many places, at least one.
+    /// Creates `places` slots, at least one.
     #[must_use]
     pub fn new(places: u32) -> Self {
         Self {
@@ -51,13 +50,13 @@ impl Slots {
         }
     }
 
-    /// A place, if one is free and nobody waits for it.
+    /// Returns a slot if one is free. The semaphore is fair, so this never overtakes the queue.
     #[must_use]
     pub fn free(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    /// Waits for a place; who gives up leaves the line.
+    /// Waits for a slot. Cancelling the future leaves the queue.
     pub async fn place(&self, run: RunId) -> Option<OwnedSemaphorePermit> {
         self.change(|line| line.push(run));
         let _waiting = Waiting { slots: self, run };
@@ -80,7 +79,7 @@ impl Slots {
     }
 }
 
-/// Notes the places in the line on the runs' rows, for as long as the host lives.
+/// Writes queue positions to the runs' rows for as long as the host runs.
 pub async fn keep_lines(context: Arc<Context>) {
     let mut noted: BTreeMap<RunId, u32> = BTreeMap::new();
     loop {
@@ -100,13 +99,14 @@ pub async fn keep_lines(context: Arc<Context>) {
             continue;
         }
         match context
+            .journal
             .store
             .write(move |tx| threads::set_lines(tx, &changes))
             .await
         {
             Ok(()) => noted = now,
             Err(failure) => {
-                tracing::warn!(%failure, "could not note who waits for a place to work")
+                tracing::warn!(%failure, "could not store queue positions")
             }
         }
     }

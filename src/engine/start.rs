@@ -1,8 +1,8 @@
-//! Begins a run: finds its workflow, binds its roles, and stores everything it will ever need.
+//! Starts a run: finds its workflow, binds its roles, and stores all its definitions.
 //!
-//! All of it is one transaction, together with the facts that the run exists and has begun; the
-//! worktree is made afterwards by the first attempt, under a name that the row already holds, so
-//! that a crash in between leaves nothing unknown.
+//! All of this is one transaction with the facts that the run exists and has started. The first
+//! attempt creates the worktree afterwards, under a path that the run's row already contains, so a
+//! crash in between leaves nothing unknown.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,15 +29,14 @@ use crate::store::{bindings, consents, journal, runs, threads};
 
 /// A run that was stored.
 pub struct Started {
-    /// Which.
     pub run_id: RunId,
-    /// Its first events; empty when it was there already.
+    /// Its first events; empty if it existed already.
     pub events: Vec<Event>,
-    /// Whether the idempotency key had started it before.
+    /// Whether the idempotency key had already started it.
     pub existing: bool,
 }
 
-/// Everything that is stored with a new run.
+/// Rows of a new run.
 pub(super) struct Prepared {
     pub(super) run_id: RunId,
     pub(super) new: runs::NewRun,
@@ -46,17 +45,17 @@ pub(super) struct Prepared {
     pub(super) definitions: Vec<(DefinitionKind, ContentHash, String, String)>,
     pub(super) schemas: Vec<(SchemaId, ContentHash)>,
     pub(super) binding_hash: ContentHash,
-    /// What it brings along from another run.
+    /// Facts carried over from another run.
     pub(super) carried: Vec<Fact>,
 }
 
 /// Stores a new run and its first facts.
 ///
 /// # Errors
-/// Whatever keeps it from starting, all problems of the binding at once: `workflow_not_found`,
+/// All problems of the binding at once, or the first other one: `workflow_not_found`,
 /// `workflow_invalid`, `no_persona_for_role`, `persona_consent_required`, `backend_unavailable`,
-/// `unknown_role`, `schema_not_found`, `git_failed`, `thread_busy`, `idempotency_conflict`. Nothing is
-/// stored then.
+/// `unknown_role`, `schema_not_found`, `git_failed`, `thread_busy`, `idempotency_conflict`. Nothing
+/// is stored then.
 pub async fn start(context: &Context, request: StartRun) -> Result<Started> {
     check(&request)?;
     let base = find_base(&request).await?;
@@ -66,11 +65,10 @@ pub async fn start(context: &Context, request: StartRun) -> Result<Started> {
 
 fn check(request: &StartRun) -> Result<()> {
     if request.requirements.trim().is_empty() {
-        return Err(Failure::new(
-            Code::UsageInvalid,
-            "the run has no requirements: what shall be made?",
-        )
-        .hint("give them with -m TEXT, -r FILE, or -r - for standard input"));
+        return Err(
+            Failure::new(Code::UsageInvalid, "the run has no requirements")
+                .hint("describe the task with -m TEXT, -r FILE, or -r - for standard input"),
+        );
     }
     Ok(())
 }
@@ -85,7 +83,7 @@ async fn find_base(request: &StartRun) -> Result<Option<(Repo, Base)>> {
             format!("{} is not in a git repository", dir.display()),
         )
         .hint(
-            "run `git init` there, name another with --repo, or use --no-git for a plain folder",
+            "run `git init` there, name another with --repo, or use --no-git for a plain directory",
         ));
     };
     let base = repo.resolve(request.base.as_deref()).await?;
@@ -96,7 +94,8 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
     let run_id = RunId::new();
     let catalog = trust::catalog(&context.paths, base.as_ref().map(|(repo, _)| repo.dir()));
     let found = catalog.workflow(&request.workflow)?;
-    let (workflow, workflow_hash) = (Workflow::clone(&found.item), found.hash);
+    let workflow = Workflow::clone(&found.item);
+    let workflow_hash = found.hash;
     let bound = bind_roles(context, request, &catalog, &workflow)?;
     let mut frozen = vec![(
         DefinitionKind::Workflow,
@@ -151,7 +150,7 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
     })
 }
 
-/// A scenario for a phase that does not exist would silently do nothing.
+/// Rejects scenarios for phases that do not exist; they would have no effect.
 fn known_scenarios(request: &StartRun, workflow: &Workflow) -> Result<()> {
     let Some(unknown) = request
         .options
@@ -180,7 +179,7 @@ pub(super) fn bind_roles(
     catalog: &Catalog,
     workflow: &Workflow,
 ) -> Result<Vec<(Binding, Persona)>> {
-    let given = context.store.read(consents::all)?;
+    let given = context.journal.store.read(consents::all)?;
     let personas: Vec<_> = catalog
         .personas
         .iter()
@@ -219,7 +218,8 @@ pub(super) fn as_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Failure::internal)
 }
 
-/// Repository and base branch; runs in plain folders never stand in each other's way.
+/// Returns the thread of repository and base branch. Runs in plain directories get a thread of
+/// their own, so they never wait for each other.
 pub(super) fn default_thread(run_id: RunId, base: Option<&(Repo, Base)>) -> ThreadId {
     ThreadId(match base {
         Some((repo, base)) => {
@@ -247,7 +247,7 @@ fn new_run(
     workflow_hash: &ContentHash,
 ) -> Result<runs::NewRun> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    // A second start with the same key must be about the same thing; the key itself is no part of it.
+    // A second start with the same key must have the same digest.
     let digest = ContentHash::of_canonical(request).map_err(Failure::internal)?;
     let (repo, base_branch, base_commit) = match base {
         Some((repo, base)) => (Some(text(repo.dir())), base.branch, Some(base.commit)),
@@ -278,10 +278,12 @@ fn new_run(
     })
 }
 
-/// Stores a run with its first facts; where its thread is held it begins, waits or is refused as its
-/// strategy says.
+/// Stores a run with its first facts. If its thread is held, the run starts, is queued or is
+/// refused according to its strategy.
 pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Started> {
-    let started = context.store.write(move |tx| {
+    let started = context.journal.store.write(move |tx| {
+        // Checked in the same transaction as the insert: of two concurrent starts with one key, the
+        // second must find the run of the first.
         if let Some(existing) = existing(tx, &prepared.new)? {
             return Ok(Started {
                 run_id: existing,
@@ -317,14 +319,15 @@ pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Start
         })
     });
     let started = started.await?;
-    context.tell(&started.events);
+    // Signalled only after the commit.
+    context.journal.publish_events(&started.events);
     Ok(started)
 }
 
-/// Whether the run begins at once; otherwise it waits in line.
+/// Returns whether the run starts at once; otherwise it is queued.
 ///
 /// # Errors
-/// `thread_busy` for a run that does not wait.
+/// `thread_busy` for a run that is not to be queued.
 fn may_begin(tx: &rusqlite::Connection, prepared: &Prepared) -> Result<bool> {
     let thread = &prepared.plan.thread;
     let strategy = prepared.new.options.strategy.unwrap_or(Strategy::Reject);
@@ -334,11 +337,13 @@ fn may_begin(tx: &rusqlite::Connection, prepared: &Prepared) -> Result<bool> {
             Err(busy(thread, &format!("held by run {}", holder.short())))
         }
         (Strategy::Reject, None) if threads::is_waited_for(tx, thread)? => {
-            Err(busy(thread, "waited for by other runs"))
+            Err(busy(thread, "reserved for queued runs"))
         }
         (Strategy::Reject, None) => Ok(true),
         (_, Some(_)) => Ok(false),
         (_, None) => {
+            // The thread is free, but a run that was queued earlier goes first. The new run's row
+            // is inserted already, so it is part of the queue.
             let first = threads::first_in_line(tx)?
                 .into_iter()
                 .any(|waiter| waiter.run == prepared.run_id);
@@ -360,18 +365,18 @@ fn existing(tx: &rusqlite::Connection, new: &runs::NewRun) -> Result<Option<RunI
         Some((run_id, digest)) if digest == start.digest => Ok(Some(run_id)),
         Some((run_id, _)) => {
             let message = format!(
-                "key '{}' has started run {} with other choices",
+                "key '{}' has already started run {} with different options",
                 start.key,
                 run_id.short()
             );
             Err(Failure::new(Code::IdempotencyConflict, message)
-                .hint("use another --idempotency-key, or the same choices"))
+                .hint("use another --idempotency-key, or the same options"))
         }
         None => Ok(None),
     }
 }
 
-/// That the run exists, has begun, and what it does first.
+/// Facts of a new run: its creation, what it carries over, and its start.
 fn first_facts(prepared: &Prepared, begins: bool, now: Timestamp) -> Result<Vec<Fact>> {
     let created = Fact::RunCreated {
         workflow: prepared.plan.workflow.versioned_name(),

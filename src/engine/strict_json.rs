@@ -1,8 +1,8 @@
-//! Reads JSON strictly: one document, bounded depth, no key twice.
+//! Strict JSON parser: one document, bounded depth, no duplicate keys.
 //!
-//! Lenient readers keep the last of two equal keys, so that what a person saw and what the program
-//! used can differ. Whoever wants to tell everything that is wrong at once gets the duplicates beside
-//! the value; everybody else gets the first one as an error with its place.
+//! Lenient parsers keep the last of two equal keys, so a reviewer and the program could see
+//! different values. Callers that report all errors get the duplicates beside the value; others get
+//! the first duplicate as an error with its position.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
-/// How deep lists and objects may be nested.
+/// Maximum nesting depth of arrays and objects.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// How much of a key is told, in characters.
+/// Maximum length of a key in an error message, in characters.
 const MAX_KEY_CHARS: usize = 60;
 
 /// A key that occurs more than once in its object.
@@ -21,15 +21,15 @@ const MAX_KEY_CHARS: usize = 60;
 pub(crate) struct Duplicate {
     /// JSON Pointer to its value.
     pub(crate) pointer: String,
-    /// The key as it is written, however long.
+    /// The key, not truncated.
     pub(crate) key: String,
 }
 
-/// Reads a document without duplicates.
+/// Parses a document without duplicate keys.
 ///
 /// # Errors
-/// The first fault with line and column. Where the text is JSON and still not usable (a key twice, too
-/// deep), its category is `Data` and its words name what the text has.
+/// The first error with line and column. For valid JSON that is not acceptable (a duplicate key,
+/// too deep) its category is `Data`.
 pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     read(
         text,
@@ -40,10 +40,10 @@ pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     )
 }
 
-/// Reads a document to its end, with its duplicates; of equal keys the last one counts.
+/// Parses a whole document and collects duplicate keys; the last value of a key wins.
 ///
 /// # Errors
-/// As [`parse`], but for the duplicates.
+/// As [`parse`], except for duplicates.
 pub(crate) fn parse_with_duplicates(
     text: &str,
 ) -> Result<(Value, Vec<Duplicate>), serde_json::Error> {
@@ -55,7 +55,8 @@ pub(crate) fn parse_with_duplicates(
     let Twice::Noticed(true) = place.twice else {
         return Ok((value, Vec::new()));
     };
-    // Only now is it worth remembering at each value where it stands.
+    // Tracking the path of each value is expensive, so do it only once a duplicate is known to
+    // exist.
     let mut place = Place {
         depth: 0,
         twice: Twice::Listed {
@@ -70,7 +71,7 @@ pub(crate) fn parse_with_duplicates(
     Ok((value, found))
 }
 
-/// The words of an error without its place.
+/// Returns an error message without its position.
 pub(crate) fn words(error: &serde_json::Error) -> String {
     let told = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -89,11 +90,11 @@ struct Place {
     twice: Twice,
 }
 
-/// What is done about a key that occurs twice.
+/// How to handle a duplicate key.
 enum Twice {
-    /// The first one ends the reading.
+    /// Fail at the first one.
     Refused,
-    /// Whether there was one.
+    /// Record whether there is one.
     Noticed(bool),
     Listed {
         path: Vec<Part>,
@@ -161,7 +162,7 @@ fn pointer(path: &[Part], key: &str) -> String {
     pointer
 }
 
-/// A key as a part of a JSON Pointer.
+/// Formats a key as a JSON Pointer segment.
 pub(crate) fn pointer_part(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }

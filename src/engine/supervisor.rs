@@ -1,7 +1,8 @@
-//! The owner of all drivers: takes requests in, finds or makes the run's owner, hands the order on.
+//! Supervisor: owns all drivers. It receives requests, finds or starts the run's driver, and passes
+//! the command on.
 //!
-//! One task. It never waits for a run: what takes time (starting, loading) happens in tasks of its
-//! own that come back as messages, so that one slow repository delays nobody else.
+//! The supervisor is one task and never waits for a run. Slow steps (starting and loading runs) are
+//! separate tasks that report back by message, so one slow repository delays no other run.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -25,57 +26,56 @@ use crate::model::state::{PauseReason, Strategy, Via};
 use crate::store::threads::{self, Waiter};
 use crate::store::{Reader, events, runs};
 
-/// How many answers are remembered for commands that are delivered twice.
+/// Number of answers kept for commands that are delivered twice.
 const ANSWERS_KEPT: usize = 1024;
-/// Orders that may wait for one run.
+/// Maximum number of commands queued for one run.
 const ORDERS_WAITING: usize = 1024;
-/// Runs whose rows are read at the same time; each holds a database connection meanwhile.
+/// Maximum number of runs loaded concurrently; each uses a database connection while it loads.
 const LOADING_AT_ONCE: usize = 16;
-/// How long work that was told to end may take to do so before a drain leaves it behind.
+/// Time a cancelled activity gets to end before a drain abandons it.
 const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
-/// Something for the supervisor.
+/// Message to the supervisor.
 pub enum Call {
-    /// An operator's command.
     Request(Request),
-    /// Pause everything and end; the answer comes when nothing is running any more.
+    /// Pause everything and exit; answered when nothing is running any more.
     Drain {
-        /// How long in-flight work may take to reach its next checkpoint.
+        /// Time for running work to reach its next checkpoint.
         grace: Duration,
-        /// Where the answer goes.
+        /// Receives the runs that were active when the drain started.
         done: oneshot::Sender<Vec<RunId>>,
     },
-    /// The disk is full: everything rests.
+    /// The disk is full: pause all runs.
     NoSpace,
-    /// Nothing can be stored any more, and never will be: everything that works is told to end.
+    /// The store is permanently closed: cancel all work.
     Stopped(Failure),
-    /// There is space again: what rested for want of it goes on.
+    /// Disk space is available again: resume the runs that were paused for lack of it.
     SpaceAgain,
-    /// The drain that is under way, or the one that comes next, waits for no checkpoint.
+    /// Do not wait for checkpoints in the current drain, or in the next one.
     Hurry,
-    /// The drain has waited long enough.
+    /// The time limit of the drain is over.
     LeaveBehind,
-    /// A start is over; the run that it made is to be taken up.
+    /// A start has finished; take up the run that it created, if any.
     StartOver(Option<RunId>),
-    /// Take up a run that was found going on at start-up.
+    /// Start the driver of a run that recovery resumed.
     TakeUp(RunId),
-    /// A driver ended, and left this.
+    /// A driver exited.
     Ended(RunId, Rest),
-    /// Who is the first in the line of each thread.
+    /// The first run in the queue of each thread.
     Lines(Result<Vec<Waiter>>),
-    /// A run was loaded from its rows.
+    /// A run was loaded from the database.
     Loaded(RunId, Result<Box<Loaded>>),
 }
 
-/// A run as its rows tell it.
+/// A run as loaded from the database.
 pub struct Loaded {
     record: RunRecord,
     state: RunState,
-    /// Why they cannot be read, where they cannot.
+    /// The run's stored definitions, or why they cannot be read.
     files: Result<RunFiles>,
 }
 
-/// The owner of all drivers.
+/// Owner of all drivers; see the module documentation.
 pub struct Supervisor {
     context: Arc<Context>,
     calls: mpsc::Receiver<Call>,
@@ -83,30 +83,29 @@ pub struct Supervisor {
     runs: BTreeMap<RunId, Owner>,
     answers: Answers,
     loading: Arc<Semaphore>,
-    /// Starts that are under way.
+    /// Number of starts in progress.
     starting: usize,
     hurried: bool,
     drain: Option<oneshot::Sender<Vec<RunId>>>,
-    /// Runs that the drain found at work.
+    /// Runs that were active when the drain started.
     drained: Vec<RunId>,
-    /// Whether runs that wait in line begin when their turn comes.
+    /// Whether queued runs are started when their turn comes.
     begins: bool,
-    /// The lines are being read; and whether they may have changed since.
+    /// `Some` while the queues are being read; `true` if they may have changed since.
     reading: Option<bool>,
-    /// Why nothing can be stored any more, once that is so.
+    /// Why the store is closed, once it is.
     stopped: Option<Failure>,
 }
 
 enum Owner {
-    /// Its rows are being read; these orders wait.
+    /// Its rows are being read; these commands wait.
     Loading(Vec<Order>),
-    /// Its driver works.
     Driven(mpsc::Sender<Order>),
 }
 
 impl Supervisor {
-    /// A supervisor that serves `calls`; `own` is the sending end of the same channel. Where it is there
-    /// for a moment only, nothing that waits in line `begins`.
+    /// Creates a supervisor that serves `calls`; `own` is the sending end of the same channel. With
+    /// `begins` false (a host that exists only to store one command) queued runs are not started.
     #[must_use]
     pub fn new(
         context: Arc<Context>,
@@ -115,7 +114,8 @@ impl Supervisor {
         begins: bool,
     ) -> Self {
         let loading = Arc::new(Semaphore::new(LOADING_AT_ONCE));
-        let (runs, answers) = (BTreeMap::new(), Answers::default());
+        let runs = BTreeMap::new();
+        let answers = Answers::default();
         Self {
             context,
             calls,
@@ -133,7 +133,7 @@ impl Supervisor {
         }
     }
 
-    /// Serves until it was drained.
+    /// Serves messages until drained.
     pub async fn run(mut self) {
         self.serve_lines();
         while let Some(call) = self.calls.recv().await {
@@ -148,13 +148,16 @@ impl Supervisor {
                 Call::TakeUp(run_id) => self.take_up(run_id),
                 Call::StartOver(run_id) => {
                     self.starting -= 1;
-                    run_id.into_iter().for_each(|run_id| self.take_up(run_id));
+                    if let Some(run_id) = run_id {
+                        self.take_up(run_id);
+                    }
                     self.serve_lines();
                 }
                 Call::Lines(first) => self.lines(first),
                 Call::Ended(run_id, rest) => self.driver_ended(run_id, rest),
                 Call::Loaded(run_id, loaded) => self.loaded(run_id, loaded),
             }
+            // A start in progress may still create a run, which must be paused as well.
             if self.drain.is_some() && self.runs.is_empty() && self.starting == 0 {
                 if let Some(done) = self.drain.take() {
                     let _ = done.send(std::mem::take(&mut self.drained));
@@ -179,6 +182,8 @@ impl Supervisor {
             let _ = reply.send(Err(why.clone()));
             return;
         }
+        // Registered only now: a refusal above is not kept, so the next host may execute the
+        // command.
         let Some(reply) = self.answers.once(token, reply) else {
             return;
         };
@@ -286,7 +291,8 @@ impl Supervisor {
         F: Future<Output = Result<Started>> + Send,
     {
         self.starting += 1;
-        let (context, own) = (Arc::clone(&self.context), self.own.clone());
+        let context = Arc::clone(&self.context);
+        let own = self.own.clone();
         tokio::spawn(async move {
             let started = store(context).await;
             let new = started
@@ -294,7 +300,8 @@ impl Supervisor {
                 .ok()
                 .filter(|started| !started.existing)
                 .map(|started| started.run_id);
-            // Taken up before the answer: who is told that it runs can order it about at once.
+            // Take the run up before answering: a client that knows the run is started may send it
+            // commands at once.
             let _ = own.send(Call::StartOver(new)).await;
             let _ = reply.send(started.map(|started| Answer::Started {
                 run_id: started.run_id,
@@ -303,18 +310,21 @@ impl Supervisor {
         });
     }
 
-    /// What a crash left unsure is settled while nobody works on the run.
+    /// Records the outcome of a call that a crash left unknown. Refused while the run has a driver.
     fn settle(&self, run_id: RunId, call_id: String, how: Settle, reply: Reply) {
         if self.runs.contains_key(&run_id) {
-            let message = format!("run {} is being worked on", run_id.short());
+            let message = format!("run {} is active", run_id.short());
             let _ = reply.send(Err(
                 Failure::new(Code::IllegalTransition, message).hint("pause it first")
             ));
             return;
         }
         let context = Arc::clone(&self.context);
+        // A driver may start before this is stored; the transaction therefore checks the state
+        // itself.
         tokio::spawn(async move {
             let stored = context
+                .journal
                 .store_patiently(
                     move |tx| crash_card::settle(tx, run_id, &call_id, how),
                     |_| {},
@@ -324,7 +334,7 @@ impl Supervisor {
         });
     }
 
-    /// Gives a run that goes on an owner; while everything is being paused, one that pauses it.
+    /// Starts the driver of a run; during a drain, one that pauses it immediately.
     fn take_up(&mut self, run_id: RunId) {
         let draining = self.drain.is_some();
         self.order(
@@ -342,12 +352,12 @@ impl Supervisor {
             Some(Owner::Loading(waiting)) => waiting.extend(order),
             Some(Owner::Driven(orders)) => {
                 let Some(order) = order else { return };
-                // A driver that has just ended gives the channel back as `Ended`; its run is loaded anew then.
+                // A driver that has just exited returns its channel in `Ended`; load its run again.
                 match orders.try_send(order) {
                     Ok(()) => {}
-                    Err(mpsc::error::TrySendError::Full(order)) => {
-                        order.refuse(&Failure::internal("too many orders wait for this run"))
-                    }
+                    Err(mpsc::error::TrySendError::Full(order)) => order.refuse(
+                        &Failure::internal("too many commands are queued for this run"),
+                    ),
                     Err(mpsc::error::TrySendError::Closed(order)) => self.load(run_id, vec![order]),
                 }
             }
@@ -357,18 +367,16 @@ impl Supervisor {
 
     fn load(&mut self, run_id: RunId, orders: Vec<Order>) {
         self.runs.insert(run_id, Owner::Loading(orders));
-        let (context, own, place) = (
-            Arc::clone(&self.context),
-            self.own.clone(),
-            Arc::clone(&self.loading),
-        );
+        let context = Arc::clone(&self.context);
+        let own = self.own.clone();
+        let loading = Arc::clone(&self.loading);
         tokio::spawn(async move {
-            let _place = place.acquire_owned().await;
+            let _permit = loading.acquire_owned().await;
             let shared = Arc::clone(&context);
-            let loaded = context.read(move |conn| {
+            let loaded = context.journal.read(move |conn| {
                 let record = runs::get(conn, run_id)?;
                 let state = events::state(conn, run_id)?;
-                // An ended run answers for itself, whatever became of its files.
+                // A run that has ended can be answered for even if its definitions are unreadable.
                 let files = load_files(conn, record.clone());
                 let files = files.map(|mut files| {
                     shared.schemas.share(&mut files);
@@ -391,6 +399,7 @@ impl Supervisor {
     fn loaded(&mut self, run_id: RunId, loaded: Result<Box<Loaded>>) {
         let waiting = match self.runs.remove(&run_id) {
             Some(Owner::Loading(waiting)) => waiting,
+            // Abandoned by a drain in the meantime.
             other => {
                 self.runs.extend(other.map(|owner| (run_id, owner)));
                 return;
@@ -403,8 +412,10 @@ impl Supervisor {
         } = match loaded {
             Ok(loaded) => *loaded,
             Err(failure) => {
-                tracing::warn!(run = %run_id, %failure, "a run could not be loaded");
-                waiting.into_iter().for_each(|order| order.refuse(&failure));
+                tracing::warn!(run = %run_id, %failure, "could not load a run");
+                for order in waiting {
+                    order.refuse(&failure);
+                }
                 return;
             }
         };
@@ -414,12 +425,13 @@ impl Supervisor {
         let (orders, inbox) = mpsc::channel(ORDERS_WAITING);
         for order in waiting {
             if let Err(error) = orders.try_send(order) {
-                error
-                    .into_inner()
-                    .refuse(&Failure::internal("too many orders wait for this run"));
+                error.into_inner().refuse(&Failure::internal(
+                    "too many commands are queued for this run",
+                ));
             }
         }
-        let (context, own) = (Arc::clone(&self.context), self.own.clone());
+        let context = Arc::clone(&self.context);
+        let own = self.own.clone();
         tokio::spawn(async move {
             let rest = match files {
                 Ok(files) => {
@@ -444,35 +456,39 @@ impl Supervisor {
             handed_to,
         }: Rest,
     ) {
+        // A later command may already have replaced the closed entry (see `order`); keep that one.
         if matches!(self.runs.get(&run_id), Some(Owner::Driven(orders)) if orders.is_closed()) {
             self.runs.remove(&run_id);
         }
         while let Ok(order) = late.try_recv() {
             match order {
-                // It rests already; that is all a pause for the drain asks for.
+                // The run is already paused, and its thread is free.
                 Order::Pause { reply: None, .. } | Order::GiveWay { .. } => {}
                 order => self.order(run_id, Some(order)),
             }
         }
-        handed_to
-            .into_iter()
-            .for_each(|run_id| self.take_up(run_id));
+        if let Some(successor) = handed_to {
+            self.take_up(successor);
+        }
         self.serve_lines();
     }
 
-    /// Looks who waits for a thread. Called whenever a thread may have become free, or somebody came.
+    /// Reads the head of each thread's queue. Called whenever a thread may have become free or a
+    /// run may have been queued.
     fn serve_lines(&mut self) {
         if self.drain.is_some() || self.stopped.is_some() || !self.begins {
             return;
         }
+        // One read at a time; changes during a read cause exactly one more.
         if let Some(again) = &mut self.reading {
             *again = true;
             return;
         }
         self.reading = Some(false);
-        let (context, own) = (Arc::clone(&self.context), self.own.clone());
+        let context = Arc::clone(&self.context);
+        let own = self.own.clone();
         tokio::spawn(async move {
-            let first = context.read(threads::first_in_line).await;
+            let first = context.journal.read(threads::first_in_line).await;
             let _ = own.send(Call::Lines(first)).await;
         });
     }
@@ -480,7 +496,7 @@ impl Supervisor {
     fn lines(&mut self, first: Result<Vec<Waiter>>) {
         let again = self.reading.take().unwrap_or_default();
         let first = first
-            .inspect_err(|failure| tracing::error!(%failure, "could not read who waits"))
+            .inspect_err(|failure| tracing::error!(%failure, "could not read the queues"))
             .unwrap_or_default();
         let grace = Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
         if self.drain.is_some() || self.stopped.is_some() {
@@ -498,6 +514,7 @@ impl Supervisor {
             };
             match (holder, strategy) {
                 (None, _) => self.order(run, Some(Order::Begin)),
+                // Sent at every read of the queues; a driver that is already stopping ignores it.
                 (Some(holder), Strategy::Interrupt) => {
                     self.order(holder, Some(Order::GiveWay { to, grace }))
                 }
@@ -532,7 +549,7 @@ impl Supervisor {
         }
     }
 
-    /// Nothing may hold a drain for ever: not a full disk, not work that does not hear.
+    /// Bounds a drain: neither a full disk nor an unresponsive activity may block shutdown.
     fn leave_behind_after(&self, grace: Duration) {
         let own = self.own.clone();
         tokio::spawn(async move {
@@ -541,9 +558,9 @@ impl Supervisor {
         });
     }
 
-    /// What is left behind is as a crash leaves it; the next start takes care of it.
+    /// Abandons what is still running, as a crash would; the next start recovers it.
     fn leave_behind(&mut self) {
-        tracing::error!(runs = ?self.runs.keys().collect::<Vec<_>>(), "did not stop in time");
+        tracing::error!(runs = ?self.runs.keys().collect::<Vec<_>>(), "runs did not stop in time");
         self.runs.clear();
         self.starting = 0;
     }
@@ -562,19 +579,19 @@ impl Supervisor {
         }
     }
 
-    /// What works ends at once. Whoever watches is told that nobody hosts the runs here any more.
+    /// Cancels all work and signals that this process no longer hosts the runs.
     fn stop(&mut self, why: Failure) {
         self.stopped = Some(why);
         self.pause_all(PauseReason::Crashed, Duration::ZERO);
-        let _ = self.context.signals.send(Signal::Host(false));
+        self.context.journal.publish(Signal::Host(false));
     }
 
-    /// Goes on with the runs that rest for want of space.
+    /// Resumes the runs that were paused for lack of disk space.
     fn go_on_with_space(&mut self) {
         let waiting = Reader::open(&self.context.paths.database())
             .and_then(|reader| runs::non_terminal(reader.connection()));
         let waiting = waiting.unwrap_or_else(|failure| {
-            tracing::error!(%failure, "could not find the runs that rest for want of space");
+            tracing::error!(%failure, "could not find the runs paused by the full disk");
             Vec::new()
         });
         for run in waiting
@@ -594,11 +611,11 @@ impl Supervisor {
 }
 
 fn going_away() -> Failure {
-    Failure::new(Code::HostGoingAway, "this host is shutting down")
-        .hint("everything is stored; give the command again when it has ended")
+    Failure::new(Code::HostGoingAway, "the host is shutting down")
+        .hint("all progress is stored; repeat the command when the host has exited")
 }
 
-/// Answers that were given, so that a command that is delivered twice acts once.
+/// Recent answers by client token, so that a command delivered twice acts once.
 #[derive(Default)]
 struct Answers {
     known: BTreeMap<ClientToken, Arc<tokio::sync::Mutex<Option<Result<Answer>>>>>,
@@ -606,21 +623,23 @@ struct Answers {
 }
 
 impl Answers {
-    /// The place where the first answer goes; none for a command that was delivered before, whose
-    /// answer is the first one's.
+    /// Registers a command and returns the reply channel for its execution. Returns `None` for a
+    /// repeated delivery, which gets the answer of the first one.
     fn once(&mut self, token: ClientToken, reply: Reply) -> Option<Reply> {
         if let Some(slot) = self.known.get(&token) {
             let slot = Arc::clone(slot);
             tokio::spawn(async move {
                 let answer = slot.lock().await.clone();
-                let _ = reply.send(
-                    answer.unwrap_or_else(|| Err(Failure::internal("the first delivery was lost"))),
-                );
+                let _ =
+                    reply.send(answer.unwrap_or_else(|| {
+                        Err(Failure::internal("the first delivery was dropped"))
+                    }));
             });
             return None;
         }
         let slot = Arc::new(tokio::sync::Mutex::new(None));
-        // A fresh lock is free; the second delivery waits behind it for the first one's answer.
+        // The lock is new and therefore free. It is held until the answer is known, so a repeated
+        // delivery waits on it.
         let Ok(mut held) = Arc::clone(&slot).try_lock_owned() else {
             return Some(reply);
         };

@@ -1,10 +1,11 @@
-//! Whether what a repository brings in `.phasedeck/` may be used: asked once for each content, kept by hash.
+//! Consent to a repository's catalog in `.phasedeck/`: requested once per content, stored by hash.
 //!
-//! Consent is to bytes, as with personas: another clone with the same files needs no second word, one
-//! changed byte asks again. Where it was given is kept beside, to tell "changed" from "new". Every
-//! start, look-ahead and list gets its catalog here, so that none of them can use what was not agreed to.
+//! As with personas, consent applies to bytes: another clone with the same files needs no new
+//! consent, and one changed byte asks again. The repository is stored too, to distinguish changed
+//! content from new content. All starts, previews and lists load their catalog here, so none can
+//! use unapproved files.
 //!
-//! Not its work: reading the files ([`Brought`]), asking.
+//! Reading the files ([`Brought`]) and asking the operator are left to others.
 
 use std::path::{Path, PathBuf};
 
@@ -16,22 +17,21 @@ use crate::model::record::RunRecord;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, consents};
 
-/// What the operator has said about what a repository brings.
+/// Consent state of a repository's catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Yes, to exactly this.
+    /// Consent was given to this content.
     Agreed,
-    /// Yes, to something else that was there.
+    /// Consent was given to earlier content.
     Changed,
-    /// Nothing.
+    /// No consent was given.
     New,
 }
 
-/// What the repository with this top brings, and what the operator said about it; absent where it brings
-/// nothing.
+/// Returns the catalog of the repository at this root and its consent state; `None` if it has none.
 ///
 /// # Errors
-/// As [`Brought::of`]; what the database says.
+/// As [`Brought::of`]; database errors.
 pub fn look(paths: &Paths, top: &Path) -> Result<Option<(Brought, Standing)>> {
     let Some(brought) = Brought::of(top)? else {
         return Ok(None);
@@ -56,10 +56,10 @@ fn standing(paths: &Paths, brought: &Brought) -> Result<Standing> {
     })
 }
 
-/// Keeps that `by` agrees to what was brought.
+/// Stores the consent of `by` to a repository's catalog.
 ///
 /// # Errors
-/// What opening or writing the database says.
+/// Database errors.
 pub fn give(paths: &Paths, brought: &Brought, by: &str) -> Result<()> {
     let (name, hash, by) = (name(&brought.top), brought.hash.clone(), by.to_owned());
     write_beside(paths, move |tx| {
@@ -67,11 +67,11 @@ pub fn give(paths: &Paths, brought: &Brought, by: &str) -> Result<()> {
     })
 }
 
-/// Takes back whatever was agreed to of the repository with this top, now and before. Says whether there
-/// was anything. Runs that were begun keep what was frozen with them.
+/// Revokes all consent for the repository at this root; returns whether there was any. Started runs
+/// keep their frozen definitions.
 ///
 /// # Errors
-/// What opening or writing the database says.
+/// Database errors.
 pub fn take_back(paths: &Paths, top: &Path) -> Result<bool> {
     let name = name(top);
     let hash = Brought::of(top).ok().flatten().map(|brought| brought.hash);
@@ -80,8 +80,8 @@ pub fn take_back(paths: &Paths, top: &Path) -> Result<bool> {
     })
 }
 
-/// Everything that can be run: the shipped set, the operator's files, and what the repository with this
-/// top brings, where the operator has agreed to it. What cannot be read is one of its problems.
+/// Loads the full catalog: shipped definitions, the operator's files, and the repository's catalog
+/// if the operator has allowed it. Read errors are reported as problems of the catalog.
 #[must_use]
 pub fn catalog(paths: &Paths, top: Option<&Path>) -> Catalog {
     let dirs = CatalogDirs::beneath(&paths.config);
@@ -104,13 +104,13 @@ pub fn catalog(paths: &Paths, top: Option<&Path>) -> Catalog {
     }
 }
 
-/// The same for a run that was begun: what its repository brings now.
+/// Loads the current catalog for a started run.
 #[must_use]
 pub fn catalog_of_run(paths: &Paths, record: &RunRecord) -> Catalog {
     catalog(paths, record.repo.as_deref().map(Path::new))
 }
 
-/// The nearest folder at or above `dir` that is the top of a git repository.
+/// Returns the root of the nearest git repository at or above `dir`.
 #[must_use]
 pub fn repo_around(dir: &Path) -> Option<PathBuf> {
     dir.ancestors()
@@ -118,7 +118,7 @@ pub fn repo_around(dir: &Path) -> Option<PathBuf> {
         .map(Path::to_path_buf)
 }
 
-/// What the consent is kept as; no persona has such a name.
+/// Key under which the consent is stored; it is not a valid persona name.
 fn name(top: &Path) -> String {
     format!("repository: {}", top.display())
 }

@@ -1,7 +1,7 @@
-//! What a repository brings, as a question to the operator: everything that a yes would let be used.
+//! Consent request for a repository's catalog: lists everything that consent would allow.
 //!
-//! The yes is to the bytes that were shown: they are read again before it is kept, and other ones keep
-//! nothing.
+//! Consent applies to the bytes that were shown. They are read again before it is stored, and
+//! nothing is stored if they have changed.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use super::trust::{self, Standing};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 
-/// What a repository brings that the operator has not agreed to.
+/// A repository's catalog that the operator has not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustAsk {
     /// The top of the repository.
@@ -34,7 +34,7 @@ pub struct TrustAsk {
     pub problems: Vec<Failure>,
 }
 
-/// The question about a repository; absent where it brings nothing, or nothing that is not agreed to.
+/// Returns the consent request for a repository; `None` if it has no catalog or consent was given.
 ///
 /// # Errors
 /// As [`trust::look`].
@@ -77,10 +77,11 @@ fn theirs<T>(entries: &[Entry<T>]) -> impl Iterator<Item = &Entry<T>> {
         .filter(|entry| matches!(entry.origin, Origin::Repository(_)))
 }
 
-/// Keeps that `by` agrees to what was asked about.
+/// Stores the consent of `by` to the requested catalog.
 ///
 /// # Errors
-/// `usage_invalid` where other files lie there now; what reading them or storing the word says. Nothing was kept.
+/// `usage_invalid` if the files have changed; errors of reading them or of the database. Nothing is
+/// stored then.
 pub fn agree(paths: &Paths, asked: &TrustAsk, by: &str) -> Result<()> {
     match Brought::of(&asked.top)? {
         Some(brought) if brought.hash == asked.hash => trust::give(paths, &brought, by),

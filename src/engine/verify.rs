@@ -1,8 +1,8 @@
-//! Says how far what is stored can be trusted: what was checked, what is wrong, and what cannot be proven.
+//! Verifies stored data: what was checked, what is wrong, and what cannot be proven.
 //!
-//! Reads only, beside a live host too, and a run at a time, so that nothing is kept from anybody. A run
-//! that works while it is verified may be told as it was a moment ago; each run is looked at again
-//! when something seems wrong and it has moved meanwhile.
+//! Verification only reads, beside a running host too, one run at a time, so it blocks no one. A
+//! run that is active meanwhile may be reported as of a moment ago; if a problem is found in a run
+//! that has changed since, the run is checked again.
 
 use std::collections::BTreeSet;
 
@@ -20,56 +20,56 @@ use crate::model::record::RunRecord;
 use crate::store::audit::{self, Mirror};
 use crate::store::{Reader, artifacts, chain, phases, run_list, runs};
 
-/// How often a run that moves while it is looked at is looked at again.
+/// Maximum number of checks of a run that changes while it is checked.
 const LOOKS: usize = 3;
 
-/// What never follows from a check, whatever it says.
+/// What no check can prove, whatever its result.
 const NOT_PROVEN: &[&str] = &[
-    "that nobody with write access rewrote everything, the anchor included: compare the heads with ones you noted elsewhere",
-    "what was stored in the last second before a crash: the anchor follows the database by up to that much",
+    "that no one with write access rewrote everything, the integrity checkpoint included: compare the heads with copies kept elsewhere",
+    "what was stored in the last second before a crash: the checkpoint may lag behind the database by that much",
     "that a provider billed what the ledger says: compare with its invoice",
-    "that what an operator approved is right",
+    "that what an operator approved is correct",
 ];
 
-/// One thing that was checked.
+/// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
-    /// Its name.
+    /// Name of the check.
     pub name: &'static str,
-    /// What was looked at, in words.
+    /// Description of the data checked.
     pub looked_at: String,
-    /// What is wrong, in words; empty where nothing is.
+    /// Problems found; empty if there are none.
     pub problems: Vec<String>,
 }
 
-/// What was found of one run.
+/// Results for one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RunVerdict {
-    /// Which.
+    /// The run.
     pub run_id: RunId,
-    /// The last link of its chain, to be noted elsewhere.
+    /// The last link of its hash chain, to be recorded elsewhere.
     pub head: Option<chain::Link>,
-    /// Its checks.
+    /// The checks made.
     pub checks: Vec<Check>,
-    /// What could not be checked here, in words.
+    /// Descriptions of data that could not be checked.
     pub unchecked: Vec<String>,
 }
 
-/// What was found.
+/// Result of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verdict {
-    /// Whether nothing is wrong.
+    /// Whether no problem was found.
     pub sound: bool,
-    /// Of the database as a whole.
+    /// Checks of the database as a whole.
     pub database: Vec<Check>,
-    /// Of each run.
+    /// Results for each run.
     pub runs: Vec<RunVerdict>,
-    /// What no check here can prove.
+    /// What no check can prove.
     pub not_proven: Vec<&'static str>,
 }
 
 impl Verdict {
-    /// Where nothing is stored yet, nothing is wrong.
+    /// Returns the result for an installation without a database.
     #[must_use]
     pub fn of_nothing() -> Self {
         Self {
@@ -81,10 +81,10 @@ impl Verdict {
     }
 }
 
-/// Verifies one run, or all of them and the database as a whole.
+/// Verifies one run, or all runs and the database as a whole.
 ///
 /// # Errors
-/// `run_not_found`; what opening the database says. What is wrong with it is no error but a finding.
+/// `run_not_found`; errors of opening the database. Problems in the data are results, not errors.
 pub async fn verify(paths: &Paths, run: Option<RunId>) -> Result<Verdict> {
     let reader = Reader::open(&paths.database())?;
     let records = match run {
@@ -95,11 +95,12 @@ pub async fn verify(paths: &Paths, run: Option<RunId>) -> Result<Verdict> {
     if run.is_none() {
         database.push(Check {
             name: "file",
-            looked_at: "every page, every reference".to_owned(),
+            looked_at: "all pages and foreign keys".to_owned(),
             problems: audit::file(reader.connection())?,
         });
     }
-    let (mirror, contents) = (Mirror::new()?, Contents::new(paths.contents()));
+    let mirror = Mirror::new()?;
+    let contents = Contents::new(paths.contents());
     let mut verdicts = Vec::new();
     for record in records {
         verdicts.push(steadily(&reader, &mirror, &contents, &record).await?);
@@ -121,7 +122,7 @@ fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {
         .into_iter()
         .map(|old| {
             format!(
-                "the database was once older than its anchor; what was known then is in {}",
+                "the database was once older than its checkpoint; the earlier checkpoint is in {}",
                 old.display()
             )
         })
@@ -130,15 +131,15 @@ fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {
         Ok(Some(anchor)) => {
             problems.extend(anchor::missing(reader, &anchor)?);
             format!(
-                "the ends of {} journals, noted at {}",
+                "the ends of {} journals, recorded at {}",
                 anchor.ends.len(),
                 anchor.at
             )
         }
-        Ok(None) => "no anchor: nothing outside the database vouches for it".to_owned(),
+        Ok(None) => "no checkpoint: there is no record outside the database".to_owned(),
         Err(failure) => {
             problems.push(failure.message);
-            "an anchor that cannot be read".to_owned()
+            "a checkpoint that cannot be read".to_owned()
         }
     };
     Ok(Check {
@@ -148,7 +149,8 @@ fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {
     })
 }
 
-/// A run that is being worked on moves between two looks; what was wrong only then is not wrong.
+/// Checks a run, repeatedly while it is active: rows read before and after a commit may disagree,
+/// and a problem that disappears is none.
 async fn steadily(
     reader: &Reader,
     mirror: &Mirror,
@@ -172,23 +174,24 @@ async fn of_run(
     contents: &Contents,
     record: &RunRecord,
 ) -> Result<RunVerdict> {
-    let (conn, run) = (reader.connection(), record.id);
+    let conn = reader.connection();
+    let run = record.id;
     let walk = chain::walk(conn, run)?;
     let mut unchecked = Vec::new();
     if walk.unchained > 0 {
         unchecked.push(format!(
-            "events 1 to {} are from before there was a chain",
+            "events 1 to {} were stored before the hash chain existed",
             walk.unchained
         ));
     }
-    // A journal that no engine wrote is a finding too.
+    // A journal that cannot be replayed is reported as a problem, not as an error.
     let rows = mirror
         .differences(conn, run)
         .unwrap_or_else(|failure| vec![failure.message]);
     let totals = audit::totals(conn, run)?;
     if totals.open > 0 {
         unchecked.push(format!(
-            "{} calls are open: sent, and not settled yet",
+            "{} calls are open: sent and not yet settled",
             totals.open
         ));
     }
@@ -200,12 +203,12 @@ async fn of_run(
         },
         Check {
             name: "rows",
-            looked_at: "every row against the journal".to_owned(),
+            looked_at: "all rows, compared with the journal".to_owned(),
             problems: rows,
         },
         Check {
             name: "totals",
-            looked_at: format!("{} calls of the ledger", totals.calls),
+            looked_at: format!("{} calls in the ledger", totals.calls),
             problems: totals.problems,
         },
         of_contents(reader, contents, run)?,
@@ -235,12 +238,12 @@ fn of_contents(reader: &Reader, contents: &Contents, run: RunId) -> Result<Check
         .collect();
     Ok(Check {
         name: "contents",
-        looked_at: format!("{} artifact contents, hashed again", hashes.len()),
+        looked_at: format!("{} artifact contents, hashed", hashes.len()),
         problems,
     })
 }
 
-/// Every artifact as the commit of its phase has it.
+/// Compares each artifact with the version in the commit of its phase.
 async fn of_commits(
     reader: &Reader,
     record: &RunRecord,
@@ -264,7 +267,7 @@ async fn of_commits(
         Ok(Some(repo)) => repo,
         _ => {
             unchecked.push(format!(
-                "{} commits: the repository {dir} is not there",
+                "{} commits: the repository {dir} does not exist",
                 committed.len()
             ));
             return Ok(None);
@@ -275,10 +278,10 @@ async fn of_commits(
         match repo.committed(commit, path).await? {
             Some(bytes) if ContentHash::of(&bytes) == *hash => {}
             Some(_) => problems.push(format!(
-                "commit {commit} of phase {phase} has another {path} than was approved"
+                "commit {commit} of phase {phase} contains a different {path} than the approved one"
             )),
             None => problems.push(format!(
-                "commit {commit} of phase {phase} is gone, or has no {path}"
+                "commit {commit} of phase {phase} is missing or has no {path}"
             )),
         }
     }

@@ -1,8 +1,8 @@
-//! Waiting until a moment that outlives the host: what a model's server asked for.
+//! Waits until a wall-clock time requested by a model provider.
 //!
-//! The moment is in the journal, so a host that begins later waits for what is left of it. It is one of the
-//! wall clock, which jumps and goes on while the machine sleeps; a timer does neither. So the clock is looked
-//! at every minute, and nobody waits longer than was asked for.
+//! The time is stored in the journal, so a later host waits only for the remainder. The wall clock
+//! can jump and advances while the machine sleeps; a timer does neither. The clock is therefore
+//! checked every minute, and the timer bounds the total wait.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use crate::model::run_state::Waiting;
 use crate::model::time::Timestamp;
 
-/// How often the clock is looked at.
+/// Interval between checks of the clock.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Returns when the wait is over by the clock that `now` reads, or when its whole length has passed here.
+/// Returns when the clock read by `now` reaches the time, or when the full duration has elapsed.
 pub async fn wait_out(waiting: &Waiting, now: impl Fn() -> Timestamp) {
     let latest = Instant::now() + Duration::from_millis(waiting.wait_ms);
     loop {

@@ -1,27 +1,25 @@
-//! Whether a run can go on: the one rule that the engine obeys and every list greys by.
+//! Whether a run can resume. The engine enforces this rule and lists disable the action by it.
 //!
-//! A rule about two rows only: where the run stands, and who holds its thread. That the run's own
-//! frozen files can be read is the engine's to find out.
+//! The rule reads two rows only: the state of the run and the active run of its thread. Whether
+//! the stored definitions of the run can be read is checked by the engine.
 
 use super::error::{Code, Failure};
 use super::id::RunId;
 use super::state::RunStatus;
 
-/// Why a run cannot go on, or need not.
+/// Why a run cannot resume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It has ended.
     Ended(RunStatus),
-    /// It is going on.
     AtWork(RunStatus),
-    /// Another run works on the same thread.
+    /// Another run is active on the same thread.
     ThreadHeld(RunId),
-    /// Its state is none that this version knows.
+    /// This version does not know its state.
     Strange(String),
 }
 
 impl Refusal {
-    /// In words, to stand behind "cannot go on: ".
+    /// Returns the reason, as text to follow "cannot go on: ".
     #[must_use]
     pub fn words(&self) -> String {
         match self {
@@ -32,7 +30,7 @@ impl Refusal {
         }
     }
 
-    /// As the answer to who asked for it.
+    /// Returns the refusal as the error of a resume command.
     #[must_use]
     pub fn failure(&self, run: RunId) -> Failure {
         let (code, hint) = match self {
@@ -55,7 +53,8 @@ impl Refusal {
     }
 }
 
-/// Why a run in this state, with its thread held by `holder`, cannot go on; `None` when it can.
+/// Returns why a run in this state cannot resume while `holder` is active on its thread; `None`
+/// if it can.
 #[must_use]
 pub fn refusal(status: RunStatus, holder: Option<RunId>) -> Option<Refusal> {
     match status {
@@ -67,7 +66,7 @@ pub fn refusal(status: RunStatus, holder: Option<RunId>) -> Option<Refusal> {
     }
 }
 
-/// As [`refusal`], of a state as rows keep it.
+/// Like [`refusal`], for the text of a stored state.
 #[must_use]
 pub fn refusal_of(state: &str, holder: Option<RunId>) -> Option<Refusal> {
     match RunStatus::parse(state) {

@@ -1,14 +1,14 @@
-//! The one vocabulary of states: what a state is called and which glyph stands for it, everywhere.
+//! Glyph and name of each state, used by every screen and report.
 //!
-//! A state is never told by colour alone, so each has a glyph, and an ASCII twin for terminals that
-//! show nothing else. Which colour it has is for whoever draws.
+//! A state must be readable without color, so each has a glyph, and an ASCII variant for terminals
+//! without Unicode. The drawing code chooses the color.
 
 use super::event::AttemptCause;
 use super::record::RunRecord;
 use super::run_state::PhaseState;
 use super::state::{PauseReason, PhaseStatus, RunStatus};
 
-/// A state as people read it.
+/// A state of a run or phase as displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the vocabulary is the table below")]
 pub enum Mark {
@@ -29,7 +29,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// Glyph, ASCII twin, word.
+    /// Returns the glyph, its ASCII variant, and the name.
     #[must_use]
     pub fn told(self) -> (&'static str, &'static str, &'static str) {
         match self {
@@ -50,14 +50,14 @@ impl Mark {
         }
     }
 
-    /// The glyph, or its ASCII twin.
+    /// Returns the glyph, or its ASCII variant.
     #[must_use]
     pub fn glyph(self, ascii: bool) -> &'static str {
         let (glyph, twin, _) = self.told();
         if ascii { twin } else { glyph }
     }
 
-    /// How a run stands; a state of a newer program is strange.
+    /// Returns the state of a stored run; `Strange` for a state written by a newer version.
     #[must_use]
     pub fn of_run(record: &RunRecord) -> Self {
         let crashed = record.pause_reason.as_deref() == Some(PauseReason::Crashed.as_str());
@@ -71,7 +71,7 @@ impl Mark {
         }
     }
 
-    /// How a run stands, by its journal.
+    /// Returns the state of a run from its journal.
     #[must_use]
     pub fn of_status(status: RunStatus) -> Self {
         match status {
@@ -85,7 +85,7 @@ impl Mark {
         }
     }
 
-    /// How a phase stands by itself.
+    /// Returns the state of a phase, regardless of its run.
     #[must_use]
     pub fn of_phase_status(status: PhaseStatus) -> Self {
         match status {
@@ -98,7 +98,7 @@ impl Mark {
         }
     }
 
-    /// How a phase stands within a run: what works or waits stands still with its run.
+    /// Returns the state of a phase within its run: an active phase of a paused run is paused.
     #[must_use]
     pub fn of_phase(phase: &PhaseState, run: RunStatus) -> Self {
         let repairs = phase.cause == AttemptCause::Repair || !phase.errors.is_empty();

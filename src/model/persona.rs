@@ -1,4 +1,4 @@
-//! Personas as their files say them, and the binding of roles to personas.
+//! The persona file format, and the assignment of personas to roles.
 
 use std::collections::BTreeMap;
 
@@ -23,32 +23,33 @@ pub const TOOLS: &[&str] = &[
     "execute",
     "task",
 ];
-/// Tools of servers in the settings: a whole server `mcp:NAME`, or one tool of it `mcp:NAME/TOOL`.
+/// Tools of configured MCP servers: a whole server `mcp:NAME`, or one tool `mcp:NAME/TOOL`.
 pub const MCP_TOOL_PATTERN: &str = "^mcp:[a-z0-9][a-z0-9_-]*(/[A-Za-z0-9_.-]+)?$";
-/// How much a model may reason.
+/// Reasoning effort levels.
 pub const REASONING_EFFORTS: &[&str] = &["low", "medium", "high"];
-/// How a model is had to work: with tools, by one document that the engine writes, or as the provider says of it.
+/// How a model produces its artifact: with tools, as one structured document that the engine
+/// writes, or whichever the provider's model list supports.
 pub const MODES: &[&str] = &["tools", "structured", "auto"];
-/// The most tokens that one answer may be allowed.
+/// Upper bound for the token limit of one response.
 pub const MAX_ANSWER_TOKENS: u32 = 1_000_000;
 
-/// Who fills a seat: a backend, a model, tools and what they may do.
+/// An agent configuration for a role: backend, model, tools and their permissions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Persona {
-    /// The name that `--persona ROLE=NAME` takes.
+    /// The name used in `--persona ROLE=NAME`.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
-    /// Counts up when the meaning changes.
+    /// Increases when the meaning changes.
     #[schemars(range(min = 1))]
     pub version: u32,
-    /// What it is good at, in a sentence.
+    /// What it is good at, in one sentence.
     #[serde(default)]
     pub description: String,
-    /// Which backend runs it: `openai`, `acp` or `rehearsal`.
+    /// The backend that runs it: `openai`, `acp` or `rehearsal`.
     #[schemars(extend("enum" = BACKENDS))]
     pub backend: String,
-    /// The agent program that backend `acp` talks to, by its name in the settings or a well-known one.
+    /// The ACP agent for backend `acp`: a name from the settings, or a well-known agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", regex(pattern = NAME_PATTERN))]
     pub agent: Option<String>,
@@ -60,17 +61,18 @@ pub struct Persona {
     #[serde(default)]
     #[schemars(inner(regex(pattern = NAME_PATTERN)))]
     pub capabilities: Vec<String>,
-    /// The standing instruction before every conversation.
+    /// The system prompt of every conversation.
     #[serde(default)]
     pub system_prompt: String,
-    /// The tools it is given.
+    /// The tools it may use.
     #[serde(default)]
     #[schemars(extend("items" = { "anyOf": [{ "type": "string", "enum": TOOLS }, { "type": "string", "pattern": MCP_TOOL_PATTERN }] }))]
     pub tools: Vec<String>,
-    /// Per tool: used at once (`auto`, the default), asked for (`ask`), refused (`deny`).
+    /// Permission per tool: run without asking (`auto`, the default), ask the operator (`ask`), or
+    /// refuse (`deny`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub permissions: BTreeMap<String, Permission>,
-    /// Sampling parameters, handed to the backend.
+    /// Sampling parameters, passed to the backend.
     #[serde(default)]
     pub params: Params,
 }
@@ -93,12 +95,12 @@ impl Persona {
         ContentHash::of_canonical(self)
     }
 
-    /// The servers and tools among `tools` that are not the engine's own: server, and tool where one is named.
+    /// Returns the MCP entries of `tools` as server name and, if the entry names one, tool name.
     pub fn mcp_tools(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.tools.iter().filter_map(|tool| mcp_tool(tool))
     }
 
-    /// What a tool may do.
+    /// Returns the permission of a tool.
     #[must_use]
     pub fn permission(&self, tool: &str) -> Permission {
         self.permissions
@@ -108,7 +110,7 @@ impl Persona {
     }
 }
 
-/// Reads `mcp:NAME` or `mcp:NAME/TOOL`; absent for anything else.
+/// Parses `mcp:NAME` or `mcp:NAME/TOOL`. Returns `None` for anything else.
 #[must_use]
 pub fn mcp_tool(tool: &str) -> Option<(&str, Option<&str>)> {
     let rest = tool.strip_prefix("mcp:")?;
@@ -127,23 +129,23 @@ pub fn mcp_tool(tool: &str) -> Option<(&str, Option<&str>)> {
     (fits && name.is_none_or(|name| plain(name, "_.-"))).then_some((server, name))
 }
 
-/// Whether a tool is used at once, asked for, or refused.
+/// Permission of a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
-    /// Used without a question.
+    /// Run without asking.
     Auto,
-    /// The operator is asked.
+    /// Ask the operator before each call.
     Ask,
-    /// Refused, and the agent is told.
+    /// Refuse the call and report that to the agent.
     Deny,
 }
 
-/// Sampling parameters. Absent ones are left to the model.
+/// Sampling parameters. An absent parameter uses the model's default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// 0 is the most repeatable, 2 the least.
+    /// Sampling temperature, 0 to 2.
     #[schemars(with = "f64", range(min = 0.0, max = 2.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,

@@ -1,4 +1,4 @@
-//! Rows as readers hand them out: what lists and screens show without folding a journal.
+//! Rows of the projection: what lists and screens show without replaying a journal.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use super::state::{
 };
 use super::time::Timestamp;
 
-/// One run, as lists show it. States are text, so that a row with a value of a newer program still lists.
+/// One run, as lists show it. States are text so that rows written by a newer version can be listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
     /// Which run.
@@ -25,81 +25,81 @@ pub struct RunRecord {
     pub workflow: String,
     /// The workflow's identity.
     pub workflow_hash: ContentHash,
-    /// Its lane.
+    /// The thread it belongs to. A thread has at most one active run.
     pub thread: ThreadId,
     /// A wire name of [`RunStatus`](super::state::RunStatus).
     pub state: String,
-    /// Where it stood before it was paused.
+    /// Its state before it was paused.
     pub paused_from_state: Option<String>,
     /// Why it is paused.
     pub pause_reason: Option<String>,
-    /// What the operator wants made.
+    /// The task.
     pub requirements: String,
-    /// The operator's repository, absolute; absent for a run in a plain folder.
+    /// Absolute path of the operator's repository. Absent for a run in a plain folder.
     pub repo: Option<String>,
-    /// The branch it began from.
+    /// The base branch.
     pub base_branch: Option<String>,
-    /// The commit it began from.
+    /// The base commit.
     pub base_commit: Option<String>,
     /// The run's own branch.
     pub branch: Option<String>,
-    /// Where its agents work, absolute.
+    /// Absolute path of the worktree.
     pub worktree: Option<String>,
-    /// The phase in progress.
+    /// The current phase.
     pub current_phase: Option<PhaseKey>,
-    /// How many phases the workflow has.
+    /// Number of phases in the workflow.
     pub phases_total: u32,
-    /// How many are done.
+    /// Number of completed phases.
     pub phases_done: u32,
-    /// The gate that waits.
+    /// The gate with a pending approval.
     pub pending_gate: Option<GateKey>,
-    /// Since when it waits.
+    /// When that approval was requested.
     pub pending_since: Option<Timestamp>,
-    /// Whether everything it makes is rehearsal.
+    /// Whether it is a dry run.
     pub rehearsal: bool,
-    /// Choices made at the start.
+    /// Options set at the start.
     pub options: RunOptions,
-    /// Why it failed.
+    /// Error code of the failure.
     pub error_code: Option<String>,
-    /// In words.
+    /// Error message.
     pub error_message: Option<String>,
-    /// What to do.
+    /// Hint that says how to resolve the error.
     pub error_hint: Option<String>,
-    /// The final report, absolute, without extension.
+    /// Absolute path of the final report, without extension.
     pub report_path: Option<String>,
-    /// Its place in the line it waits in, from 1: for its thread while it is `created`, for a place to
-    /// work (`max_concurrent_runs`) while it is `executing`.
+    /// Position in its queue, from 1: the queue of its thread while it is `created`, the queue for a
+    /// run slot (`max_concurrent_runs`) while it is `executing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// Until when it waits because a model's server asked for that; absent once that moment has passed.
+    /// End of a wait that the model provider requested. Absent once that time has passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_until: Option<Timestamp>,
-    /// Whether its worktree and branch went back to where they were: `asked`, `done`, or why not.
+    /// Rollback of its worktree and branch: `asked`, `done`, or why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<String>,
-    /// Where it comes from.
+    /// The run it derives from.
     #[serde(default, flatten)]
     pub origin: Origin,
-    /// When it was stored first.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When its first phase began.
+    /// When its first phase started.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// When its last event was stored.
     pub updated_at: Timestamp,
-    /// Its last event.
+    /// Sequence number of its last event.
     pub last_seq: u64,
-    /// What its calls cost.
+    /// Cost of its model calls.
     pub cost: Cost,
-    /// What its calls used.
+    /// Tokens used by its model calls.
     pub tokens: Tokens,
-    /// How many calls.
+    /// Number of model calls.
     pub calls: u32,
 }
 
 impl RunRecord {
-    /// Where it stands, in words: its state, its place in the line that it waits in, or until when it waits.
+    /// Returns the display text of its state: queue position, end of a wait, or the state name.
     #[must_use]
     pub fn state_in_words(&self) -> String {
         match (self.place_in_line(), self.waits_until) {
@@ -109,13 +109,13 @@ impl RunRecord {
         }
     }
 
-    /// Whether nothing can change it any more.
+    /// Returns whether its state is terminal.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         RunStatus::parse(&self.state).is_some_and(RunStatus::is_terminal)
     }
 
-    /// Its place in the line that it waits in; a run that rests or has ended waits in none.
+    /// Returns its queue position, or `None` for a run that is paused or finished.
     #[must_use]
     pub fn place_in_line(&self) -> Option<u32> {
         let waits = matches!(
@@ -126,42 +126,43 @@ impl RunRecord {
     }
 }
 
-/// Where a run comes from, if not from nothing.
+/// The run that a retry or fork derives from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
-    /// The ended run whose valid artifacts it began with.
+    /// The finished run whose valid artifacts this retry started with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retried_from: Option<RunId>,
-    /// The run at whose gate it tries another persona.
+    /// The run from whose gate it was forked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<RunId>,
-    /// Which phase of that run it makes again.
+    /// The phase of that run which the fork runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_phase: Option<PhaseKey>,
 }
 
-/// Choices made at the start of a run and frozen with it.
+/// Options set at the start of a run and stored with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunOptions {
-    /// Every persona is played by the rehearsal backend.
+    /// Dry run: the rehearsal backend replaces every persona's backend.
     #[serde(default)]
     pub rehearse: bool,
-    /// Per phase, which way the rehearsal goes.
+    /// Dry run scenario per phase.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub scenarios: std::collections::BTreeMap<PhaseKey, Scenario>,
-    /// What it does when another run holds its thread; absent: `reject`.
+    /// What to do when another run is active on its thread. Absent: `reject`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
-    /// What becomes of it when the terminal of its host is lost; absent: as the settings say.
+    /// What happens to it when its host loses its terminal. Absent: the setting
+    /// `host.on_disconnect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_disconnect: Option<OnDisconnect>,
-    /// What the run may cost, in place of the setting `budget.run`.
+    /// Budget of the run; overrides the setting `budget.run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<NanoUsd>,
 }
 
-/// Which way a rehearsed phase goes.
+/// Outcome of a phase in a dry run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scenario {
@@ -172,11 +173,11 @@ pub enum Scenario {
     InvalidThenOk,
     /// Always an invalid artifact.
     Invalid,
-    /// Never ends by itself.
+    /// Never finishes, so the attempt times out.
     Timeout,
     /// A valid artifact, ten times slower.
     Slow,
-    /// The agent dies.
+    /// The agent process dies.
     Crash,
 }
 
@@ -195,21 +196,21 @@ pub struct PhaseRecord {
     pub phase_key: PhaseKey,
     /// From 0.
     pub position: u32,
-    /// Where it stands.
+    /// Its state.
     pub state: PhaseStatus,
     /// Attempts so far.
     pub attempt: u32,
     /// The valid artifact's content.
     pub artifact_sha256: Option<ContentHash>,
-    /// Where it lies in the worktree.
+    /// Path of the artifact, relative to the worktree.
     pub artifact_path: Option<String>,
-    /// The git commit that holds it.
+    /// The commit that contains the artifact.
     pub commit: Option<String>,
-    /// When the first attempt began.
+    /// When the first attempt started.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// What its calls cost.
+    /// Cost of its model calls.
     pub cost: Cost,
 }
 
@@ -224,21 +225,21 @@ pub struct ArtifactRecord {
     pub attempt: u32,
     /// Relative to the worktree.
     pub path: String,
-    /// What it was checked against.
+    /// The schema it was validated against.
     pub schema: SchemaId,
-    /// Its content, in the content-addressed store.
+    /// SHA-256 of its content, and its key in the content-addressed store.
     pub sha256: ContentHash,
-    /// Its length.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Whether it fits its schema.
+    /// Whether it matches its schema.
     pub valid: bool,
-    /// Why not.
+    /// Validation errors.
     pub errors: Vec<ArtifactError>,
     /// When it was stored.
     pub at: Timestamp,
 }
 
-/// One question to the operator.
+/// One approval request to the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalRecord {
     /// Which.
@@ -249,48 +250,48 @@ pub struct ApprovalRecord {
     pub phase_key: Option<PhaseKey>,
     /// Which gate.
     pub gate: GateKey,
-    /// Where it stands.
+    /// Its state.
     pub state: ApprovalStatus,
-    /// The content it is about.
+    /// SHA-256 of the artifact version under review.
     pub artifact_sha256: Option<ContentHash>,
-    /// The version of the artifact.
+    /// Version of the artifact under review.
     pub artifact_version: Option<u32>,
-    /// When it was asked.
+    /// When it was requested.
     pub requested_at: Timestamp,
-    /// When it was answered.
+    /// When it was resolved.
     pub resolved_at: Option<Timestamp>,
-    /// The operator's words.
+    /// The operator's comment.
     pub comment: Option<String>,
-    /// Who answered.
+    /// Who resolved it.
     pub resolved_by: Option<String>,
-    /// By which way.
+    /// The channel it came through.
     pub via: Option<Via>,
-    /// What it is about, where it is not about an artifact.
+    /// Details of a request that is not about an artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Box<Question>>,
-    /// How far an answer about a tool reaches.
+    /// Scope of a tool permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// By how much an answer about a budget raised it.
+    /// Amount by which the decision raised the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raise: Option<NanoUsd>,
 }
 
-/// How far a turn got.
+/// Progress of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnStatus {
-    /// The call was about to be sent; its money is reserved.
+    /// The model call is about to be sent; its cost is reserved.
     Reserved,
-    /// The answer is stored and paid; its tools may have run.
+    /// The response and its cost are stored; its tools may have run.
     Answered,
-    /// The results of its tools are stored too.
+    /// The results of its tool calls are stored too.
     Settled,
-    /// The call failed or its outcome is unknown; it is no part of the conversation.
+    /// The call failed or its outcome is unknown. It is not part of the conversation.
     Void,
 }
 
-/// One request to a model, its answer, and what its tools said.
+/// One model call, its response, and the results of its tool calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnRecord {
     /// Which; also its ledger row.
@@ -301,7 +302,7 @@ pub struct TurnRecord {
     pub attempt: u32,
     /// From 1 within the attempt; a retried turn has several rows of one number, at most one not void.
     pub number: u32,
-    /// How often the operator's word had set the agent going again when it was reserved.
+    /// Number of operator resumptions of the attempt before the turn was reserved.
     #[serde(default)]
     pub stretch: u32,
     /// How far it got.
@@ -310,10 +311,10 @@ pub struct TurnRecord {
     pub answer: Option<String>,
     /// The tools it called, in order.
     pub tools: Vec<ToolRecord>,
-    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    /// Empty for the agent of the phase, else the tool call that started the sub-agent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub conversation: String,
-    /// The call before which it stopped to ask the operator; none from it on has begun.
+    /// The tool call that waits for the operator. Neither it nor any later call has started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_at: Option<String>,
     /// When it was reserved.
@@ -321,7 +322,7 @@ pub struct TurnRecord {
 }
 
 impl TurnRecord {
-    /// Which turn it is, in words: of the agent, of a sub-agent, or a summary of what was said before.
+    /// Returns the display title: a turn of the agent, of a sub-agent, or a summary.
     #[must_use]
     pub fn title(&self) -> String {
         match self.conversation.rsplit('/').next().unwrap_or_default() {
@@ -341,14 +342,14 @@ pub struct ToolRecord {
     pub tool: String,
     /// Its arguments as the model wrote them.
     pub arguments: String,
-    /// What it answered; absent while nobody knows whether it ran.
+    /// Its result. Absent while it is unknown whether the tool ran.
     pub result: Option<String>,
-    /// Whether the operator said after a crash that it is to run again.
+    /// Whether the operator chose to run it again after a crash.
     #[serde(default)]
     pub redo: bool,
 }
 
-/// One line of the ledger: a call to a model and what it cost.
+/// One ledger row: a model call and its cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerRecord {
     /// Which call.
@@ -365,17 +366,17 @@ pub struct LedgerRecord {
     pub model: String,
     /// Absent while it is open.
     pub status: Option<CallStatus>,
-    /// What was set aside before the call.
+    /// Amount reserved before the call.
     pub reserved: Option<NanoUsd>,
-    /// What it cost; absent while open or unknown.
+    /// Its cost. Absent while the call is open or its cost unknown.
     pub cost: Option<NanoUsd>,
-    /// Whether the cost is the reserve, because the true one is not known.
+    /// Whether `cost` is the reserved amount because the actual cost is unknown.
     pub estimated: bool,
     /// What it used.
     pub tokens: Tokens,
     /// From request to last byte.
     pub latency_ms: u64,
-    /// Why it failed.
+    /// Error code of the failure.
     pub error_code: Option<Code>,
     /// The provider's name for the request.
     pub provider_request_id: Option<String>,
@@ -394,18 +395,18 @@ pub struct SessionRecord {
     pub role: RoleId,
     /// By which backend.
     pub backend: String,
-    /// Where it stands.
+    /// Its state.
     pub state: SessionStatus,
 }
 
-/// A command that another process left for the host.
+/// A command that another process queued for the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InboxRecord {
-    /// Makes delivering it twice harmless.
+    /// Idempotency token: a second delivery has no effect.
     pub token: ClientToken,
     /// Who sent it.
     pub by: String,
-    /// By which way.
+    /// The channel it came through.
     pub via: Via,
     /// The command, as JSON.
     pub command: String,
@@ -417,12 +418,12 @@ pub struct InboxRecord {
     pub run_seq: Option<u64>,
 }
 
-/// What one group of calls cost together.
+/// Total cost of a group of calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CostLine {
     /// The phase, model or day.
     pub label: String,
-    /// How many calls.
+    /// Number of model calls.
     pub calls: u32,
     /// What they used.
     pub tokens: Tokens,

@@ -1,5 +1,6 @@
-//! Settings as the engine and the console use them; reading them from files and variables is the
-//! command line's work.
+//! Settings of the engine and the console, with their defaults.
+//!
+//! [`Settings`] is plain data. The command line reads it from files and environment variables.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::OnDisconnect;
 
-/// Everything that can be set, with its default.
+/// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -16,23 +17,23 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// The process that executes runs.
     pub host: HostSettings,
-    /// Any endpoint that speaks Chat Completions.
+    /// A Chat Completions endpoint.
     pub openai: OpenAiSettings,
-    /// The backend without a model.
+    /// The rehearsal backend, which makes no model calls.
     pub rehearsal: RehearsalSettings,
-    /// The screen.
+    /// The console's display and input.
     pub console: ConsoleSettings,
-    /// Agent programs, by the name that personas give in `agent`.
+    /// ACP agents, by the name that personas use in `agent`.
     pub agents: BTreeMap<String, AgentSettings>,
-    /// Servers whose tools personas can be given, by the name that stands in `mcp:NAME/TOOL`.
+    /// MCP servers, by the name used in `mcp:NAME/TOOL`.
     pub mcp: BTreeMap<String, McpSettings>,
-    /// What may be spent before the operator is asked.
+    /// Budgets. A run that reaches one pauses for approval.
     pub budget: BudgetSettings,
-    /// Who is told when no console is open.
+    /// Notifications sent when no console is open.
     pub notify: NotifySettings,
     /// Traces and metrics for an OpenTelemetry collector.
     pub telemetry: TelemetrySettings,
-    /// Prices that win over the shipped list, by model name.
+    /// Prices by model name; they override the built-in list.
     pub prices: BTreeMap<String, Price>,
 }
 
@@ -40,19 +41,19 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineSettings {
-    /// How many runs work at once; one that waits for a person does not count.
+    /// Run concurrency limit. Runs that wait for an operator do not count.
     pub max_concurrent_runs: u32,
-    /// How long in-flight work may take to reach its next checkpoint at shutdown, in seconds.
+    /// Seconds that in-flight work has to reach its next checkpoint at shutdown.
     pub shutdown_grace_seconds: u64,
-    /// What happens at start to runs whose host died.
+    /// What the next host does with runs whose host died.
     pub on_crash: OnCrash,
-    /// The largest artifact that is read, in bytes.
+    /// Maximum size of an artifact, in bytes.
     pub max_artifact_bytes: u64,
-    /// Bytes that the work of an attempt may write to its worktree; 0: as many as there is room for.
+    /// Write quota of the worktree per attempt, in bytes. 0: unlimited.
     pub max_worktree_bytes: u64,
-    /// Turns one attempt may take.
+    /// Maximum number of turns per attempt.
     pub max_turns: u32,
-    /// Tokens one attempt may use, sent and received together; 0: as many as it needs.
+    /// Maximum number of tokens per attempt, input and output together. 0: unlimited.
     pub max_tokens: u64,
 }
 
@@ -74,11 +75,11 @@ impl Default for EngineSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HostSettings {
-    /// What becomes of runs when the terminal of their host is lost, unless they say otherwise.
+    /// What happens to runs when their host loses its terminal. A run can override it.
     pub on_disconnect: OnDisconnect,
-    /// Whether a host that took runs over stays when all of them have ended.
+    /// Whether a host that took over runs keeps running after all of them have finished.
     pub linger: bool,
-    /// Whether the data folder may lie on the disk of another machine (NFS, SMB, FUSE and their like).
+    /// Whether the data folder may be on a network file system (NFS, SMB, FUSE and similar).
     pub allow_network_fs: bool,
 }
 
@@ -92,55 +93,58 @@ impl Default for HostSettings {
     }
 }
 
-/// What may be spent before the operator is asked, in dollars as decimal text; empty: no limit.
+/// Budgets in dollars, as decimal text. Empty: no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetSettings {
-    /// By one run.
+    /// Budget of one run.
     pub run: String,
-    /// By all runs of one day, in UTC.
+    /// Budget of all runs of one UTC day.
     pub day: String,
-    /// By all runs of a workflow together, by its name.
+    /// Budget of all runs of a workflow together, by workflow name.
     pub workflows: BTreeMap<String, String>,
 }
 
-/// What happens at start to runs whose host died.
+/// What the next host does with runs whose host died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnCrash {
-    /// They are paused, and the resume picker offers them.
+    /// Pause them and offer them in the resume picker.
     Ask,
-    /// They go on at once.
+    /// Resume them immediately.
     Resume,
-    /// They fail.
+    /// Fail them.
     Fail,
 }
 
-/// Any endpoint that speaks Chat Completions.
+/// A Chat Completions endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OpenAiSettings {
-    /// Where `/chat/completions` lies beneath.
+    /// Base URL; requests go to `/chat/completions` below it.
     pub base_url: String,
-    /// The environment variable that holds the key. Empty: no key is sent.
+    /// Environment variable that contains the API key. Empty: no key is sent.
     pub key_env: String,
-    /// A file that holds the key where the variable is not set; only its owner may read it.
+    /// File that contains the API key, used if the variable is not set. Only its owner may have
+    /// read permission.
     pub key_file: String,
-    /// A command that prints the key, where there is neither variable nor file: program and arguments, no shell.
+    /// Command that prints the API key, used if neither variable nor file is set: program and
+    /// arguments, run without a shell.
     pub key_command: Vec<String>,
-    /// The model of personas that name none.
+    /// Default model for personas that name none.
     pub model: String,
-    /// Sent with every request.
+    /// HTTP headers sent with every request.
     pub headers: BTreeMap<String, String>,
-    /// How long connecting may take.
+    /// Connection timeout, in seconds.
     pub connect_timeout_seconds: u64,
-    /// How long a stream may be silent before it counts as cut.
+    /// Seconds without data after which a stream counts as disconnected.
     pub idle_timeout_seconds: u64,
-    /// Tries per turn, the first included.
+    /// Maximum number of tries per turn, including the first.
     pub max_tries: u32,
-    /// Whether the provider's list of models (prices, windows) is asked for in the background, once a day.
+    /// Whether to fetch the provider's model list (prices, context windows) in the background,
+    /// once a day.
     pub model_list: bool,
-    /// The model's window in tokens; 0: as the provider's list says, else 128000.
+    /// Context window of the model, in tokens. 0: from the provider's model list, else 128000.
     pub context_window: u64,
 }
 
@@ -162,11 +166,11 @@ impl Default for OpenAiSettings {
     }
 }
 
-/// The backend without a model.
+/// The rehearsal backend, which makes no model calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RehearsalSettings {
-    /// Pause between two pieces of text, so that the eye can follow, in milliseconds.
+    /// Delay between two chunks of text, in milliseconds.
     pub pace_ms: u64,
 }
 
@@ -176,17 +180,17 @@ impl Default for RehearsalSettings {
     }
 }
 
-/// An agent program that speaks the Agent Client Protocol on standard input and output.
+/// An ACP agent: a program that speaks the Agent Client Protocol on standard input and output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentSettings {
-    /// The program and its arguments; empty for a well-known program: as it is usually begun.
+    /// The program and its arguments. Empty: the default command of a well-known agent.
     pub command: Vec<String>,
-    /// Variables that it gets, beside the few that every program needs.
+    /// Environment variables, in addition to the few that every program gets.
     pub env: BTreeMap<String, String>,
-    /// Names of variables that are handed on to it from the console's own, such as its key.
+    /// Names of environment variables passed through from the console, such as an API key.
     pub pass_env: Vec<String>,
-    /// Whether it may load what the repository brings along for it: settings, hooks, servers.
+    /// Whether the agent may load the repository's settings, hooks and MCP servers for it.
     pub trust_project: bool,
     /// Whether the kernel keeps it from writing anything but the worktree, a temp folder and its own
     /// folders, from reading your other private files, and from the sockets of other programs.
@@ -197,11 +201,11 @@ pub struct AgentSettings {
     /// Files and folders of the worktree that are not there for it, because it would take them for its own
     /// settings; beside the usual ones of a well-known program. All are there with `trust_project`.
     pub hide: Vec<String>,
-    /// How long it may take to begin and to open a session.
+    /// Seconds it may take to start and open a session.
     pub start_timeout_seconds: u64,
-    /// How long it may be silent while it works; after twice that it counts as broken.
+    /// Seconds without output while it works. After twice that time the agent counts as failed.
     pub idle_timeout_seconds: u64,
-    /// The pause before the first try to bring it back, in milliseconds; later ones double.
+    /// Delay before the first restart, in milliseconds. It doubles with each further restart.
     pub retry_pause_ms: u64,
 }
 
@@ -222,24 +226,25 @@ impl Default for AgentSettings {
     }
 }
 
-/// A server of tools that speaks the Model Context Protocol on standard input and output.
+/// An MCP server: a program that speaks the Model Context Protocol on standard input and output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct McpSettings {
-    /// The program and its arguments. It works in the run's worktree; `{worktree}` stands for its path.
+    /// The program and its arguments. Its working directory is the run's worktree; `{worktree}`
+    /// expands to that path.
     pub command: Vec<String>,
-    /// Variables that it gets, beside the few that every program needs.
+    /// Environment variables, in addition to the few that every program gets.
     pub env: BTreeMap<String, String>,
-    /// Names of variables that are handed on to it from the console's own, such as its key.
+    /// Names of environment variables passed through from the console, such as an API key.
     pub pass_env: Vec<String>,
     /// Whether the kernel keeps it to writing in the worktree, a temp folder, and what is named below. The
     /// network stays open.
     pub confined: bool,
-    /// Folders and files that it may read and write while it is confined; `~/` stands for the home.
+    /// Folders and files that it may read and write while confined; `~/` is the home directory.
     pub own_folders: Vec<String>,
-    /// How long it may take to begin and to name its tools.
+    /// Seconds it may take to start and list its tools.
     pub start_timeout_seconds: u64,
-    /// How long one call may take.
+    /// Timeout of one tool call, in seconds.
     pub call_timeout_seconds: u64,
 }
 
@@ -261,23 +266,24 @@ impl Default for McpSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TelemetrySettings {
-    /// Where OTLP over HTTP is taken, such as http://localhost:4318. Empty: nothing is sent.
+    /// OTLP/HTTP endpoint, such as http://localhost:4318. Empty: nothing is sent.
     pub otlp_endpoint: String,
-    /// Sent with every request.
+    /// HTTP headers sent with every request.
     pub headers: BTreeMap<String, String>,
 }
 
-/// Who is told when no console is open.
+/// Notifications sent when no console is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotifySettings {
-    /// A program and its arguments; it gets the notice as JSON on standard input. Empty: none.
+    /// A program and its arguments; it gets the notification as JSON on standard input. Empty: none.
     pub command: Vec<String>,
-    /// Where the notice is posted as JSON. Empty: nowhere.
+    /// URL to which the notification is posted as JSON. Empty: none.
     pub webhook: String,
-    /// The environment variable that holds the secret which signs what is posted. Empty: it is not signed.
+    /// Environment variable that contains the secret for signing webhook requests. Empty: requests
+    /// are not signed.
     pub webhook_secret_env: String,
-    /// Of what is told.
+    /// Events that send a notification.
     pub on: Vec<Notice>,
 }
 
@@ -293,33 +299,33 @@ impl Default for NotifySettings {
     }
 }
 
-/// What an operator can be told of.
+/// An event that sends a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Notice {
-    /// A question waits.
+    /// An approval is pending.
     Gate,
-    /// A run failed, or lost its agent.
+    /// A run failed or lost its agent.
     Failure,
-    /// A budget is nearly or wholly used.
+    /// A budget is nearly or fully used.
     Budget,
-    /// A run is done or was aborted.
+    /// A run completed or was aborted.
     End,
 }
 
-/// The screen.
+/// The console's display and input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsoleSettings {
-    /// Only ASCII glyphs.
+    /// Use ASCII glyphs only.
     pub ascii: bool,
     /// Keys by action, such as `quit = ["q"]`; they replace the built-in ones.
     pub keys: BTreeMap<String, Vec<String>>,
-    /// Whether the console takes mouse clicks and the wheel; with Shift they stay the terminal's.
+    /// Whether the console handles mouse clicks and the wheel. With Shift they go to the terminal.
     pub mouse: bool,
-    /// How the terminal is told, while it is not looked at, that a run needs somebody.
+    /// How the terminal notifies the operator while it is not focused.
     pub notifications: Notifications,
-    /// The colours, by what lies behind them.
+    /// The color theme.
     pub theme: ThemeName,
 }
 
@@ -335,20 +341,20 @@ impl Default for ConsoleSettings {
     }
 }
 
-/// How the terminal is told that a run needs somebody.
+/// How the terminal notifies the operator that a run needs attention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Notifications {
-    /// Not at all.
+    /// No notification.
     Off,
-    /// By the bell alone.
+    /// The terminal bell only.
     Bell,
-    /// By the bell and a desktop notification (OSC 9).
+    /// The terminal bell and a desktop notification (OSC 9).
     #[default]
     Desktop,
 }
 
-/// Colours, by what lies behind them; always the terminal's own 16.
+/// A color theme. All themes use the terminal's own 16 colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ThemeName {
@@ -357,19 +363,19 @@ pub enum ThemeName {
     Dark,
     /// For dark text on light.
     Light,
-    /// Without colours or faint text: weight, underline and reversed alone.
+    /// No colors and no faint text: bold, underline and reverse only.
     Contrast,
 }
 
-/// What a model costs, in dollars per million tokens, as decimal text so that nothing is rounded.
+/// Price of a model in dollars per million tokens, as decimal text to avoid rounding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// Per million tokens sent.
+    /// Per million input tokens.
     pub input: String,
-    /// Per million tokens received.
+    /// Per million output tokens.
     pub output: String,
-    /// Per million tokens read from the cache; absent: as `input`.
+    /// Per million cached input tokens. Absent: same as `input`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached: Option<String>,
 }

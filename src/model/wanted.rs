@@ -1,4 +1,4 @@
-//! Which events are wanted: what is typed after `&` or `/`, read once and held against events.
+//! Event filter: the text typed after `&` or `/`, parsed once and matched against events.
 //!
 //! A typed text is a row of conditions that must all hold: `type:phase.` (the beginning of a type;
 //! several by commas), `phase:spec`, and words that occur anywhere in the event, in any case. The
@@ -9,10 +9,10 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::event::{Event, Fact};
 
-/// Ids that only machines read; every event of an agent has some.
+/// Keys that are not searched: ids without meaning for people, present in most agent events.
 const NOT_WORDS: &[&str] = &["turn_id", "call_id"];
 
-/// Something that must hold for an event.
+/// A condition of an event filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// This occurs in its words; lower case.
@@ -23,14 +23,14 @@ pub enum Condition {
     Phase(String),
 }
 
-/// Which events are wanted; by default all.
+/// An event filter. The default matches all events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     conditions: Vec<Condition>,
 }
 
 impl Wanted {
-    /// Reads what was typed.
+    /// Parses the typed text.
     #[must_use]
     pub fn parse(typed: &str) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Wanted {
         }
     }
 
-    /// Both must hold.
+    /// Returns a filter that requires both.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         Self {
@@ -51,13 +51,13 @@ impl Wanted {
         }
     }
 
-    /// Whether every event is wanted.
+    /// Returns whether the filter matches every event.
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.conditions.is_empty()
     }
 
-    /// What must hold.
+    /// Returns the conditions.
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
         &self.conditions
@@ -73,7 +73,7 @@ impl Wanted {
             })
     }
 
-    /// Whether an event is wanted.
+    /// Returns whether the filter matches an event.
     #[must_use]
     pub fn fits(&self, event: &Event) -> bool {
         if self.is_all() {

@@ -1,6 +1,6 @@
-//! Workflows as their files say them: roles, and phases in order.
+//! The workflow file format: roles, and phases in order.
 //!
-//! Reading, checking and finding the files is the catalog's work; this is the shape.
+//! Plain data only. The catalog finds, reads and validates the files.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,20 +26,20 @@ pub struct Workflow {
     /// The name that `phasedeck run` takes.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
-    /// Counts up when the meaning changes; runs keep the version they began with.
+    /// Increases when the meaning changes. Runs keep the version they started with.
     #[schemars(range(min = 1))]
     pub version: u32,
     /// What it is for, in a sentence.
     #[serde(default)]
     pub description: String,
-    /// The seats that personas fill.
+    /// The roles to which personas are assigned.
     #[schemars(length(min = 1))]
     pub roles: Vec<Role>,
-    /// Gates of every phase that names none of its own.
+    /// Gates of each phase that has no `gates`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("items" = { "type": "string", "pattern": NAME_PATTERN }))]
     pub default_gates: Vec<GateKey>,
-    /// The steps, in order.
+    /// The phases, in order.
     #[schemars(length(min = 1, max = MAX_PHASES))]
     pub phases: Vec<Phase>,
 }
@@ -75,14 +75,14 @@ impl Workflow {
     }
 }
 
-/// A seat in a workflow.
+/// A role in a workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
-    /// Names the seat.
+    /// Identifies the role within the workflow.
     #[schemars(extend("pattern" = NAME_PATTERN))]
     pub id: RoleId,
-    /// What a persona must be able to do to take it.
+    /// Capabilities that a persona must have to be assigned.
     #[serde(default)]
     #[schemars(inner(regex(pattern = NAME_PATTERN)))]
     pub required_capabilities: Vec<String>,
@@ -92,37 +92,37 @@ pub struct Role {
     pub preferred_backends: Vec<String>,
 }
 
-/// One step.
+/// One phase of a workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
-    /// Names the step within the workflow.
+    /// Identifies the phase within the workflow.
     #[schemars(extend("pattern" = NAME_PATTERN))]
     pub key: PhaseKey,
-    /// What people read.
+    /// Display name.
     #[serde(default)]
     pub title: String,
-    /// How far a wrong decision here reaches.
+    /// Impact of a wrong decision in this phase.
     #[serde(default = "default_risk")]
     pub risk: Risk,
-    /// Who does it: the `id` of one of the roles.
+    /// The `id` of the role that runs the phase.
     pub role: RoleId,
-    /// What the agent is told to do.
+    /// Instructions for the agent.
     #[serde(default)]
     pub instructions: String,
-    /// How long one attempt may take, in seconds.
+    /// Timeout of one attempt, in seconds.
     #[serde(default = "default_timeout")]
     #[schemars(range(min = 1, max = MAX_TIMEOUT_SECONDS))]
     pub timeout_seconds: u64,
-    /// The file that must exist at the end, if any.
+    /// The artifact that the phase must produce, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ExpectedArtifact")]
     pub expected_artifact: Option<ExpectedArtifact>,
-    /// Questions to the operator, in order. Absent: the workflow's `default_gates`. Empty: none.
+    /// Approval gates, in order. Absent: the workflow's `default_gates`. Empty: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<GateKey>", extend("items" = { "type": "string", "pattern": NAME_PATTERN }))]
     pub gates: Option<Vec<GateKey>>,
-    /// Further attempts after a missing or invalid artifact.
+    /// Repair attempts after a missing or invalid artifact.
     #[serde(default = "default_repairs")]
     #[schemars(range(max = MAX_REPAIRS))]
     pub max_repairs: u32,
@@ -144,10 +144,10 @@ impl Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedArtifact {
-    /// Where, relative to the worktree, divided by `/`; never beneath `.git`.
+    /// Path relative to the worktree, separated by `/`; never inside `.git`.
     #[schemars(length(min = 1))]
     pub path: String,
-    /// What it must look like: the id of an artifact schema, such as `dev/spec@1`.
+    /// Schema that the artifact must match, such as `dev/spec@1`.
     #[schemars(extend("pattern" = "^[A-Za-z][A-Za-z0-9_-]*/[A-Za-z][A-Za-z0-9_-]*@[1-9][0-9]*$"))]
     pub schema: SchemaId,
 }

@@ -1,5 +1,5 @@
-//! Disk space that is kept for bad times: a file of zeros beside the database, taken away when the disk
-//! is full, so that there is room to store that everything stops, and made again when there is space.
+//! Reserved disk space: a file next to the database that is deleted when the disk is full, so that
+//! the store can still record that all runs pause. It is created again when there is space.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -7,26 +7,27 @@ use std::path::{Path, PathBuf};
 
 use super::failpoint::Step;
 
-/// How much is kept, in bytes.
+/// Size of the reserve, in bytes.
 pub const BYTES: u64 = 16 * 1024 * 1024;
 
-/// Space that must be left beside the ballast for it to be made: as much again.
+/// Free bytes that must remain after the reserve is created.
 const SPARE: u64 = BYTES;
 
-/// The file.
+/// Returns the path of the reserve file.
 #[must_use]
 pub fn file(database: &Path) -> PathBuf {
     database.with_file_name("ballast")
 }
 
-/// Bytes that are free for this user on the disk of the database; `None` where nobody tells.
+/// Returns the bytes available to this user on the database's file system, or `None` if `statvfs`
+/// fails.
 #[must_use]
 pub fn free_bytes(database: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(database.parent()?).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Makes the ballast, where there is room for it and as much again; says whether it is there.
+/// Creates the reserve if there is enough space. Returns whether it exists.
 #[must_use]
 pub fn keep(database: &Path) -> bool {
     let path = file(database);
@@ -43,7 +44,7 @@ pub fn keep(database: &Path) -> bool {
     made.is_ok()
 }
 
-/// Gives the space back; says whether there was any.
+/// Deletes the reserve. Returns whether there was one.
 #[must_use]
 pub fn release(database: &Path) -> bool {
     Step::Ballast
@@ -51,7 +52,7 @@ pub fn release(database: &Path) -> bool {
         .is_ok()
 }
 
-/// Real blocks: a file with holes would give nothing back.
+/// Allocates real blocks: deleting a sparse file would free no space.
 fn fill(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);

@@ -1,13 +1,13 @@
-//! Turns what SQLite says into words that an operator understands. The only place that does.
+//! Maps SQLite errors to [`Failure`]s for the operator. No other module does.
 
 use rusqlite::{Error, ErrorCode};
 
 use crate::model::error::{Code, Failure};
 
-/// Extended code for a shared-memory file that could not grow: a full disk, seen while reading.
+/// `SQLITE_IOERR_SHMSIZE`: the `-shm` file could not grow. A read on a full disk fails with it.
 const IOERR_SHMSIZE: i32 = 4874;
 
-/// Whether waiting may help: another connection holds a lock.
+/// Returns whether a retry may help: another connection holds a lock.
 #[must_use]
 pub fn is_transient(error: &Error) -> bool {
     matches!(
@@ -16,7 +16,7 @@ pub fn is_transient(error: &Error) -> bool {
     )
 }
 
-/// Whether what is on disk can no longer be trusted to be what was written.
+/// Returns whether the content on disk may differ from what was written.
 #[must_use]
 pub fn is_damage(error: &Error) -> bool {
     let io = |code: i32| code != IOERR_SHMSIZE;
@@ -55,7 +55,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// A damaged database, with what is known of it.
+/// Returns a `db_corrupt` failure with a hint.
 #[must_use]
 pub fn corrupt(message: impl Into<String>) -> Failure {
     Failure::new(Code::DbCorrupt, message)

@@ -1,10 +1,10 @@
-//! Who may write as the host: a claim in the database, raised by every host that takes the data folder
-//! over, and held against in every transaction of the one that made it.
+//! Host epoch: a fencing token in the database. Each host that takes over the data folder advances
+//! it, and every transaction of a host checks that its own epoch is still the current one.
 //!
-//! The lock in the data folder keeps hosts apart as long as nobody removes its file. Whoever does lets
-//! two of them in, and only the database knows both: the newer one has raised the claim in a
-//! transaction, so the next transaction of the older one finds that it is not its own, stores nothing,
-//! and never writes again. Who writes beside a host (a command for the inbox, a consent) makes no claim.
+//! The lock file excludes a second host only while the file exists. If it is removed, a second host
+//! can start, and only the database is shared by both. The newer host has advanced the epoch in a
+//! transaction, so the next transaction of the older host finds a foreign epoch, stores nothing,
+//! and never writes again. Processes that write but are not the host (inbox, consents) have none.
 
 use std::path::Path;
 
@@ -16,40 +16,37 @@ use super::{open, retry};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
 
-/// The row of `meta` that has the claim.
+/// Key of the row in `meta`.
 const KEY: &str = "host";
 
-/// Which host it is.
+/// The host epoch and the host that owns it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// One more than that of the host before it.
+    /// One more than the epoch of the previous host.
     pub epoch: u64,
-    /// Who it is.
     #[serde(flatten)]
     pub who: Claimant,
-    /// Since when it is the host.
     pub since: Timestamp,
 }
 
-/// Who claims.
+/// Identity of a host process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimant {
-    /// The process.
     pub pid: u32,
-    /// The device of the lock's file that it holds.
+    /// Device number of the lock file that it has locked.
     pub lock_device: u64,
-    /// The inode of that file.
+    /// Inode number of the lock file.
     pub lock_inode: u64,
 }
 
-/// A claim that was made, as its row has it.
+/// The fencing token of this host: the exact text of its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed(String);
 
-/// Raises the claim.
+/// Advances the host epoch and returns the token of the new host.
 ///
 /// # Errors
-/// What the database says; the claim is as it was then.
+/// Database errors. The epoch is then unchanged.
 pub fn claim(conn: &Connection, who: Claimant) -> Result<Claimed> {
     let tx = retry::transient(|| Transaction::new_unchecked(conn, TransactionBehavior::Immediate))?;
     let epoch = holder(&tx)?.map_or(0, |before| before.epoch) + 1;
@@ -69,10 +66,10 @@ pub fn claim(conn: &Connection, who: Claimant) -> Result<Claimed> {
     Ok(Claimed(text))
 }
 
-/// Who has the claim; nobody in a database that never had a host, and what cannot be read counts as that.
+/// Returns the current host. `None` if the database never had one or the row cannot be parsed.
 ///
 /// # Errors
-/// What the database says.
+/// Database errors.
 pub fn holder(conn: &Connection) -> Result<Option<Claim>> {
     Ok(row(conn)?.and_then(|text| serde_json::from_str(&text).ok()))
 }
@@ -83,18 +80,18 @@ fn row(conn: &Connection) -> Result<Option<String>> {
 }
 
 impl Claimed {
-    /// Whether it still holds.
+    /// Returns whether this token is still the current one.
     ///
     /// # Errors
-    /// What the database says.
+    /// Database errors.
     pub fn holds(&self, conn: &Connection) -> Result<bool> {
         Ok(row(conn)?.as_ref() == Some(&self.0))
     }
 
-    /// As [`holds`](Self::holds); it must.
+    /// Like [`holds`](Self::holds), but fails if the token has been superseded.
     ///
     /// # Errors
-    /// `session_manager_already_running` naming the host that has taken over; what the database says.
+    /// `session_manager_already_running` naming the new host; database errors.
     pub fn check(&self, conn: &Connection) -> Result<()> {
         if self.holds(conn)? {
             Ok(())
@@ -115,10 +112,10 @@ fn overtaken(by: Option<&Claim>) -> Failure {
         .hint("was host.lock removed? end this one; `phasedeck` attaches to the other, where the runs go on")
 }
 
-/// The last host of a database file, read before anything of it is touched; nobody where there is none.
+/// Returns the last host of a database file without modifying it; `None` if there is no database.
 ///
 /// # Errors
-/// What the database says.
+/// Database errors.
 pub fn last_host(path: &Path) -> Result<Option<Claim>> {
     if !path.exists() {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! The database as a file: made private, looked at before SQLite sees it, vouched for by a marker.
+//! The database file: created with private permissions, checked before SQLite opens it, and
+//! identified by a marker file.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,17 +15,18 @@ use crate::model::error::{Failure, Result};
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The databases that this process has looked into, by device and inode.
+/// Open handles of the database files this process has read, by device and inode.
 ///
-/// SQLite's locks belong to the process and the file: to close any handle of a database is to let go of
-/// all of them, and the next process that closes it takes itself for the last one and removes the log
-/// under a living writer. So a handle stays open for as long as its file has a name.
+/// POSIX advisory locks belong to the process and inode: closing any handle of a file releases all
+/// of the process's locks on it. SQLite uses such locks. If they were released, the next process to
+/// close the database would take itself for the last one and delete the WAL of a live writer. A
+/// handle therefore stays open as long as its file has a name.
 static LOOKED_INTO: Mutex<BTreeMap<(u64, u64), File>> = Mutex::new(BTreeMap::new());
 
-/// Makes sure that there is a file worth opening; `true` when it is new or never had anything in it.
+/// Checks the database file, or creates it. Returns `true` if it is new or empty.
 ///
 /// # Errors
-/// `db_corrupt` for a file that is lost, empty, cut or no database; `io_failed`.
+/// `db_corrupt` for a file that is missing, empty, truncated or not a database; `io_failed`.
 pub fn prepare(path: &Path) -> Result<bool> {
     let must_exist = marker(path).exists();
     match std::fs::metadata(path) {
@@ -41,14 +43,14 @@ pub fn prepare(path: &Path) -> Result<bool> {
         )),
         Ok(meta) if meta.len() == 0 && must_exist => Err(lost(path, "is empty")),
         Ok(meta) if meta.len() == 0 => Ok(true),
-        Ok(meta) => check_header(path, meta.len()).map(|()| false),
+        Ok(_) => check_header(path).map(|()| false),
     }
 }
 
-/// Holds the database's identity against the marker, and writes the marker when there is none.
+/// Compares the database's identity with the marker. Writes the marker if there is none.
 ///
 /// # Errors
-/// `db_corrupt` when the marker speaks of another database; `io_failed`.
+/// `db_corrupt` if the marker names another database; `io_failed`.
 pub fn check_marker(path: &Path, uuid: &str) -> Result<()> {
     let marker = marker(path);
     match std::fs::read_to_string(&marker) {
@@ -67,7 +69,7 @@ pub fn check_marker(path: &Path, uuid: &str) -> Result<()> {
     }
 }
 
-/// Makes the names in the database's folder survive a power loss.
+/// Syncs the database's folder, so that its directory entries survive a power loss.
 ///
 /// # Errors
 /// `io_failed`.
@@ -80,12 +82,12 @@ pub fn sync_folder(path: &Path) -> Result<()> {
     synced.map_err(|e| Failure::io(format!("cannot sync folder {}", folder.display()), &e))
 }
 
-/// The folder for backups: daily ones, and those made before a migration.
+/// Returns the folder of the daily and pre-migration backups.
 pub fn backups(path: &Path) -> PathBuf {
     path.with_file_name("backups")
 }
 
-/// Makes a folder that only its owner can enter.
+/// Creates a folder with mode 0700.
 ///
 /// # Errors
 /// `io_failed` naming the folder.
@@ -99,7 +101,7 @@ pub fn private_folder(folder: &Path) -> Result<()> {
         .map_err(|e| Failure::io(format!("cannot make folder {}", folder.display()), &e))
 }
 
-/// The file that says that the database must exist.
+/// Returns the path of the marker file. If it exists, the database must exist too.
 pub fn marker(path: &Path) -> PathBuf {
     path.with_extension("initialised")
 }
@@ -108,11 +110,13 @@ fn create(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
         private_folder(folder)?;
     }
-    Step::DatabaseMade
-        .around(|| private_file(path))
-        .and_then(|file| {
-            keep(file).map_err(|e| Failure::io(format!("cannot look at {}", path.display()), &e))
-        })
+    let made = Step::DatabaseMade.around(|| private_file(path));
+    let file = match made {
+        // Another process was faster; SQLite's locks decide which of them writes the schema.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.map_err(|e| Failure::io(format!("cannot make {}", path.display()), &e))?,
+    };
+    keep(file).map_err(|e| Failure::io(format!("cannot look at {}", path.display()), &e))
 }
 
 fn keep(file: File) -> std::io::Result<()> {
@@ -122,7 +126,7 @@ fn keep(file: File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The first bytes of a database, without ever closing it.
+/// Reads the header. The handle stays open; see [`LOOKED_INTO`].
 fn read_header(path: &Path) -> std::io::Result<[u8; 100]> {
     let mut kept = LOOKED_INTO.lock().unwrap_or_else(PoisonError::into_inner);
     kept.retain(|_, file| file.metadata().is_ok_and(|meta| meta.nlink() > 0));
@@ -136,25 +140,23 @@ fn read_header(path: &Path) -> std::io::Result<[u8; 100]> {
     Ok(header)
 }
 
-/// The log and the shared memory that SQLite puts beside a database inherit its mode.
-fn private_file(path: &Path) -> Result<File> {
+/// Creates the file with mode 0600. SQLite gives the `-wal` and `-shm` files the same mode.
+fn private_file(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .open(path)
-        .map_err(|e| Failure::io(format!("cannot make {}", path.display()), &e))
+    options.open(path)
 }
 
-/// The marker is there whole or not at all: another program may look for it, or this one be killed, at any moment.
+/// Writes the marker atomically: another process may read it, or this one be killed, at any time.
 fn write_marker(marker: &Path, uuid: &str) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(marker.parent().unwrap_or(marker))?;
         writeln!(file, "{uuid}")?;
         file.as_file().sync_all()?;
         match file.persist_noclobber(marker) {
-            // Another program was faster, with the same database.
+            // Another process wrote the marker of the same database first.
             Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error.error),
             Ok(_) => Ok(()),
@@ -164,25 +166,86 @@ fn write_marker(marker: &Path, uuid: &str) -> Result<()> {
     written.map_err(|e| Failure::io(format!("cannot write {}", marker.display()), &e))
 }
 
-fn check_header(path: &Path, len: u64) -> Result<()> {
-    let header = match read_header(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Err(cut(path)),
-        Err(e) => return Err(Failure::io(format!("cannot read {}", path.display()), &e)),
-        Ok(header) => header,
-    };
-    if header[..16] != *MAGIC {
-        return Err(corrupt(format!("{} is not a database", path.display())));
+/// Refuses a file that is no database, or shorter than its header says.
+fn check_header(path: &Path) -> Result<()> {
+    check_header_pausing(path, || {})
+}
+
+/// [`check_header`], with a pause after each reading, in which a test changes the file.
+///
+/// A file that looks cut off is refused only when a second look sees exactly the same. Another
+/// process may commit or checkpoint between two readings of one look: page 1 is written before
+/// the file has grown, and the log is removed after that, so that one look can join a header from
+/// after the checkpoint with a length from before it. A checkpoint leaves a file that is as long as
+/// its header says, so two equal looks cannot both come from the middle of one.
+fn check_header_pausing(path: &Path, mut pause: impl FnMut()) -> Result<()> {
+    let mut look = FileLook::take(path, &mut pause)?;
+    for _ in 0..MAX_LOOKS {
+        if !look.is_cut_off() {
+            return look.check_magic(path);
+        }
+        let second = FileLook::take(path, &mut pause)?;
+        if second == look {
+            return look.check_magic(path).and(Err(cut(path)));
+        }
+        look = second;
     }
-    // While a log waits to be folded in, the file may rightly be shorter than its header says.
-    let log = std::fs::metadata(log(path)).map_or(0, |meta| meta.len());
-    if log == 0 && len < expected_len(&header) {
-        Err(cut(path))
-    } else {
-        Ok(())
+    // The file changes faster than it can be looked at: it is in use, and SQLite will judge it.
+    Ok(())
+}
+
+/// How often a file that looks cut off and keeps changing is looked at.
+const MAX_LOOKS: u32 = 64;
+
+/// What was read of a database file without a lock, one value after the other.
+#[derive(PartialEq, Eq)]
+struct FileLook {
+    /// `None` where the file is shorter than a header.
+    header: Option<[u8; 100]>,
+    len: u64,
+    log_len: u64,
+}
+
+impl FileLook {
+    fn take(path: &Path, pause: &mut impl FnMut()) -> Result<Self> {
+        let failed = |e: &std::io::Error| Failure::io(format!("cannot read {}", path.display()), e);
+        let header = match read_header(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => None,
+            Err(e) => return Err(failed(&e)),
+            Ok(header) => Some(header),
+        };
+        pause();
+        let len = std::fs::metadata(path).map_err(|e| failed(&e))?.len();
+        pause();
+        let log_len = std::fs::metadata(log(path)).map_or(0, |meta| meta.len());
+        pause();
+        Ok(Self {
+            header,
+            len,
+            log_len,
+        })
+    }
+
+    fn check_magic(&self, path: &Path) -> Result<()> {
+        match self.header {
+            Some(header) if header[..16] != *MAGIC => {
+                Err(corrupt(format!("{} is not a database", path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_cut_off(&self) -> bool {
+        let Some(header) = &self.header else {
+            return true;
+        };
+        // Before a checkpoint of the WAL, the file may be shorter than its header says.
+        header[..16] == *MAGIC && self.log_len == 0 && self.len < expected_len(header)
     }
 }
 
-/// Page size times pages, where the header vouches for the count.
+/// Page size times page count. The count at offset 28 is valid only if the change counter (24)
+/// equals version-valid-for (92); see the SQLite file format.
 fn expected_len(header: &[u8; 100]) -> u64 {
     let word = |at: usize| {
         u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
@@ -199,7 +262,7 @@ fn expected_len(header: &[u8; 100]) -> u64 {
     }
 }
 
-/// The log beside a database.
+/// Returns the path of the write-ahead log.
 pub fn log(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
@@ -260,6 +323,55 @@ mod tests {
             );
             assert_eq!(std::fs::read(&path).unwrap(), before, "{name}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_between_two_readings_is_no_damage() {
+        for paused_at in 1..=3 {
+            let (_dir, path) = closed_database();
+            let mut writer = Some(Connection::open(&path).unwrap());
+            let commit = |conn: &Connection| {
+                conn.execute_batch(
+                    "CREATE TABLE IF NOT EXISTS filler (x);
+                     INSERT INTO filler VALUES (zeroblob(100000))",
+                )
+                .unwrap();
+            };
+            let mut pauses = 0;
+            let checked = check_header_pausing(&path, || {
+                pauses += 1;
+                if pauses == paused_at {
+                    // The last connection to close folds the log into the file and removes it.
+                    let writer = writer.take().unwrap();
+                    commit(&writer);
+                    writer.close().unwrap();
+                }
+            });
+            assert!(checked.is_ok(), "paused at {paused_at}: {checked:?}");
+        }
+    }
+
+    /// The readings of one look joined wrongly, as a checkpoint by another process can do it: the header
+    /// is new, the length old, the log gone again.
+    #[test]
+    fn a_look_that_joins_two_moments_is_taken_again() {
+        let (_dir, path) = closed_database();
+        let whole = std::fs::read(&path).unwrap();
+        let short = whole.len() - 4096;
+        let file = || OpenOptions::new().write(true).open(&path).unwrap();
+        for grown_at in 2..=4 {
+            file().set_len(short as u64).unwrap();
+            let mut pauses = 0;
+            let checked = check_header_pausing(&path, || {
+                pauses += 1;
+                if pauses == grown_at {
+                    file().write_all_at(&whole[short..], short as u64).unwrap();
+                }
+            });
+            assert!(checked.is_ok(), "grown at {grown_at}: {checked:?}");
+        }
+        file().set_len(short as u64).unwrap();
+        assert_eq!(check_header(&path).unwrap_err().code, Code::DbCorrupt);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the owner thread is asked to do: a job with its types taken off, run in a savepoint of its own.
+//! Jobs of the writer thread: type-erased closures, each run in a savepoint of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,16 +7,16 @@ use tokio::sync::oneshot;
 
 use crate::model::error::{Failure, Result};
 
-/// A job with its types taken off. Without a transaction it is not run, only answered.
+/// A type-erased job. Without a transaction it does not run and only fails.
 pub(super) type Work = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Done + Send>;
 
-/// A job that has been run and waits for its group's fate.
+/// A job that has run and waits for the commit of its group.
 pub(super) struct Done {
     pub(super) failure: Option<Failure>,
     pub(super) reply: Box<dyn FnOnce(Result<()>) + Send>,
 }
 
-/// Takes the types off a job. The answer is kept until the group's fate is known.
+/// Erases the types of a job. The reply is deferred until the group has committed or failed.
 pub(super) fn wrap<T, F>(job: F) -> (Work, oneshot::Receiver<Result<T>>)
 where
     F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
@@ -26,7 +26,7 @@ where
     let work: Work = Box::new(move |tx| {
         let outcome = tx.map_or_else(|| Err(closed()), |tx| in_savepoint(tx, job));
         let failure = outcome.as_ref().err().cloned();
-        // Whoever asked may be gone; what was stored stays stored.
+        // The caller may have dropped its future; the write is committed anyway.
         let answer = move |fate: Result<()>| drop(reply.send(fate.and(outcome)));
         Done {
             failure,
@@ -43,7 +43,7 @@ fn in_savepoint<T>(
     tx.prepare_cached("SAVEPOINT job")?.execute([])?;
     let outcome = catch_unwind(AssertUnwindSafe(|| job(tx)))
         .unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
-    // A full disk makes SQLite undo everything by itself; there is no savepoint to go back to then.
+    // On a full disk SQLite rolls back the whole transaction, and the savepoint no longer exists.
     if tx.is_autocommit() {
         return outcome;
     }
@@ -59,7 +59,7 @@ fn in_savepoint<T>(
     }
 }
 
-/// The answer of a store that is closed.
+/// Returns the error of a closed store.
 pub(super) fn closed() -> Failure {
     Failure::internal("the store is closed")
         .hint("start phasedeck again; everything acknowledged is there")
@@ -69,7 +69,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     Failure::internal(format!("a job of the store panicked: {}", words_of(panic)))
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub(super) fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()

@@ -1,4 +1,4 @@
-//! Appends facts to the journal of a run and moves the rows along, in one transaction.
+//! Appends facts to the journal of a run and updates the projection in the same transaction.
 //!
 //! An append costs the same at event 1 and at event 1,000,000: the run's row, found by its primary
 //! key, says the last number and the last moment; the event goes in at the end of the run's part of
@@ -26,7 +26,7 @@ use crate::model::time::Timestamp;
 pub(super) const INSERT: &str = "INSERT INTO events (run_id, seq, at_ms, type, phase_key, idempotency_key, payload, chain) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (run_id, idempotency_key) DO NOTHING";
 
-/// A clock that is set right a little, as it is many times a day, went back by less.
+/// Smaller steps back are ordinary clock adjustments and are not recorded.
 const SKEW_MS: u64 = 1000;
 
 pub(super) const BY_KEY: &str =
@@ -60,7 +60,7 @@ pub fn append(
     let skewed = skewed(tx, &head, now)?.filter(|_| !facts.is_empty());
     let mut stored = Vec::with_capacity(facts.len());
     for fact in skewed.iter().chain(facts) {
-        // The sessions of a run that failed at recovery are closed after it, so that the end comes first.
+        // Recovery fails a run before it closes its sessions, so this fact follows the terminal one.
         if head.status.is_terminal() && !matches!(fact, Fact::SessionFailed { .. }) {
             refuse_unless_known(tx, &head, fact)?;
             continue;
@@ -85,8 +85,8 @@ pub fn append(
     Ok(stored)
 }
 
-/// That the clock went back, where it is news. Moments of a run never go back; who reads them learns why
-/// they stand still.
+/// Returns a fact for a clock that went back, unless recorded already. Timestamps of a run never
+/// decrease; the fact explains why they do not advance.
 fn skewed(tx: &Connection, head: &Head, now: Timestamp) -> Result<Option<Fact>> {
     let (since, behind_ms) = (head.updated_at, head.updated_at.since_ms(now));
     if behind_ms < SKEW_MS || head.last_seq == 0 || head.status.is_terminal() {
@@ -106,15 +106,15 @@ struct Wire<'a> {
     payload: &'a RawValue,
 }
 
-/// Whether a run has a fact under this key.
+/// Returns whether the run has a fact with this idempotency key.
 ///
 /// # Errors
-/// What the database says.
+/// Database errors.
 pub fn knows(tx: &Connection, run: RunId, key: &str) -> Result<bool> {
     Ok(tx.prepare_cached(BY_KEY)?.exists((run.to_string(), key))?)
 }
 
-/// `false` when the key is taken; else the chain is one link longer.
+/// Inserts the event and extends the hash chain. Returns `false` if the key exists.
 fn insert(tx: &Connection, event: &Event, chain: &mut Option<Link>) -> Result<bool> {
     let text = serde_json::to_string(&event.fact).map_err(Failure::internal)?;
     let wire: Wire<'_> = serde_json::from_str(&text).map_err(Failure::internal)?;

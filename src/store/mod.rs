@@ -1,9 +1,9 @@
-//! SQLite behind one owner thread, and readers of their own.
+//! SQLite storage: one writer thread and any number of readers.
 //!
-//! [`Store`] takes jobs and acknowledges each after the COMMIT that holds it; [`Reader`] reads what
-//! is committed and never waits for the writer. Facts go in by [`journal`], which moves the rows
-//! along in the same transaction; the other files are one table group each, typed functions over a
-//! connection. The store knows the model and nothing above it.
+//! [`Store`] runs write jobs and acknowledges each after its COMMIT. [`Reader`] reads committed
+//! state and never waits for the writer. [`journal`] appends facts and updates the projection
+//! in the same transaction. The other modules are typed functions over a connection, one table
+//! group each. The store depends on the model only.
 
 pub mod approvals;
 pub mod artifacts;

@@ -1,12 +1,13 @@
-//! The one thread that writes.
+//! The writer thread of the store.
 //!
-//! Jobs arrive on a bounded channel. Whatever is queued shares one `BEGIN IMMEDIATE … COMMIT`, each
-//! job in a savepoint of its own, and nobody is answered before COMMIT returned: one disk flush
-//! serves many. A job that fails or panics undoes itself alone. Where SQLite has already undone the
-//! whole transaction (a full disk), every job of the group is told so, and later jobs begin afresh.
-//! After a failure that leaves the file in doubt (a failed flush, damage) nothing more is written:
-//! the next start repairs from what is on disk. The same holds where this thread itself panics. Nothing more is written either once another host has
-//! taken over ([`fence`](super::fence)): each transaction of a host begins with a look at its claim.
+//! Jobs arrive on a bounded channel. Queued jobs share one `BEGIN IMMEDIATE … COMMIT`, each in a
+//! savepoint of its own. No job is acknowledged before COMMIT has returned, and one disk flush
+//! serves many jobs. A job that fails or panics rolls back alone. If SQLite has rolled back the
+//! whole transaction (a full disk), every job of the group fails and later jobs start a new one.
+//! After an error that leaves the state on disk unknown (a failed flush, corruption, a panic of
+//! this thread), nothing more is written, and the next start recovers from what is on disk. Nothing
+//! is written either once another host has taken over: each transaction of a host first checks its
+//! host epoch ([`fence`](super::fence)).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -27,23 +28,23 @@ use super::reader::Reader;
 use super::{error, open, retry};
 use crate::model::error::{Code, Failure, Result};
 
-/// Jobs that may wait before senders do.
+/// Capacity of the job queue; senders wait while it is full.
 const QUEUE: usize = 1024;
 
-/// The most jobs that share a commit, so that the first one's answer is not put off without end.
+/// Maximum number of jobs per commit. It bounds the latency of the first job.
 const GROUP: usize = 256;
 
-/// How long the others of the last group are waited for: less than the flush that this saves.
+/// Time to wait for the senders of the previous group: shorter than the flush that it saves.
 const GATHER: Duration = Duration::from_micros(200);
 
-/// Readers that are kept for whoever reads. Opening one costs more than most reads, and each has memory of
-/// its own, so that more of them than cores help nobody.
+/// Size of the reader pool. Opening a reader costs more than most reads; each has a page cache, and
+/// more readers than cores do not help.
 const READERS: usize = 4;
 
-/// How long one of them is waited for before another is opened: much longer than reads take.
+/// Time to wait for a pooled reader before opening another: much longer than a read takes.
 const READER_WAIT: Duration = Duration::from_millis(50);
 
-/// Blocks that are made in one transaction while nobody waits: a few milliseconds of work.
+/// Segments built per transaction while the queue is empty: a few milliseconds of work.
 const BACKLOG_STEPS: usize = 4;
 
 enum Message {
@@ -51,7 +52,7 @@ enum Message {
     Close(oneshot::Sender<Result<()>>),
 }
 
-/// The way to the writer. Cheap to clone; the thread ends with the last clone.
+/// Handle of the writer thread. Cheap to clone; the thread exits with the last clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -65,7 +66,7 @@ struct Shared {
     readers: Mutex<Readers>,
     returned: Condvar,
     claimed: Option<Claimed>,
-    /// Why nothing is written any more, once that is so.
+    /// Why the store has stopped writing, if it has.
     stopped: watch::Receiver<Option<Failure>>,
     held: watch::Receiver<bool>,
 }
@@ -73,12 +74,12 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Readers {
     free: Vec<Reader>,
-    /// How many there are, those in use included.
+    /// Number of open readers, including those in use.
     open: usize,
 }
 
 impl Store {
-    /// Opens the database, makes it when there is none yet, and migrates it.
+    /// Opens the database, creates it if it does not exist, and migrates it.
     ///
     /// # Errors
     /// `db_corrupt`, `db_newer_schema` (no byte is changed), `db_locked`, `disk_full`, `io_failed`.
@@ -86,8 +87,8 @@ impl Store {
         Self::over(open::writer(path)?, path, None)
     }
 
-    /// As [`open`](Self::open), for the host: from now on a host before it stores nothing any more, and
-    /// this one nothing once another comes.
+    /// Like [`open`](Self::open), and advances the host epoch: previous hosts can no longer write, and
+    /// this one cannot once another host has taken over.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -99,7 +100,8 @@ impl Store {
 
     fn over(conn: Connection, path: &Path, claimed: Option<Claimed>) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let ((stops, stopped), (holds, held)) = (watch::channel(None), watch::channel(false));
+        let (stops, stopped) = watch::channel(None);
+        let (holds, held) = watch::channel(false);
         let owner = Owner {
             conn,
             doubt: None,
@@ -127,7 +129,8 @@ impl Store {
         })
     }
 
-    /// Whether this may still write as the host, by what `conn` reads; always for who made no claim.
+    /// Returns whether this is still the current host according to `conn`; always `true` if the store
+    /// was not opened as host.
     ///
     /// # Errors
     /// What the database says.
@@ -200,7 +203,7 @@ impl Store {
         answer.blocking_recv().map_err(|_| self.gone())?
     }
 
-    /// A reader of this database.
+    /// Opens a reader of this database.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -208,7 +211,7 @@ impl Store {
         Reader::open(&self.shared.path)
     }
 
-    /// Reads with a reader that is kept for such. Blocks on the disk, and on others who read.
+    /// Runs `work` with a pooled reader. Blocks on disk reads and while all pooled readers are in use.
     ///
     /// # Errors
     /// As [`Reader::open`], and those of `work`.
@@ -222,14 +225,13 @@ impl Store {
             .map_or_else(|| Err(closed()), |reader| work(reader.connection()))
     }
 
-    /// The database file.
+    /// Returns the path of the database file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
 
-    /// Finishes what is queued, folds the log into the database file, and ends the thread. Closing
-    /// twice is harmless.
+    /// Finishes queued jobs, checkpoints the WAL, and stops the thread. Closing twice is harmless.
     ///
     /// # Errors
     /// What the database says; everything acknowledged is on disk all the same.
@@ -269,7 +271,7 @@ impl Store {
         closed
     }
 
-    /// Why nobody answers.
+    /// Returns why the writer does not respond.
     fn gone(&self) -> Failure {
         self.stop().unwrap_or_else(closed)
     }
@@ -284,7 +286,7 @@ impl Store {
     }
 }
 
-/// A reader while it is used; given back also where the work panics.
+/// A reader in use. It returns to the pool on drop, also after a panic.
 struct Lent<'a> {
     reader: Option<Reader>,
     store: &'a Store,
@@ -298,7 +300,8 @@ impl Drop for Lent<'_> {
             .readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Whoever closes must be the last to have the file open, so that the log goes with it.
+        // SQLite deletes the WAL only when the last connection closes, so no reader may outlive
+        // the writer in the pool.
         if readers.free.len() < READERS && self.store.sender().is_ok() {
             readers.free.extend(self.reader.take());
         } else {
@@ -309,7 +312,7 @@ impl Drop for Lent<'_> {
 }
 
 impl Shared {
-    /// A reader that is free or can be opened, else one that becomes free soon, else another all the same.
+    /// Returns a free or new reader. If the pool is full, waits briefly and then opens one anyway.
     fn lend(&self) -> Result<Reader> {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |readers: &mut Readers| readers.free.is_empty() && readers.open >= READERS;
@@ -334,7 +337,7 @@ impl Shared {
         readers.free.clear();
     }
 
-    /// Lets go of the queue and waits for the thread, unless this is the thread.
+    /// Closes the queue and joins the thread, unless called on that thread.
     fn end(&self) {
         self.drop_readers();
         drop(
@@ -362,13 +365,13 @@ impl Drop for Shared {
     }
 }
 
-/// A panic here is of the thread itself, in the middle of anything: the next start repairs.
+/// Runs the writer. A panic outside a job leaves unknown state, which the next start recovers.
 fn serve_or_stop(owner: Owner, mut queue: mpsc::Receiver<Message>) {
     let stops = owner.stops.clone();
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| serve(owner, &mut queue))) {
         let words = words_of(panic.as_ref());
         let why = Failure::internal(format!("the store's thread panicked: {words}"));
-        // Before the queue goes, so that whoever waits learns why.
+        // Publish the reason before the queue is dropped, so that waiting senders see it.
         stops.send_replace(Some(
             why.hint("start phasedeck again; everything acknowledged is there"),
         ));
@@ -379,7 +382,7 @@ fn serve(mut owner: Owner, queue: &mut mpsc::Receiver<Message>) {
     let mut closing = Vec::new();
     let mut expected = 0;
     loop {
-        // Nobody waits: there is time for what was left undone.
+        // The queue is empty: build missing segments in the meantime.
         while queue.is_empty() && !queue.is_closed() && owner.catch_up() {}
         let Some(first) = queue.blocking_recv() else {
             break;
@@ -432,7 +435,7 @@ fn another(
 struct Owner {
     conn: Connection,
     doubt: Option<Failure>,
-    /// Blocks of the journal that are still to be made; none once all are.
+    /// Journal segments still to be built; `None` when all are.
     backlog: Option<Backlog>,
     claimed: Option<Claimed>,
     stops: watch::Sender<Option<Failure>>,
@@ -440,7 +443,8 @@ struct Owner {
 }
 
 impl Owner {
-    /// Makes a few blocks that are missing; whether more are. A failure puts the rest off to the next start.
+    /// Builds a few missing segments. Returns whether more are missing. After an error the rest is left
+    /// to the next start.
     fn catch_up(&mut self) -> bool {
         let Some(mut backlog) = self.backlog.take().filter(|_| self.doubt.is_none()) else {
             return false;
@@ -472,7 +476,7 @@ impl Owner {
         while waiting.peek().is_some() {
             let mut done = Vec::new();
             let fate = self.transaction(&mut waiting, &mut done);
-            // Where no transaction could begin no job was run, and each learns why.
+            // If the transaction could not begin, no job ran; fail each with the same error.
             if done.is_empty() {
                 done.extend(waiting.by_ref().map(|work| work(None)));
             }
@@ -482,7 +486,7 @@ impl Owner {
         }
     }
 
-    /// Runs jobs until none waits or SQLite has given the transaction up.
+    /// Runs jobs until the queue is empty or SQLite has rolled back the transaction.
     fn transaction(
         &mut self,
         waiting: &mut impl Iterator<Item = Work>,
@@ -540,7 +544,7 @@ impl Owner {
         begun
     }
 
-    /// Nothing more is written.
+    /// Stops all further writes.
     fn stop(&mut self, why: Failure) -> Failure {
         self.doubt = Some(why.clone());
         self.stops.send_replace(Some(why.clone()));
@@ -551,7 +555,7 @@ impl Owner {
         if let Some(doubt) = self.doubt {
             return Err(doubt);
         }
-        // A reader may hold the log open for a moment; what is left in it is folded in at the next start.
+        // A reader may block the checkpoint for a moment; the next start checkpoints the rest.
         Step::Checkpoint.around(|| {
             self.conn
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))

@@ -1,4 +1,4 @@
-//! The phases of a run, read. The rows come from the journal.
+//! Queries on `run_phases`. The projection writes the rows.
 
 use rusqlite::Connection;
 
@@ -8,10 +8,10 @@ use crate::model::id::{PhaseKey, RunId};
 use crate::model::record::PhaseRecord;
 use crate::model::state::PhaseStatus;
 
-/// The phases of a run, in order.
+/// Returns the phases of a run, in order.
 ///
 /// # Errors
-/// What the database says.
+/// Database errors.
 pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<PhaseRecord>> {
     let mut query = conn.prepare_cached(
         "SELECT phase_key, position, state, attempt, artifact_sha256, artifact_path, commit_hash, started_at_ms, ended_at_ms, \

@@ -1,7 +1,7 @@
-//! A read-only connection of its own, which never waits for the writer.
+//! A read-only connection that never waits for the writer.
 //!
-//! Each query sees what was committed when it began. Nothing here lives longer than a query, so a
-//! reader never holds the log back from being folded in.
+//! Each query sees the state committed when it began. No read transaction outlives a query, so a
+//! reader does not block checkpoints of the WAL.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens an existing database for reading. Makes and changes nothing.
+    /// Opens an existing database for reading. Creates and changes nothing.
     ///
     /// # Errors
     /// `io_failed` when there is none or it is not ready; `db_newer_schema`; `db_corrupt`.
@@ -42,16 +42,16 @@ impl Reader {
         Ok(Self { conn })
     }
 
-    /// The connection, for the reading functions of this room.
+    /// Returns the connection, for the query functions of the store.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.conn
     }
 
-    /// Changes whenever another connection has committed. Costs no table read.
+    /// Returns `PRAGMA data_version`, which changes when another connection commits. Reads no table.
     ///
     /// # Errors
-    /// What the database says.
+    /// Database errors.
     pub fn data_version(&self) -> Result<i64> {
         Ok(self
             .conn

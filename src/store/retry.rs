@@ -1,4 +1,4 @@
-//! Tries again while another process holds a lock: a few times, with growing pauses, then no more.
+//! Retries SQLite calls while another process holds a lock, with exponential backoff.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs `action` until it succeeds, fails for good, or has been locked out five times.
+/// Runs `action` until it succeeds, fails with a permanent error, or was locked out five times.
 ///
 /// # Errors
 /// The last error of `action`.

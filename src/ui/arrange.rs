@@ -1,11 +1,11 @@
-//! What fits where: the arrangement of panes by the size of the terminal.
+//! Layout: the arrangement of panes by terminal size.
 
 use ratatui::layout::{Constraint, Layout, Rect};
 
-/// How panes are arranged.
+/// Arrangement of the panes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrangement {
-    /// One sentence.
+    /// Too small: only a message.
     TooSmall,
     /// One pane, a short strip.
     OnePane,
@@ -18,7 +18,7 @@ pub enum Arrangement {
 }
 
 impl Arrangement {
-    /// By columns and rows of the whole terminal.
+    /// Chooses the arrangement for the size of the terminal.
     #[must_use]
     pub fn of(area: Rect) -> Self {
         match (area.width, area.height) {
@@ -31,7 +31,7 @@ impl Arrangement {
     }
 }
 
-/// Header, body, hints.
+/// Splits the screen into header, body and hints.
 #[must_use]
 pub fn rows(area: Rect) -> [Rect; 3] {
     Layout::vertical([
@@ -42,7 +42,7 @@ pub fn rows(area: Rect) -> [Rect; 3] {
     .areas(area)
 }
 
-/// A text within its frame: a cell of air on either side, where there is room for that.
+/// Returns the text area within a frame, with a cell of padding where there is room.
 #[must_use]
 pub fn inset(area: Rect) -> Rect {
     if area.width < 60 {
@@ -56,31 +56,31 @@ pub fn inset(area: Rect) -> Rect {
     }
 }
 
-/// A fixed part on top, the rest below.
+/// Splits off rows at the top.
 #[must_use]
 pub fn top(area: Rect, height: u16) -> [Rect; 2] {
     Layout::vertical([Constraint::Length(height), Constraint::Min(0)]).areas(area)
 }
 
-/// A fixed part at the bottom, the rest above.
+/// Splits off rows at the bottom.
 #[must_use]
 pub fn bottom(area: Rect, height: u16) -> [Rect; 2] {
     Layout::vertical([Constraint::Min(0), Constraint::Length(height)]).areas(area)
 }
 
-/// A fixed part on the left, the rest on the right.
+/// Splits off columns on the left.
 #[must_use]
 pub fn left(area: Rect, width: u16) -> [Rect; 2] {
     Layout::horizontal([Constraint::Length(width), Constraint::Min(0)]).areas(area)
 }
 
-/// Two columns of the same width.
+/// Splits into two columns of equal width.
 #[must_use]
 pub fn halves(area: Rect) -> [Rect; 2] {
     Layout::horizontal([Constraint::Percentage(50), Constraint::Min(0)]).areas(area)
 }
 
-/// A box of at most this size in the middle.
+/// Returns a centred area of at most this size.
 #[must_use]
 pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));

@@ -1,4 +1,4 @@
-//! A question with a harmless first answer.
+//! A confirmation dialog whose first choice is harmless.
 
 use ratatui::layout::Rect;
 
@@ -7,7 +7,7 @@ use super::pen::Pen;
 use super::text::{cells, ink, wrapped};
 use crate::app::state::Confirm;
 
-/// Draws it.
+/// Draws the dialog.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, confirm: &Confirm) {
     let width = area.width.saturating_sub(4).min(64);
     let choices = rows_of(confirm, usize::from(width).saturating_sub(2)).len();

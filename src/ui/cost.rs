@@ -1,4 +1,4 @@
-//! What everything cost: the days as a sparkline, and bars by day, phase, model and run.
+//! The cost screen: a sparkline of recent days, and bars by day, phase, model and run.
 
 use ratatui::layout::Rect;
 use ratatui::symbols::bar;
@@ -28,14 +28,14 @@ const ASCII_BARS: bar::Set<'static> = bar::Set {
     empty: " ",
 };
 
-/// Draws it.
+/// Draws the cost screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let cost = &pen.state.cost;
     if let Some(failure) = &cost.failure {
         pen.text(
             area,
             1,
-            &format!(" the costs could not be loaded: {failure}"),
+            &format!(" cannot load costs: {failure}"),
             pen.theme.bad(),
         );
         return pen.text(area, 2, &format!(" {}", failure.hint), pen.theme.dim());
@@ -47,16 +47,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         return;
     };
     if costs.days.is_empty() {
-        pen.text(
-            area,
-            1,
-            " No call to a model was settled yet.",
-            pen.theme.title(),
-        );
+        pen.text(area, 1, " No model calls recorded yet.", pen.theme.title());
         return pen.text(
             area,
             2,
-            " Rehearsals cost nothing and count nothing.",
+            " Dry runs cost nothing and are not counted.",
             pen.theme.dim(),
         );
     }
@@ -99,7 +94,7 @@ fn total(pen: &mut Pen<'_>, area: Rect, costs: &Costs) {
         ink(format!(" {} ", costs.total()), pen.theme.title()),
         ink(
             format!(
-                "in {calls} calls, {} tokens sent, {} received",
+                "in {calls} calls, {} tokens in, {} out",
                 count(sent),
                 count(received)
             ),

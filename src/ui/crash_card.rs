@@ -1,4 +1,4 @@
-//! What a crash left of a run, as lines of a panel: what is certain, what is unsure, what was lost.
+//! The crash card: what a crash left of a run, as confirmed, unverified and lost steps.
 
 use ratatui::text::Span;
 
@@ -61,7 +61,7 @@ pub fn lines(
                 lines.push(line(
                     label,
                     &format!(
-                        "  a call to {model} may be billed ({charged} is charged); it is made again"
+                        "  a call to {model} may be billed ({charged} charged); it is repeated"
                     ),
                     style,
                 ));
@@ -110,7 +110,7 @@ fn certain(card: &CrashCard, dot: &str) -> String {
     let gate = card
         .gate
         .as_ref()
-        .map(|gate| format!("{dot}{gate} still waits"))
+        .map(|gate| format!("{dot}{gate} still pending"))
         .unwrap_or_default();
     format!(
         "{done}{}{gate}{dot}{} settled",

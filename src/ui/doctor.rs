@@ -1,4 +1,4 @@
-//! The doctor's checks: by subject, each with what was found and what to do.
+//! The doctor screen: checks by subject, each with its result and fix.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -15,7 +15,7 @@ const NAME: usize = 18;
 /// One line: subject, sign, name, text.
 type Line = (String, Option<Verdict>, String, String, Style);
 
-/// Draws it.
+/// Draws the doctor screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let [head, body] = arrange::top(area, 2);
     summary(pen, head);
@@ -58,7 +58,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 fn summary(pen: &mut Pen<'_>, area: Rect) {
     let doctor = &pen.state.doctor;
     let said = format!(
-        " {} ok, {} to look at, {} failed",
+        " {} ok, {} warnings, {} failed",
         doctor.count(Verdict::Ok),
         doctor.count(Verdict::Warning),
         doctor.count(Verdict::Failure)
@@ -74,9 +74,9 @@ fn summary(pen: &mut Pen<'_>, area: Rect) {
         .map(|subject| subject.name())
         .collect();
     let rest = if doctor.running {
-        format!("; looking at {}", waits.join(", "))
+        format!("; checking {}", waits.join(", "))
     } else {
-        "; Enter looks again".to_owned()
+        "; Enter checks again".to_owned()
     };
     pen.line(area, 0, vec![ink(said, style), ink(rest, pen.theme.dim())]);
 }

@@ -1,5 +1,6 @@
-//! The events pane: one line an event (or as many as it takes), following the end or standing still,
-//! with the line that is typed to find or filter at its foot.
+//! The events pane: one or more lines per event, with live tail or a scroll position.
+//!
+//! The search or filter line is drawn at the bottom while it is being typed.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -37,7 +38,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     body(pen, inner, run, focused);
 }
 
-/// Draws the lines alone.
+/// Draws the event lines without a frame.
 pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
     let asks = u16::from(run.finding.prompt.is_some()).min(area.height);
     let [list, foot] = arrange::bottom(area, asks);
@@ -57,28 +58,28 @@ pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
         pen.text(
             list,
             0,
-            " no event fits the filter: Esc shows all",
+            " no event matches the filter: Esc shows all",
             pen.theme.dim(),
         );
     }
 }
 
-/// Whether it follows, in the lower frame.
+/// Shows live tail or scrolled state in the bottom frame.
 pub fn follow_mark(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     if run.tail.follows() {
         let style = pen.theme.dim();
-        pen.foot(area, "FOLLOW", style);
+        pen.foot(area, "LIVE", style);
     } else {
         let style = pen.theme.waiting();
         pen.foot(
             area,
-            &format!("PAUSED +{}", grouped(run.tail.below())),
+            &format!("scrolled, {} new", grouped(run.tail.below())),
             style,
         );
     }
 }
 
-/// What the filter leaves out, in the lower frame on the left.
+/// Shows the number of filtered-out events in the bottom frame.
 fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let (count, since) = run.tail.left_out();
     if count == 0 || area.width < 60 || area.height < 2 {
@@ -89,7 +90,6 @@ fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     } else {
         String::new()
     };
-    let lines = if count == 1 { "line" } else { "lines" };
     let place = Rect {
         x: area.x + 2,
         y: area.bottom() - 1,
@@ -99,18 +99,18 @@ fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     pen.text(
         place,
         0,
-        &format!(" {} {lines} not shown{since} ", grouped(count)),
+        &format!(" {} filtered out{since} ", grouped(count)),
         pen.theme.dim(),
     );
 }
 
-/// The line that is typed, and what it has found so far.
+/// Draws the search or filter line with its match status.
 fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
     let (sign, aside) = match prompt.asked {
         Asked::Search => ('/', hit(run)),
         Asked::Filter => (
             '&',
-            "words, type:phase. or phase:plan; empty shows all".to_owned(),
+            "text, type:phase. or phase:plan; empty shows all".to_owned(),
         ),
     };
     let area = Rect {
@@ -130,16 +130,16 @@ fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
 fn hit(run: &RunView) -> String {
     let end = grouped(run.tail.span().1);
     match run.finding.hit {
-        Hit::None => "finds as you type".to_owned(),
+        Hit::None => "searches as you type".to_owned(),
         Hit::Looking(at) => format!("looking … {} of {end}", grouped(at)),
         Hit::At(seq) => format!("#{} of {end}", grouped(seq)),
-        Hit::Nowhere => "no event has it".to_owned(),
-        Hit::NoMore(true) => "none further down".to_owned(),
-        Hit::NoMore(false) => "none further up".to_owned(),
+        Hit::Nowhere => "no matches".to_owned(),
+        Hit::NoMore(true) => "no later match".to_owned(),
+        Hit::NoMore(false) => "no earlier match".to_owned(),
     }
 }
 
-/// How events are drawn in this frame.
+/// Drawing parameters of the events in this frame.
 struct Page<'a> {
     run: &'a RunView,
     needle: Vec<String>,
@@ -174,7 +174,7 @@ fn lines(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
 }
 
 impl Page<'_> {
-    /// Events at the top that give way, so that the one under the cursor is on the screen with all its lines.
+    /// Returns how many events to skip at the top so that the selected event is fully visible.
     fn skipped(&self, shown: &[&std::sync::Arc<Event>], pen: &Pen<'_>, area: Rect) -> usize {
         if !self.run.finding.wrap {
             return 0;
@@ -240,12 +240,12 @@ impl Page<'_> {
         lines
     }
 
-    /// A text with what is searched standing out.
+    /// Splits a text into highlighted matches and other text.
     fn found(&self, pen: &Pen<'_>, text: &str, style: Style) -> Vec<Span<'static>> {
         let lower = text.to_lowercase();
         let hit = pen.theme.found();
         let (mut spans, mut at) = (Vec::new(), 0);
-        // Where lower case is of another length, places in one text are not those of the other.
+        // If lowercasing changes the length, byte offsets do not map back to the original text.
         while !self.needle.is_empty() && lower.len() == text.len() {
             let next = self
                 .needle

@@ -1,14 +1,15 @@
-//! Lines that lose the less important words first when there is no room for all.
+//! Priority truncation of lines.
 //!
-//! A part has forms from the longest to the shortest. While a line is too wide, the part that matters
-//! least takes its next form, and after the last one goes; what has rank 0 keeps its shortest form.
+//! A part has forms from the longest to the shortest. While a line is too wide, the part with the
+//! highest rank switches to its next form, and is dropped after the last one. Rank 0 keeps its
+//! shortest form.
 
 use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::text::{cells, ink};
 
-/// A stretch of a line.
+/// A part of a line, with shorter forms.
 pub struct Part {
     rank: u8,
     forms: Vec<Vec<Span<'static>>>,
@@ -16,7 +17,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// A part that can go; the higher its rank, the sooner.
+    /// Creates a part; parts with a higher rank are shortened first.
     #[must_use]
     pub fn new(rank: u8, style: Style, form: impl AsRef<str>) -> Self {
         Self {
@@ -26,7 +27,7 @@ impl Part {
         }
     }
 
-    /// A part of several styles, which comes and goes as one.
+    /// Creates a part of several spans, shortened as a unit.
     #[must_use]
     pub fn of(rank: u8, spans: Vec<Span<'static>>) -> Self {
         Self {
@@ -36,14 +37,14 @@ impl Part {
         }
     }
 
-    /// With a shorter form.
+    /// Adds a shorter form.
     #[must_use]
     pub fn or(mut self, shorter: impl AsRef<str>) -> Self {
         self.forms.push(vec![ink(shorter, self.style)]);
         self
     }
 
-    /// With a shorter form of several styles.
+    /// Adds a shorter form of several spans.
     #[must_use]
     pub fn or_of(mut self, spans: Vec<Span<'static>>) -> Self {
         self.forms.push(spans);
@@ -56,7 +57,7 @@ impl Part {
             .map_or(0, |form| form.iter().map(|span| cells(&span.content)).sum())
     }
 
-    /// Takes the next form, or none; whether anything is left to give.
+    /// Switches to the next shorter form; returns whether there was one.
     fn shrink(&mut self) -> bool {
         if self.forms.is_empty() || (self.rank == 0 && self.forms.len() == 1) {
             return false;
@@ -66,7 +67,7 @@ impl Part {
     }
 }
 
-/// The parts that fit into `width` cells, in their order.
+/// Returns the spans of the parts, shortened to `width` cells.
 #[must_use]
 pub fn fitted(mut parts: Vec<Part>, width: usize) -> Vec<Span<'static>> {
     while parts.iter().map(Part::width).sum::<usize>() > width {

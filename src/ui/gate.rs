@@ -1,7 +1,7 @@
-//! A gate: what is asked, what the answer unlocks, the text in question, and the answers.
+//! The gate screen: header lines, the text under review, and the available decisions.
 //!
-//! The first three lines and the answers never scroll away; only when all of it is on the screen is
-//! the question reported as drawn, and only then can it be answered.
+//! The first three lines and the decisions never scroll. The gate is reported as drawn only when
+//! all of it is on the screen, and only then can it be decided.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;
@@ -24,7 +24,7 @@ use crate::model::question::Question;
 use crate::model::state::Risk;
 use crate::model::time::human_duration;
 
-/// Draws it.
+/// Draws the gate screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let state = pen.state;
     let (Some(gate), Some(view)) = (&state.gate, &state.run) else {
@@ -62,7 +62,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     }
 }
 
-/// What is used or refused without asking, while an answer stands; what is left of the area.
+/// Draws the standing tool permissions; returns the remaining area.
 pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     let Some(told) = question::standing(&known.state) else {
         return area;
@@ -82,7 +82,8 @@ pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     rest
 }
 
-/// That an answer is kept until the run goes on, while it rests; what is left of the area.
+/// While the run is paused, draws that a decision takes effect after resume; returns the remaining
+/// area.
 fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     if !gate_answers::rests(&known.state) {
         return area;
@@ -94,7 +95,7 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
         .map(|reason| format!(" ({reason})"))
         .unwrap_or_default();
     let told = format!(
-        " {} paused{reason}: an answer counts once {} lets it go on",
+        " {} Run is paused{reason}. Your answer takes effect after resume ({}).",
         pen.theme.glyph(Mark::Paused),
         pen.state.keys.shown(Action::GateResume)
     );
@@ -102,7 +103,7 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     rest
 }
 
-/// What the artifact holds that it should not; what is left of the area.
+/// Draws warnings about the artifact's content; returns the remaining area.
 fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect {
     let phase = gate
         .phase_key
@@ -116,7 +117,7 @@ fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect
     };
     let [line, rest] = arrange::top(area, 1);
     let told = format!(
-        " {} it holds {words}; approving keeps it",
+        " {} contains {words}; approval accepts it",
         pen.theme.glyph(Mark::Unsure)
     );
     pen.text(
@@ -132,7 +133,7 @@ fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect
 fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let theme = pen.theme;
     let waiting: Vec<_> = pen.state.runs.waiting().map(|r| r.id).collect();
-    // Once it is answered, what waits is another question.
+    // Once this gate is decided, the pending approval is a different one.
     let answered = matches!(gate.stage, Stage::Receipt(_));
     let (glyph, style) = if answered {
         (theme.glyph(Mark::Done), theme.dim())
@@ -160,7 +161,7 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         let next = known
             .phase_after(key)
             .map_or("end".to_owned(), |p| p.key.to_string());
-        // An answer about a tool or a budget leads to no other phase.
+        // A tool or budget decision does not start another phase.
         let asks = gate.question.is_some();
         let long = if asks {
             format!("{key}  ")
@@ -183,7 +184,7 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     parts
 }
 
-/// The phase it is about, or, for a question of the whole run, the one it came up in.
+/// Returns the phase of the gate, or the current phase for a run-level gate.
 fn about<'a>(gate: &'a GateView, known: &'a Known) -> Option<&'a PhaseKey> {
     let current = || {
         known
@@ -266,7 +267,7 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     parts
 }
 
-/// Half of the earlier runs stayed below the first value, nine of ten below the second.
+/// Formats the p50 and p90 of earlier runs.
 fn forecast(pen: &Pen<'_>) -> Vec<Part> {
     let dim = pen.theme.dim();
     let told = match pen.state.run.as_ref().and_then(|run| run.foretold()) {
@@ -283,7 +284,7 @@ fn forecast(pen: &Pen<'_>) -> Vec<Part> {
     ]
 }
 
-/// What a phase will cost and how long it will take, and what that is known from.
+/// Returns the forecast of cost and duration, and its sample size.
 pub fn foretold(forecast: &Forecast) -> [String; 3] {
     let time = format!(
         "{} to {}",
@@ -297,18 +298,14 @@ pub fn foretold(forecast: &Forecast) -> [String; 3] {
     [cost, time, format!("p50 to p90 of {} runs", forecast.runs)]
 }
 
-/// What approving begins, with which permissions, where it writes, and how it is undone.
+/// Describes the phase that approval starts: its tools, its artifact, and how to undo it.
 fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let (plain, dot) = (pen.theme.plain(), pen.state.dot());
     if let Some(asked) = &gate.question {
         return unlocked_by(pen, asked);
     }
     let Some(key) = &gate.phase_key else {
-        return vec![Part::new(
-            0,
-            plain,
-            " approving goes on with a fresh conversation",
-        )];
+        return vec![Part::new(0, plain, " Next: same phase, new conversation")];
     };
     let more_gates = known.phase(key).map_or(0, |phase| {
         known.workflow.as_ref().map_or(0, |w| w.gates(phase).len())
@@ -321,17 +318,14 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         return vec![Part::new(
             0,
             plain,
-            format!(
-                " approving asks the next question of this phase ({} of {more_gates})",
-                passed + 2
-            ),
+            format!(" Next: gate {} of {more_gates} in this phase", passed + 2),
         )];
     }
     let Some(next) = known.phase_after(key) else {
-        let long = " unlocks nothing further: this is the last phase, and the run completes";
-        return vec![Part::new(0, plain, long).or(" the last phase: the run completes")];
+        let long = " Next: none. This is the last phase; approval completes the run";
+        return vec![Part::new(0, plain, long).or(" Next: none, run completes")];
     };
-    let mut parts = vec![Part::new(0, plain, format!(" unlocks {}", next.key))];
+    let mut parts = vec![Part::new(0, plain, format!(" Next: {}", next.key))];
     if let Some((binding, persona)) = known.binding(next) {
         let (all, short) = tools(persona);
         let persona = known
@@ -348,42 +342,37 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         ));
     }
     parts.push(Part::new(2, pen.theme.dim(), format!("{dot}undo: abort")));
-    parts.push(Part::new(
-        6,
-        pen.theme.dim(),
-        ", which keeps every commit so far",
-    ));
+    parts.push(Part::new(6, pen.theme.dim(), " (keeps all commits)"));
     parts
 }
 
-/// What yes to a tool or to more money lets happen, and that it cannot be taken back.
+/// Describes what approving a tool call or budget allows, and that it cannot be undone.
 fn unlocked_by(pen: &Pen<'_>, asked: &Question) -> Vec<Part> {
     let (plain, dim, dot) = (pen.theme.plain(), pen.theme.dim(), pen.state.dot());
     match asked {
         Question::Tool(tool) => vec![
-            Part::new(0, plain, format!(" unlocks {}", tool.tool)),
+            Part::new(0, plain, format!(" Allows {}", tool.tool)),
             Part::new(3, plain, format!("{dot}{}", tool.target)),
-            Part::new(1, dim, format!("{dot}what it does cannot be taken back"))
-                .or(format!("{dot}no undo")),
+            Part::new(1, dim, format!("{dot}cannot be undone")).or(format!("{dot}no undo")),
         ],
         Question::Budget(budget) => vec![
             Part::new(
                 0,
                 plain,
-                format!(" unlocks a call of at most {}", budget.needed),
+                format!(" Allows a call of at most {}", budget.needed),
             ),
             Part::new(
                 1,
                 plain,
-                format!("{dot}{} of {} is spent", budget.spent, budget.limit),
+                format!("{dot}{} of {} spent", budget.spent, budget.limit),
             ),
-            Part::new(3, dim, format!("{dot}what is spent cannot be taken back"))
+            Part::new(3, dim, format!("{dot}spending cannot be undone"))
                 .or(format!("{dot}no undo")),
         ],
     }
 }
 
-/// The tools a persona may use: by name, and how many.
+/// Returns the tools of a persona as a list and as a count.
 fn tools(persona: &Persona) -> (String, String) {
     let allowed = persona
         .tools
@@ -412,10 +401,10 @@ fn tools(persona: &Persona) -> (String, String) {
     (named.join(", "), short)
 }
 
-/// Cells of the lower frame that are left to the words about what lies below.
+/// Cells of the bottom frame reserved for the "more below" text.
 const BELOW: usize = 24;
 
-/// How much of the text was on the screen, in the lower frame, where nothing pushes it away.
+/// Shows in the bottom frame how much of the text was viewed.
 fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     let Some(measured) = gate.measured() else {
         return;
@@ -423,13 +412,13 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     let (unseen, theme) = (measured.unseen(), pen.theme);
     let rest = match unseen {
         0 => String::new(),
-        1 => ", 1 line unseen".to_owned(),
-        _ => format!(", {unseen} lines unseen"),
+        1 => ", 1 line not viewed".to_owned(),
+        _ => format!(", {unseen} lines not viewed"),
     };
-    let told = format!("seen {} %{rest}", measured.seen_percent());
-    // What lies below stands in the same frame on the right.
+    let told = format!("{}% viewed{rest}", measured.seen_percent());
+    // The "more below" text shares this frame row, on the right.
     let told = if told.len() + BELOW > usize::from(area.width) {
-        format!("seen {} %", measured.seen_percent())
+        format!("{}% viewed", measured.seen_percent())
     } else {
         told
     };
@@ -472,7 +461,7 @@ fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     }
 }
 
-/// The tabs; where they do not fit, the one on the screen and how many there are.
+/// Draws the tabs; if they do not fit, only the current one and the number of tabs.
 fn tab_titles(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let tabs = gate.tabs();
     let mut title = vec![ink(" ", pen.theme.plain())];
@@ -501,7 +490,7 @@ fn tab_titles(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>
     ]
 }
 
-/// The repaired text on the right of the versions that did not fit, where there is room for both.
+/// Draws the repaired text beside the invalid version, if there is room for both.
 fn beside(pen: &mut Pen<'_>, area: Rect, gate: &GateView) -> Rect {
     let (Tab::Errors, Some(repaired), 88..) = (gate.tab, &gate.repaired, area.width) else {
         return area;
@@ -538,11 +527,11 @@ fn tab_title(gate: &GateView, tab: Tab) -> String {
         (Tab::Diff, Some((version, _))) => format!("Diff to v{version}"),
         (Tab::Diff, None) => "Diff".to_owned(),
         (Tab::Whole, _) if gate.sha256.is_none() => "Question".to_owned(),
-        (Tab::Whole, _) => "Whole".to_owned(),
+        (Tab::Whole, _) => "Artifact".to_owned(),
         (Tab::Forks, _) => format!("Forks ({})", gate.forks.candidates.len().saturating_sub(1)),
-        (Tab::Errors, _) => "Errors before".to_owned(),
+        (Tab::Errors, _) => "Previous errors".to_owned(),
         (Tab::Comments, _) => "Comments".to_owned(),
-        (Tab::Inputs, _) => "Inputs".to_owned(),
+        (Tab::Inputs, _) => "Prompt".to_owned(),
         (Tab::Log, _) => "Log".to_owned(),
     }
 }

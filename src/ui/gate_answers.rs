@@ -1,5 +1,5 @@
-//! The lower end of a gate: the answers, the question behind an answer, the words being written,
-//! and what became of it.
+//! The lower part of a gate: available decisions, the confirmation, the comment being written, and
+//! the receipt.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;
@@ -19,10 +19,10 @@ use crate::model::question::{Question, Scope};
 use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, RunStatus};
 
-/// From so many columns on, what Enter does has its place beside all answers.
+/// Minimum width at which the state of the keys is always shown.
 const STEADY: usize = 58;
 
-/// Rows it needs, of `room` in all.
+/// Returns the rows needed, out of `room`.
 #[must_use]
 pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
     let failed = if gate.failure.is_some() { 2 } else { 0 };
@@ -49,7 +49,7 @@ pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
     }
 }
 
-/// Whether a run rests for another reason than its question, so that an answer is kept until it goes on.
+/// Whether the run is paused, so that a decision takes effect only after resume.
 #[must_use]
 pub fn rests(state: &RunState) -> bool {
     let asks = matches!(
@@ -59,7 +59,7 @@ pub fn rests(state: &RunState) -> bool {
     state.status == RunStatus::Paused && !asks
 }
 
-/// Draws it.
+/// Draws the lower part of the gate.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     match &gate.stage {
         Stage::Reading => reading(pen, area, gate),
@@ -72,10 +72,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         Stage::Revising { .. } => {
             let line = vec![
                 ink(
-                    pen.theme.own(" another version: sending …"),
+                    pen.theme.own(" new version: sending …"),
                     pen.theme.waiting(),
                 ),
-                ink(", then a new question asks about it", pen.theme.dim()),
+                ink(", then it needs approval", pen.theme.dim()),
             ];
             pen.line(area, 0, line);
         }
@@ -89,7 +89,7 @@ fn reading(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         pen.text(said, 0, &format!(" {failure}"), pen.theme.bad());
         pen.text(said, 1, &format!(" {}", failure.hint), pen.theme.plain());
     }
-    // Nothing behind something in front can be answered, so nothing says it could.
+    // A gate behind a modal cannot be decided, so no keys are offered.
     if pen.state.modal.is_some() {
         return;
     }
@@ -103,18 +103,18 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let (theme, keys) = (pen.theme, &pen.state.keys);
     let words = !gate.input.is_blank();
     let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
-    // One place for what Enter does and for how long keys do nothing, so that nothing moves.
+    // The first part has a fixed width, so that the keys do not move when the delay ends.
     let rank = if width < STEADY { 4 } else { 0 };
     let first = match (ignored, words) {
         (0, true) if !gate.takes(Decision::RequestChanges) => {
-            Part::new(rank, theme.selected(), " Write on          ")
+            Part::new(rank, theme.selected(), " Edit comment      ")
         }
         (0, true) => Part::new(rank, theme.selected(), " Request changes   "),
-        (0, false) => Part::new(rank, theme.selected(), " Keep reading      "),
+        (0, false) => Part::new(rank, theme.selected(), " Choose an action  "),
         _ => Part::new(
             0,
             theme.dim(),
-            format!(" keys ignored {} s", tenths(ignored)),
+            format!(" Ready in {} s    ", tenths(ignored)),
         ),
     };
     let mut parts = vec![first, Part::new(4, theme.plain(), " ")];
@@ -131,9 +131,9 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
             "deny"
         }
         Some(Question::Budget(_)) => {
-            answer(0, Action::Approve, "raise by an amount", "raise");
+            answer(0, Action::Approve, "raise the budget", "raise");
             if gate.cheaper.as_ref().is_some_and(|found| !found.is_empty()) {
-                answer(0, Action::GateCheaper, "somebody cheaper", "cheaper");
+                answer(0, Action::GateCheaper, "cheaper persona", "cheaper");
             }
             "stop"
         }
@@ -159,7 +159,7 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
         answer(2, Action::GateEdit, "edit", "edit");
     }
     if forks::valid(&gate.forks.candidates).next().is_some() {
-        answer(1, Action::Pick, "take a fork", "pick");
+        answer(1, Action::Pick, "use a fork", "pick");
     } else if gate.sha256.is_some() {
         answer(6, Action::Fork, "fork", "fork");
     }
@@ -168,13 +168,13 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     fitted(parts, width)
 }
 
-/// Milliseconds as seconds, rounded up: while keys are ignored it never says 0.0.
+/// Formats milliseconds as seconds, rounded up so that it never shows 0.0 while keys are ignored.
 fn tenths(ms: u64) -> String {
     let tenths = ms.div_ceil(100);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// "Approve?", with what was not seen, and the key to type where the risk is high.
+/// Draws the confirmation: lines not viewed, and the text to type if the risk is high.
 fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     let inner = pen.framed(
         area,
@@ -183,13 +183,13 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     );
     let unseen = match gate.unseen() {
         None => ink(
-            " the text is still loading: you have seen nothing of it",
+            " The text is still loading; you have not viewed it",
             pen.theme.bad(),
         ),
-        Some(0) => ink(" every line was on the screen", pen.theme.good()),
-        Some(1) => ink(" 1 line was never on the screen", pen.theme.waiting()),
+        Some(0) => ink(" You have viewed every line", pen.theme.good()),
+        Some(1) => ink(" You have not scrolled through 1 line", pen.theme.waiting()),
         Some(lines) => ink(
-            format!(" {lines} lines were never on the screen"),
+            format!(" You have not scrolled through {lines} lines"),
             pen.theme.waiting(),
         ),
     };
@@ -223,10 +223,10 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
             pen.theme.dim()
         };
         if gate.needs_no_amount() && typed.is_empty() {
-            spans.push(ink("(or nothing)  ", pen.theme.dim()));
+            spans.push(ink("(or leave empty)  ", pen.theme.dim()));
         }
         let word = if gate.successor().is_some() {
-            "goes on   "
+            "resumes   "
         } else {
             "raises   "
         };
@@ -250,9 +250,9 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     }
     let esc = [
         ink("Esc ", pen.theme.key()),
-        ink("keeps reading", pen.theme.plain()),
+        ink("cancels", pen.theme.plain()),
     ];
-    // Where it has no room the line of hints says it.
+    // If there is no room, the hint line shows it.
     if spans
         .iter()
         .chain(&esc)
@@ -264,47 +264,43 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     }
     let ignored = gate.confirm_ignored_for(pen.state.last_input, pen.state.now.ticks);
     if ignored > 0 {
-        let told = format!("keys ignored {} s ", tenths(ignored));
+        let told = format!("Ready in {} s ", tenths(ignored));
         pen.right(inner, 0, taken, vec![ink(told, pen.theme.dim())]);
     }
     pen.line(inner, row, spans);
     pen.drawn.confirm = usize::from(inner.height) > row && inner.width >= 30;
 }
 
-/// What Enter would mean, in words that leave no room for another reading.
+/// Returns an unambiguous description of what Enter does.
 fn meant(asked: &Question, scope: Scope) -> String {
     match (asked, scope) {
-        (Question::Tool(_), Scope::Once) => "this call alone; the next one asks again".to_owned(),
+        (Question::Tool(_), Scope::Once) => "this call only; the next call asks again".to_owned(),
         (Question::Tool(tool), Scope::Phase) => {
-            format!(
-                "not only this call: every call of {} in this phase runs without asking",
-                tool.tool
-            )
+            format!("Allow {} for this phase without asking", tool.tool)
         }
-        (Question::Tool(tool), Scope::Run) => format!(
-            "not only this call: every call of {} in this run runs without asking",
-            tool.tool
-        ),
+        (Question::Tool(tool), Scope::Run) => {
+            format!("Allow {} for this run without asking", tool.tool)
+        }
         (Question::Budget(budget), _) => format!(
-            "at least {} more is needed; for this run only",
+            "Needs at least {} more; for this run only",
             short_of(budget)
         ),
     }
 }
 
-/// What somebody who goes on takes over, and what is missing beside them.
+/// Describes the switch to a cheaper persona, and whether an amount is needed too.
 fn taken_over(gate: &GateView, one: &Cheaper) -> String {
     let amount = if gate.needs_no_amount() {
         ""
     } else {
-        "; all of the budget is spent, so an amount is needed too"
+        "; the budget is spent: enter an amount too"
     };
     format!("{}{amount}", terms(one))
 }
 
 fn question(gate: &GateView) -> String {
     if let Some(one) = gate.successor() {
-        return format!("Go on with {} ({})?", one.persona, one.model);
+        return format!("Switch to {} ({})?", one.persona, one.model);
     }
     match (gate.question.as_deref(), gate.scope) {
         (Some(Question::Tool(tool)), Scope::Once) => return format!("Allow {} once?", tool.tool),
@@ -338,15 +334,10 @@ fn question(gate: &GateView) -> String {
 
 fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_button: bool) {
     let (title, button) = match (action, gate.question.as_deref()) {
-        (_, Some(Question::Tool(_))) => {
-            ("Deny: why? The agent gets these words and goes on.", "Deny")
-        }
-        (_, Some(Question::Budget(_))) => ("Stop here: why? The phase and the run fail.", "Stop"),
-        (Decision::Reject, None) => ("Reject: why not? The phase and the run fail.", "Reject"),
-        _ => (
-            "What should change? The agent gets these words.",
-            "Request changes",
-        ),
+        (_, Some(Question::Tool(_))) => ("Deny: comment for the agent, which continues", "Deny"),
+        (_, Some(Question::Budget(_))) => ("Stop here (fails the run). Reason:", "Stop"),
+        (Decision::Reject, None) => ("Reject (fails the run). Reason:", "Reject"),
+        _ => ("Request changes: comment for the agent", "Request changes"),
     };
     let inner = pen.framed(
         area,
@@ -379,7 +370,7 @@ fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_
     pen.line(foot, 0, spans);
 }
 
-/// The three honest states of an answer.
+/// Draws the progress of a decision: sent, recorded, in effect.
 fn progress(
     pen: &mut Pen<'_>,
     area: Rect,
@@ -403,7 +394,7 @@ fn progress(
     pen.line(area, 0, spans);
 }
 
-/// Who said what, when.
+/// Draws the receipt: the decision, who made it, and when.
 fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     let rests = pen
         .state
@@ -421,7 +412,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     let title = match (receipt.ours, rests) {
         (true, true) => " Recorded ",
         (true, false) => " In effect ",
-        (false, _) => " Answered already ",
+        (false, _) => " Already answered ",
     };
     let inner = pen.framed(
         area,
@@ -457,7 +448,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
         let (said, style) = match receipt.action.as_str() {
             "approved" | "changes_requested" if rests => (
                 format!(
-                    "   the run is paused: {} lets it go on and act on this",
+                    "   the run is paused: {} resumes it, then this takes effect",
                     pen.state.keys.shown(Action::GateResume)
                 ),
                 theme.waiting(),
@@ -466,7 +457,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
                 let [open, back, next] = [Action::Open, Action::Back, Action::NextGate]
                     .map(|action| pen.state.keys.shown(action));
                 (
-                    format!("   {open} or {back} goes back, {next} to the next question"),
+                    format!("   {open} or {back}: back; {next}: next pending approval"),
                     theme.dim(),
                 )
             }
@@ -475,7 +466,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     }
 }
 
-/// The words of an answer, fitted into its frame.
+/// Wraps the comment of a decision to its frame.
 fn words_of(receipt: &Receipt, width: u16) -> Vec<String> {
     if receipt.comment.trim().is_empty() {
         return Vec::new();

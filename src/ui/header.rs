@@ -1,4 +1,4 @@
-//! The first line: where one is, and what waits, runs and was spent anywhere.
+//! The first line: the current screen, and counts of pending approvals, active runs and spend.
 
 use ratatui::layout::Rect;
 
@@ -8,7 +8,7 @@ use super::theme::Mark;
 use crate::app::state::{AppState, Screen};
 use crate::app::wake::takes_long;
 
-/// Draws it.
+/// Draws the header line.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let title = match pen.state.screen() {
         Screen::Runs
@@ -34,7 +34,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let title = super::text::cut(&title, room, more);
     let taken = cells(&title) + 2;
     pen.line(area, 0, vec![ink(title, pen.theme.title())]);
-    // The line says less where it is narrow, and what waits is said last of all to go.
+    // On a narrow terminal details are dropped; pending approvals are dropped last.
     for detail in (0..4).rev() {
         let news = news(pen, detail);
         let width: usize = news.iter().map(|span| cells(&span.content)).sum();
@@ -56,7 +56,7 @@ fn run_title(state: &AppState) -> String {
     format!(" {workflow} #{}", run.run_id.short())
 }
 
-/// Of the run that is looked at, else of all that moved today.
+/// Returns the cost of the open run, otherwise of all runs active today.
 fn spent(state: &AppState) -> String {
     let run = state
         .run

@@ -1,4 +1,4 @@
-//! The keys, from the live key map; and finding a command by typing.
+//! The help screen, generated from the active key map, and the command palette.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;
@@ -14,7 +14,7 @@ use crate::app::update::palette::found;
 const KEYS: usize = 22;
 
 /// What Ctrl-C does, whatever the settings say.
-const LEAVES: &str = "pause what runs here and quit";
+const LEAVES: &str = "pause local runs and quit";
 
 /// Draws the keys: those of the place where help was asked for first, then everywhere, then the rest.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, help: &HelpView) {
@@ -36,7 +36,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, help: &HelpView) {
     let top = help.top.min(last);
     pen.drawn.help = Some(last);
     if lines.is_empty() {
-        pen.text(body, 0, " no key does that", pen.theme.dim());
+        pen.text(body, 0, " no matching key", pen.theme.dim());
     }
     for (row, (chords, label, heading)) in lines.iter().skip(top).take(height).enumerate() {
         let spans = match heading {
@@ -151,7 +151,7 @@ pub fn draw_palette(pen: &mut Pen<'_>, area: Rect, palette: &Palette) {
     let (height, width) = (usize::from(list.height), usize::from(list.width));
     let top = (palette.cursor + 1).saturating_sub(height.max(1));
     if found.is_empty() {
-        pen.text(list, 0, " nothing fits", pen.theme.dim());
+        pen.text(list, 0, " no matches", pen.theme.dim());
     }
     for (row, (index, one)) in found.iter().enumerate().skip(top).take(height).enumerate() {
         // Where no key stands, the text has its room.

@@ -1,4 +1,4 @@
-//! The last line: what just happened, else the keys that do something here.
+//! The last line: the current notice, otherwise the keys available here.
 
 use ratatui::layout::Rect;
 
@@ -10,11 +10,11 @@ use crate::app::state::{AppState, Leaving, Modal, Screen};
 use crate::app::text_search::is_typed;
 use crate::model::state::RunStatus;
 
-/// Draws it.
+/// Draws the hint line.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     if pen.state.leaving == Leaving::Draining {
         let said = format!(
-            " pausing {} … Ctrl-C again leaves at once",
+            " pausing {} … Ctrl-C again quits at once",
             runs(pen.state.works_on())
         );
         return pen.text(area, 0, &pen.theme.own(&said), pen.theme.waiting());
@@ -33,11 +33,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     keys(pen, area, &wanted(pen));
 }
 
-/// The keys of a question: fixed, because they must never mean anything else.
+/// The keys of a confirmation; they are fixed and cannot be remapped.
 fn answers(pen: &mut Pen<'_>, area: Rect) {
     let keys = [
-        ("Tab ", "next answer"),
-        ("Enter ", "take it"),
+        ("Tab ", "next choice"),
+        ("Enter ", "select"),
         ("Esc ", "back"),
     ];
     let mut spans = vec![ink(" ", pen.theme.plain())];
@@ -58,7 +58,7 @@ fn runs(count: usize) -> String {
     }
 }
 
-/// Keys and words in a row, as many as fit.
+/// Draws as many keys with labels as fit.
 pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
     let mut spans = vec![ink(" ", pen.theme.plain())];
     let mut used = 1;
@@ -81,7 +81,7 @@ pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
     pen.line(area, 0, spans);
 }
 
-/// What a key does here, as far as that depends on what is on the screen.
+/// Returns the label of a key where it depends on the screen.
 fn word_of(state: &AppState, action: Action) -> String {
     let run = state.run.as_ref();
     match action {
@@ -146,7 +146,7 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
     actions
 }
 
-/// Whether going on with it is a run of its own.
+/// Whether resuming means retrying in a new run.
 fn has_ended(run: &RunView) -> bool {
     run.state().is_some_and(|state| state.status.is_terminal())
 }

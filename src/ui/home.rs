@@ -1,5 +1,5 @@
-//! The list of runs: who waits for me, who works, what is done today folded, the rest; and what is
-//! looked for among them.
+//! The run list: pending approvals, active runs, today's completed runs folded, the rest; and the
+//! filter.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;
@@ -20,11 +20,11 @@ fn detail(height: u16) -> u16 {
     (height / 4).clamp(6, 10)
 }
 
-/// From this width on they stand beside the list, in so many columns.
+/// Minimum width for the card beside the list, and the card's width.
 const BESIDE: u16 = 160;
 const SIDE: u16 = 64;
 
-/// Draws it.
+/// Draws the run list.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let runs = &pen.state.runs;
     let area = if runs.filter.typing || runs.filter.is_on() {
@@ -37,7 +37,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         pen.text(
             top,
             0,
-            &format!(" the list could not be loaded: {failure}"),
+            &format!(" cannot load the run list: {failure}"),
             pen.theme.bad(),
         );
         pen.text(top, 1, &format!(" {}", failure.hint), pen.theme.dim());
@@ -55,12 +55,12 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     if runs.is_empty() && runs.filter.is_on() {
         let sure = runs.filter.search != Search::Going;
         let said = if sure {
-            " no run fits"
+            " no matches"
         } else {
-            " no run fits so far"
+            " no matches so far"
         };
         pen.text(area, 1, said, pen.theme.plain());
-        return pen.text(area, 2, " Esc shows all of them again", pen.theme.dim());
+        return pen.text(area, 2, " Esc shows all runs", pen.theme.dim());
     }
     if area.height < 16 {
         return list(pen, area);
@@ -75,7 +75,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     run_card::beneath(pen, lower);
 }
 
-/// What is looked for, in what, and how far that is; what is left of the area.
+/// Draws the filter line with its progress; returns the remaining area.
 fn filter_line(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let filter = &pen.state.runs.filter;
     let [line, rest] = arrange::top(area, 1);
@@ -156,7 +156,7 @@ fn list(pen: &mut Pen<'_>, area: Rect) {
     }
 }
 
-/// The completed runs of today in one line.
+/// Returns the line that stands for today's completed runs.
 fn fold(pen: &Pen<'_>) -> Vec<Span<'static>> {
     let counts = pen.state.runs.counts;
     let sign = match (pen.state.runs.unfolded, pen.state.look.ascii) {
@@ -172,7 +172,7 @@ fn fold(pen: &Pen<'_>) -> Vec<Span<'static>> {
     ]
 }
 
-/// The columns, by the width of the screen; what matters least goes first.
+/// Column widths by screen width; the least important columns are dropped first.
 struct Widths {
     workflow: usize,
     thread: usize,
@@ -199,7 +199,8 @@ impl Widths {
                 phase: 13,
                 wish: 0,
             },
-            // A wish in fewer cells than this says nothing, and in as many more than the thread.
+            // A task column narrower than this is useless; wider, it takes precedence over the
+            // thread.
             60..88 => Self {
                 workflow: 16,
                 thread: 0,
@@ -224,7 +225,7 @@ impl Widths {
             wide("WORKFLOW", self.workflow),
             wide("THREAD", self.thread),
             wide("PHASE", self.phase),
-            wide("WISH", self.wish),
+            wide("TASK", self.wish),
             cell_right("SINCE", 7, ""),
             cell_right("COST", 10, "")
         )
@@ -234,7 +235,7 @@ impl Widths {
         let (theme, more) = (pen.theme, pen.theme.more());
         let mark = Mark::of_run(record);
         let word = match record.place_in_line() {
-            Some(place) => format!("line {place}"),
+            Some(place) => format!("queued #{place}"),
             None if mark == Mark::Strange => record.state.clone(),
             None => mark.told().2.to_owned(),
         };
@@ -272,7 +273,7 @@ impl Widths {
     }
 }
 
-/// Where it stands; of a run that waits for its model's server, until when.
+/// Returns the current phase; for a run waiting for the model server, until when.
 fn stands(pen: &Pen<'_>, record: &RunRecord) -> String {
     record.waits_until.map_or_else(
         || phase_of(record),

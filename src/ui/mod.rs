@@ -1,9 +1,9 @@
-//! Drawing: from borrowed state to a buffer, nothing else. Changes nothing, asks nobody.
+//! Drawing: from borrowed state to a buffer, without side effects.
 //!
-//! [`draw`] picks the screen; each pane and each thing in front has its file. Styles are named by
-//! meaning in [`theme`]; every text passes [`text`], which makes foreign text safe and cuts it to
-//! its cells. What a frame showed goes back as [`Drawn`], so that the state knows what can scroll,
-//! what was seen and what may be answered.
+//! [`draw`] picks the screen; each pane and each modal has its own file. Styles are named by
+//! meaning in [`theme`]. All text passes through [`text`], which sanitizes foreign text and
+//! truncates it to its cells. The frame report [`Drawn`] tells the state what can scroll, what was
+//! viewed and what can be decided.
 
 pub mod arrange;
 pub mod confirm;
@@ -48,7 +48,7 @@ use crate::app::keymap::Action;
 use crate::app::msg::Drawn;
 use crate::app::state::{AppState, Modal, Screen};
 
-/// Draws everything; what was on the screen.
+/// Draws a frame; returns the report of what was drawn.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
     let area = area.intersection(buf.area);
     let mut pen = Pen::new(buf, state);
@@ -71,14 +71,14 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
     }
     hints::draw(&mut pen, bottom);
     if let Some(modal) = &state.modal {
-        // Nothing behind a modal can be answered.
+        // A gate behind a modal cannot be decided.
         (pen.drawn.gate, pen.drawn.confirm) = (None, false);
         draw_modal(&mut pen, body, modal);
     }
     pen.drawn
 }
 
-/// What the host found wrong when it began, until the operator has read it.
+/// Draws the startup warnings until the operator has read them.
 fn warning(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let Some(first) = pen.state.warnings.first() else {
         return area;
@@ -118,7 +118,7 @@ fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {
 }
 
 fn too_small(pen: &mut Pen<'_>, area: Rect) {
-    let said = "enlarge to 40x10; runs go on; q leaves";
+    let said = "enlarge to 40x10; runs continue; q quits";
     let width = usize::from(area.width.max(1));
     for (row, piece) in text::wrapped(said, width).iter().enumerate() {
         pen.text(area, row, piece, pen.theme.plain());

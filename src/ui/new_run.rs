@@ -1,6 +1,6 @@
-//! The form of a new run: what is asked for, and beside it what the engine says it would be.
+//! The new-run form, and beside it the start preview from the engine.
 //!
-//! Problems stand beneath the field that they are about. The wish takes what room is left.
+//! Problems are shown below the field they refer to. The task takes the remaining rows.
 
 use ratatui::layout::Rect;
 
@@ -15,14 +15,14 @@ use crate::app::text_input::TextInput;
 use crate::engine::api::Part;
 use crate::model::error::Failure;
 
-/// Cells of the labels.
+/// Width of the labels in cells.
 const LABEL: u16 = 13;
-/// Rows that workflow, place and wish have in any case.
+/// Minimum rows of workflow, repository and task.
 const UPPER: u16 = 7;
-/// Found workflows that are shown at most.
+/// Maximum number of matching workflows shown.
 const FOUND: usize = 5;
 
-/// Where the next row goes; so many rows at the top are scrolled away.
+/// Drawing position within the form, and the rows scrolled off at the top.
 pub(super) struct Form<'a> {
     pub area: Rect,
     pub row: u16,
@@ -30,7 +30,7 @@ pub(super) struct Form<'a> {
     pub form: &'a NewRun,
 }
 
-/// Draws it.
+/// Draws the form.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let Some(form) = pen.state.new_run.as_ref() else {
         return;
@@ -48,7 +48,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     workflow(pen, &mut top);
     place(pen, &mut top);
     wish(pen, &mut top);
-    // Where not all of it has room, what has the focus is on the screen, and the button if it can be.
+    // If the form does not fit, keep the focused field visible, and the button if possible.
     let skip = rows
         .saturating_sub(lower.height)
         .min(foot.row_of(form.focus));
@@ -88,7 +88,7 @@ impl Form<'_> {
         );
     }
 
-    /// What is right of the label, in this row.
+    /// Returns the area to the right of the label.
     pub fn field(&self, height: u16) -> Rect {
         let y = self
             .area
@@ -114,7 +114,7 @@ impl Form<'_> {
         self.wrong(pen, failure);
     }
 
-    /// What is wrong with the field above.
+    /// Draws the problem of the field above.
     pub fn wrong(&mut self, pen: &mut Pen<'_>, failure: &Failure) {
         let said = if failure.hint.is_empty() {
             failure.message.clone()
@@ -167,7 +167,7 @@ fn is_named(full: &str, name: &str) -> bool {
     full == name || full.split('@').next() == Some(name)
 }
 
-/// The workflows that fit what was typed.
+/// Draws the workflows that match the input.
 fn found(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let form = at.form;
     let Some(ahead) = form.ahead() else { return };
@@ -192,7 +192,7 @@ fn found(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     }
     if candidates.is_empty() {
         let area = at.field(1);
-        pen.text(area, 0, "no workflow fits", pen.theme.dim());
+        pen.text(area, 0, "no matching workflow", pen.theme.dim());
         at.row += 1;
     }
 }
@@ -205,7 +205,7 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         "repository",
         &form.repo,
         form.focus == Field::Repo,
-        "none: a plain folder of its own, without commits",
+        "none: a plain directory, without commits",
     );
     at.problem(pen, &Part::Repo);
     brought(pen, at);
@@ -214,13 +214,13 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         let commit: String = place.commit.chars().take(8).collect();
         place.branch.as_ref().map_or_else(
             || format!("commit {commit}"),
-            |branch| format!("{branch} at {commit}"),
+            |branch| format!("{branch} @ {commit}"),
         )
     });
     let empty = match (&commit, form.repo.is_blank()) {
-        (Some(commit), _) => format!("the current one: {commit}"),
+        (Some(commit), _) => format!("{commit} (current branch)"),
         (None, true) => "no repository".to_owned(),
-        (None, false) => "the current one".to_owned(),
+        (None, false) => "current branch".to_owned(),
     };
     line_field(
         pen,
@@ -241,7 +241,7 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     at.problem(pen, &Part::Base);
 }
 
-/// That the repository brings files which are not used, and the key that shows them.
+/// Draws the notice about `.phasedeck/` files that are not allowed yet, with the key to show them.
 fn brought(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let Some(asked) = at.form.ahead().and_then(|ahead| ahead.withheld.as_deref()) else {
         return;
@@ -252,22 +252,22 @@ fn brought(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         format!("{} files", asked.files)
     };
     let why = if asked.changed {
-        "have changed: not used"
+        "changed: not used"
     } else {
-        "are not used yet"
+        "not allowed yet"
     };
     let key = pen.state.keys.shown(Action::FormTrust);
     let area = at.field(1);
     pen.text(
         area,
         0,
-        &format!("{key}: {files} it brings {why}"),
+        &format!("{key}: {files} from it {why}"),
         pen.theme.waiting(),
     );
     at.row += 1;
 }
 
-/// A text of one line; what empty means while nothing is written.
+/// Draws a one-line field, with a placeholder while it is empty.
 pub(super) fn line_field(
     pen: &mut Pen<'_>,
     at: &mut Form<'_>,
@@ -301,7 +301,7 @@ pub(super) fn line_field(
 fn wish(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let form = at.form;
     let focused = form.focus == Field::Wish;
-    at.label(pen, "wish", focused);
+    at.label(pen, "task", focused);
     let area = at.field(at.area.height.saturating_sub(at.row));
     if area.height < 3 {
         return pen.widget(form.wish.area(), area);
@@ -315,7 +315,7 @@ fn wish(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let inner = pen.framed(
         area,
         vec![ink(
-            " What do you want made? ",
+            " Task ",
             if problem {
                 pen.theme.waiting()
             } else {

@@ -1,4 +1,4 @@
-//! The lower end of the form: who would work, in which lane, for how much, and the button.
+//! The lower part of the new-run form: agents, thread, budget, and the start button.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -14,22 +14,22 @@ use crate::model::error::Failure;
 use crate::model::money::NanoUsd;
 use crate::model::state::Strategy;
 
-/// Who sits where nobody can.
-const NOBODY: &str = "nobody";
-/// Cells of a strategy's name between its signs.
+/// Shown for a role without a usable persona.
+const NOBODY: &str = "no usable persona";
+/// Width of a strategy name including its arrows.
 const STRATEGY: usize = 13;
 
-/// What stands in the foot.
+/// Contents of the lower part of the form.
 pub(super) struct Foot {
     lane: Option<LaneTold>,
     budget: Option<Failure>,
     roomy: bool,
-    /// Rows of the seats, without what is wrong with them.
+    /// Rows of the agents, without their problems.
     seats: usize,
     wrong: Vec<Option<String>>,
 }
 
-/// The lane of the run, in words.
+/// The status of the run's thread, as text.
 struct LaneTold {
     held: Option<String>,
     strategy: String,
@@ -38,7 +38,7 @@ struct LaneTold {
 }
 
 impl Foot {
-    /// What there is to be said below the wish.
+    /// Collects the contents below the task.
     pub fn of(state: &AppState, form: &NewRun, roomy: bool) -> Self {
         let lane = form.has_lane().then(|| {
             let name = form.lane_name().unwrap_or_default();
@@ -67,7 +67,7 @@ impl Foot {
         }
     }
 
-    /// Rows that all of it needs.
+    /// Returns the rows needed.
     pub fn rows(&self) -> u16 {
         let wrong = self.wrong.iter().flatten().count();
         let rows = self.seats
@@ -79,7 +79,7 @@ impl Foot {
         u16::try_from(rows).unwrap_or(u16::MAX)
     }
 
-    /// Thread and strategy.
+    /// Rows of the thread and the thread policy.
     fn lane_rows(&self) -> usize {
         1 + self
             .lane
@@ -87,7 +87,7 @@ impl Foot {
             .map_or(0, |lane| 1 + usize::from(lane.held.is_some()))
     }
 
-    /// In which row a field stands; of what is not in the foot, all of it is below.
+    /// Returns the row of a field; `u16::MAX` for fields above this part.
     pub fn row_of(&self, focus: Field) -> u16 {
         let seats = self.seats + self.wrong.iter().flatten().count() + usize::from(self.roomy);
         let row = match focus {
@@ -100,7 +100,7 @@ impl Foot {
         u16::try_from(row).unwrap_or(u16::MAX)
     }
 
-    /// Draws it.
+    /// Draws the lower part of the form.
     pub fn draw(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
         self.seats(pen, at);
         self.lane(pen, at);
@@ -113,7 +113,7 @@ impl Foot {
         let own = form
             .ahead()
             .and_then(|ahead| ahead.thread.clone())
-            .unwrap_or_else(|| "one of its own".to_owned());
+            .unwrap_or_else(|| "its own thread".to_owned());
         line_field(
             pen,
             at,
@@ -134,7 +134,7 @@ impl Foot {
             at.row += 1;
         }
         let focused = form.focus == Field::Strategy;
-        at.label(pen, "if held", focused);
+        at.label(pen, "if busy", focused);
         let area = at.field(1);
         let shown = if focused {
             format!("< {} >", form.strategy)
@@ -164,7 +164,7 @@ impl Foot {
         let usual = form.ahead().and_then(|ahead| ahead.budget);
         let empty = usual.map_or_else(
             || "no limit for this run".to_owned(),
-            |usual| format!("{} as in the settings", short(usual)),
+            |usual| format!("{} (from settings)", short(usual)),
         );
         line_field(
             pen,
@@ -214,7 +214,7 @@ impl Foot {
             + 4;
         for (index, seat) in form.seats().iter().enumerate() {
             let focused = form.focus == Field::Seat(index);
-            at.label(pen, if index == 0 { "who" } else { "" }, focused);
+            at.label(pen, if index == 0 { "agents" } else { "" }, focused);
             let area = at.field(1);
             let spans = seat_spans(pen, seat, focused, (role, who), usize::from(area.width));
             pen.line(area, 0, spans);
@@ -226,7 +226,7 @@ impl Foot {
             }
         }
         if form.seats().is_empty() && !form.is_current() {
-            at.label(pen, "who", false);
+            at.label(pen, "agents", false);
             let area = at.field(1);
             pen.text(area, 0, &pen.theme.own("looking …"), pen.theme.dim());
             at.row += 1;
@@ -236,11 +236,11 @@ impl Foot {
 
     fn rest(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
         let form = at.form;
-        at.label(pen, "rehearse", form.focus == Field::Rehearse);
+        at.label(pen, "dry run", form.focus == Field::Rehearse);
         let (sign, about) = if form.rehearse {
-            ("[x]", "no model is asked; nothing costs anything")
+            ("[x]", "no model calls, no cost")
         } else {
-            ("[ ]", "Space: play it without a model")
+            ("[ ]", "Space: no model calls, no cost")
         };
         let area = at.field(1);
         pen.line(
@@ -260,7 +260,7 @@ impl Foot {
     }
 }
 
-/// What would give somebody to a seat; nothing where the seat before says the same.
+/// Returns the fix for a role without a persona, unless the previous role shows the same one.
 fn remedy(form: &NewRun, index: usize) -> Option<String> {
     let said = |index: usize| {
         let failure = form.problem(&Part::Seat(form.seats().get(index)?.role.clone()))?;
@@ -311,7 +311,7 @@ fn seat_spans(
         spans.push(ink(text, style));
     };
     if seat.consent.is_some() {
-        add("asks consent  ", pen.theme.waiting());
+        add("needs consent  ", pen.theme.waiting());
     }
     add(&format!("{model}  "), pen.theme.plain());
     add(&format!("{price}  "), pen.theme.dim());
@@ -319,7 +319,7 @@ fn seat_spans(
     spans
 }
 
-/// Dollars without needless digits.
+/// Formats dollars without trailing zeros.
 fn short(money: NanoUsd) -> String {
     let text = money.to_string();
     if text.contains('.') {
@@ -370,14 +370,17 @@ fn button(pen: &mut Pen<'_>, at: &mut Form<'_>) {
             pen.theme.bad(),
         ),
         () if problems == 1 => (
-            "one thing stands in the way".to_owned(),
+            "1 problem: see the marked field".to_owned(),
             pen.theme.waiting(),
         ),
         () if problems > 1 => (
-            format!("{problems} things stand in the way"),
+            format!("{problems} problems: see the marked fields"),
             pen.theme.waiting(),
         ),
-        () if asks > 0 => ("asks for your consent first".to_owned(), pen.theme.dim()),
+        () if asks > 0 => (
+            "asks you to allow these personas first".to_owned(),
+            pen.theme.dim(),
+        ),
         () => (String::new(), pen.theme.dim()),
     };
     let area = at.field(1);

@@ -1,4 +1,4 @@
-//! The panes of a run that are not lists of events: phases, artifact, cost, transcript.
+//! The panes of a run that are not event lists: phases, artifact, cost, transcript.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;

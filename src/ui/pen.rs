@@ -1,6 +1,7 @@
-//! What every drawing function has in hand: the buffer, the state, the styles, and what it reports.
+//! The draw context that every drawing function receives: buffer, state, styles, and the frame
+//! report.
 //!
-//! Nothing here can write outside the buffer, so no size of a terminal can make a screen panic.
+//! It cannot write outside the buffer, so no terminal size can cause a panic.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,19 +15,17 @@ use crate::app::mouse::{Place, Spot};
 use crate::app::msg::Drawn;
 use crate::app::state::AppState;
 
-/// See the module.
+/// Draw context of one frame.
 pub struct Pen<'a> {
     buf: &'a mut Buffer,
-    /// What is drawn.
     pub state: &'a AppState,
-    /// How.
     pub theme: Theme,
-    /// What was drawn so far.
+    /// Report of what was drawn so far.
     pub drawn: Drawn,
 }
 
 impl<'a> Pen<'a> {
-    /// A pen over a buffer.
+    /// Creates a draw context over a buffer.
     pub fn new(buf: &'a mut Buffer, state: &'a AppState) -> Self {
         let theme = Theme::of(&state.look);
         Self {
@@ -37,7 +36,7 @@ impl<'a> Pen<'a> {
         }
     }
 
-    /// Writes spans into a row of an area; what does not fit is cut.
+    /// Writes spans into a row of an area, truncated to its width.
     pub fn line(&mut self, area: Rect, row: usize, spans: Vec<Span<'static>>) {
         let Some(place) = self.row(area, row) else {
             return;
@@ -46,13 +45,13 @@ impl<'a> Pen<'a> {
             .set_line(place.x, place.y, &Line::from(spans), place.width);
     }
 
-    /// Writes one text into a row, with a sign for what was cut.
+    /// Writes a text into a row, with an ellipsis if truncated.
     pub fn text(&mut self, area: Rect, row: usize, text: &str, style: Style) {
         let text = cut(text, usize::from(area.width), self.theme.more());
         self.line(area, row, vec![ink(text, style)]);
     }
 
-    /// Writes spans to the right end of a row; nothing when they do not fit behind `taken` cells.
+    /// Writes spans right-aligned into a row, unless they would overlap the first `taken` cells.
     pub fn right(&mut self, area: Rect, row: usize, taken: usize, spans: Vec<Span<'static>>) {
         let width: usize = spans.iter().map(|span| cells(&span.content)).sum();
         let room = usize::from(area.width).saturating_sub(taken);
@@ -68,14 +67,14 @@ impl<'a> Pen<'a> {
         self.line(place, row, spans);
     }
 
-    /// Lays a style over a row.
+    /// Applies a style to a row.
     pub fn mark_row(&mut self, area: Rect, row: usize, style: Style) {
         if let Some(place) = self.row(area, row) {
             self.buf.set_style(place, style);
         }
     }
 
-    /// A framed area with a title; what is inside.
+    /// Draws a frame with a title; returns the inner area.
     pub fn panel(&mut self, area: Rect, title: Vec<Span<'static>>, focused: bool) -> Rect {
         let style = if focused {
             self.theme.focus()
@@ -85,7 +84,7 @@ impl<'a> Pen<'a> {
         self.framed(area, title, style)
     }
 
-    /// A framed area in a style of its own; what is inside.
+    /// Draws a frame in the given style; returns the inner area.
     pub fn framed(&mut self, area: Rect, title: Vec<Span<'static>>, style: Style) -> Rect {
         let area = area.intersection(self.buf.area);
         let block = Block::bordered()
@@ -97,7 +96,7 @@ impl<'a> Pen<'a> {
         inner
     }
 
-    /// A word in the lower frame of a panel, on the right.
+    /// Writes a text into the bottom frame of a panel, right-aligned.
     pub fn foot(&mut self, area: Rect, text: &str, style: Style) {
         if area.height < 2 || area.width < 6 {
             return;
@@ -111,7 +110,7 @@ impl<'a> Pen<'a> {
         self.right(place, row, 0, vec![ink(format!(" {text} "), style)]);
     }
 
-    /// Tells what lies in an area, for the mouse.
+    /// Registers an area as a mouse target.
     pub fn place(&mut self, area: Rect, spot: Spot) {
         self.drawn.places.push(Place {
             x: area.x,
@@ -122,12 +121,12 @@ impl<'a> Pen<'a> {
         });
     }
 
-    /// Empties an area for something in front.
+    /// Clears an area before a modal is drawn over it.
     pub fn clear(&mut self, area: Rect) {
         Clear.render(area.intersection(self.buf.area), self.buf);
     }
 
-    /// Draws a library's widget.
+    /// Renders a ratatui widget.
     pub fn widget(&mut self, widget: impl Widget, area: Rect) {
         let area = area.intersection(self.buf.area);
         if !area.is_empty() {
@@ -135,7 +134,7 @@ impl<'a> Pen<'a> {
         }
     }
 
-    /// A state: glyph and word.
+    /// Returns the glyph and word of a state.
     #[must_use]
     pub fn mark(&self, mark: Mark) -> Span<'static> {
         ink(
@@ -144,13 +143,13 @@ impl<'a> Pen<'a> {
         )
     }
 
-    /// A glyph alone.
+    /// Returns the glyph of a state.
     #[must_use]
     pub fn glyph(&self, mark: Mark) -> Span<'static> {
         ink(self.theme.glyph(mark), self.theme.of_mark(mark))
     }
 
-    /// Our own words, dim.
+    /// Writes a fixed text, dimmed.
     #[must_use]
     pub fn aside(&self, text: &str) -> Span<'static> {
         ink(self.theme.own(text), self.theme.dim())

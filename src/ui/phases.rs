@@ -1,4 +1,4 @@
-//! The phases pane: as figures (attempts, working and waiting time apart, cost), or as bars over time.
+//! The phases pane: a table (attempts, working time, waiting time, cost), or bars over time.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;

@@ -1,4 +1,4 @@
-//! The resume picker: what stopped, what it was doing, and whether it can go on.
+//! The resume picker: interrupted runs, what each was doing, and whether it can be resumed.
 
 use ratatui::layout::Rect;
 
@@ -18,7 +18,7 @@ use crate::model::state::{PauseReason, RunStatus};
 /// Rows of one run.
 const ROWS: usize = 3;
 
-/// Draws it.
+/// Draws the picker.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let [head, body] = arrange::top(area, 3);
     let count = pen
@@ -35,7 +35,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     pen.text(
         head,
         1,
-        &format!(" {count} stopped before the end. Nothing is lost."),
+        &format!(" {count} interrupted. All progress is saved."),
         pen.theme.title(),
     );
     let [body, foot] = arrange::bottom(body, 2);
@@ -69,7 +69,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     answers(pen, foot);
 }
 
-/// Where an entry stands.
+/// Returns the row of an entry.
 fn rows_of(body: Rect, place: usize) -> Rect {
     let rows = |count: usize| u16::try_from(count * ROWS).unwrap_or(u16::MAX);
     Rect {
@@ -79,7 +79,7 @@ fn rows_of(body: Rect, place: usize) -> Rect {
     }
 }
 
-/// More about the selected run: beside the list where there is room, else beneath it.
+/// Draws details of the selected run: beside the list if there is room, otherwise below it.
 fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let (list, preview) = if area.width >= 120 {
         let [list, preview] = arrange::halves(area);
@@ -98,7 +98,7 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let branch = record.branch.as_deref().unwrap_or("no branch");
     let place = format!(
         "{}{}{branch}",
-        record.repo.as_deref().unwrap_or("a folder of its own"),
+        record.repo.as_deref().unwrap_or("its own directory"),
         pen.state.dot()
     );
     let card = pen
@@ -123,7 +123,7 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
         pen.line(inner, row, spans);
     }
     let mut lines = vec![
-        ("wish", record.requirements.clone()),
+        ("task", record.requirements.clone()),
         ("where", place),
         ("thread", record.thread.to_string()),
     ];
@@ -174,7 +174,7 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
     let sign = if marked { "[x]" } else { "[ ]" };
     let stopped = pen.state.picker.stopped_at(record);
     let stopped = pen.state.day_and_time(stopped);
-    let place = record.repo.as_deref().unwrap_or("own folder");
+    let place = record.repo.as_deref().unwrap_or("own directory");
     let name = if refusal.is_some() {
         theme.dim()
     } else {
@@ -219,12 +219,12 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
     );
     let asks = asks_for_money(record).then(|| {
         format!(
-            "asks for more budget: {} opens the question",
+            "needs more budget: {} to review",
             pen.state.keys.shown(Action::Open)
         )
     });
     let doing = asks
-        .or_else(|| refusal.map(|why| format!("cannot go on: {why}")))
+        .or_else(|| refusal.map(|why| format!("cannot resume: {why}")))
         .unwrap_or_else(|| {
             doing(
                 record,
@@ -245,7 +245,7 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
     }
 }
 
-/// What it was doing when it stopped, and its last event.
+/// Describes what the run was doing when it was interrupted, and its last event.
 fn doing(record: &RunRecord, preview: Option<&Preview>, (dot, tab): (&str, &str)) -> String {
     let card = preview.and_then(|p| p.card.as_ref());
     let unsure = card.map_or(0, |card| {
@@ -270,23 +270,23 @@ fn doing(record: &RunRecord, preview: Option<&Preview>, (dot, tab): (&str, &str)
         .map(|key| format!(" {key}"))
         .unwrap_or_default();
     let what = match from {
-        Some(RunStatus::AwaitingApproval) => format!("waited for you at{at}"),
+        Some(RunStatus::AwaitingApproval) => format!("waiting for approval at{at}"),
         Some(RunStatus::Executing) if unsure > 0 => {
             let calls = if unsure == 1 {
                 "1 tool call is".to_owned()
             } else {
                 format!("{unsure} tool calls are")
             };
-            format!("was at work on{at}{attempt}; {calls} unsure: {tab} shows")
+            format!("was executing{at}{attempt}; {calls} unverified: {tab} shows")
         }
         Some(RunStatus::Executing) if crashed => {
-            format!("was at work on{at}{attempt}; the last step may or may not have ended")
+            format!("was executing{at}{attempt}; last step: outcome unknown")
         }
         Some(RunStatus::Executing) if phase.is_some_and(|p| p.attempt > 0) => {
-            format!("worked on{at}{attempt}")
+            format!("executing{at}{attempt}")
         }
-        Some(RunStatus::Executing) => format!("stood before{at}"),
-        _ => "had not begun".to_owned(),
+        Some(RunStatus::Executing) => format!("before{at}"),
+        _ => "had not started".to_owned(),
     };
     let why = record
         .pause_reason
@@ -304,7 +304,7 @@ fn answers(pen: &mut Pen<'_>, area: Rect) {
     let keys = &pen.state.keys;
     let go = match pen.state.picker.marked.len() {
         0 if pen.state.picker.selected().is_some_and(asks_for_money) => {
-            "answer the question of the selected run".to_owned()
+            "review the budget request".to_owned()
         }
         0 => "resume the selected run".to_owned(),
         1 => "resume the marked run".to_owned(),
@@ -322,12 +322,12 @@ fn answers(pen: &mut Pen<'_>, area: Rect) {
             .is_some()
     }) {
         let spans = vec![
-            ink(" It cannot go on.    ", pen.theme.dim()),
+            ink(" Cannot resume.      ", pen.theme.dim()),
             ink(
                 format!("{} ", keys.shown(Action::PickLook)),
                 pen.theme.key(),
             ),
-            ink("look inside    ", pen.theme.plain()),
+            ink("inspect run    ", pen.theme.plain()),
             ink(format!("{} ", keys.shown(Action::Back)), pen.theme.key()),
             ink("later", pen.theme.plain()),
         ];

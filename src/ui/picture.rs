@@ -1,7 +1,7 @@
-//! A screen as a picture: what a terminal would show, as SVG, cell by cell.
+//! Renders a screen as SVG, cell by cell.
 //!
-//! The colours are near those of xterm, whose 16 most terminals began with. Text is laid
-//! out run by run on a fixed grid, so that columns are straight whatever font draws them.
+//! The colours approximate xterm's 16. Text is laid out on a fixed grid, so that columns align in
+//! any font.
 
 use std::fmt::Write as _;
 

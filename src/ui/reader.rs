@@ -1,5 +1,5 @@
-//! A document on the screen: its visible rows, coloured by what they are, with what is searched standing
-//! out, and the line in which it is typed.
+//! Draws a document: its visible rows with syntax styles and highlighted matches, and the search
+//! line.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ use crate::app::syntax::{self, Tint};
 use crate::app::text_search::TextSearch;
 use crate::model::money::grouped;
 
-/// Draws the rows of a document that are on the screen.
+/// Draws the visible rows of a document.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
     for (index, row) in reading.visible(area.height).iter().enumerate() {
         let Some(line) = reading.doc().lines.get(row.line) else {
@@ -34,7 +34,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
     }
 }
 
-/// A text in front of the screen.
+/// Draws a text modal.
 pub fn draw_modal(
     pen: &mut Pen<'_>,
     area: Rect,
@@ -57,7 +57,7 @@ pub fn draw_modal(
     foot(pen, area, reading);
 }
 
-/// How much lies below, in the frame.
+/// Shows the number of rows below, in the frame.
 pub fn foot(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
     let below = reading.lines_below();
     if below > 0 {
@@ -67,7 +67,7 @@ pub fn foot(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
     }
 }
 
-/// What is searched in a text and how that stands, for its title; nothing while it is typed.
+/// Returns the pattern and match status for the title; empty while the pattern is typed.
 #[must_use]
 pub fn sought(
     pen: &Pen<'_>,
@@ -89,7 +89,7 @@ pub fn sought(
     ]
 }
 
-/// The line that is typed to find something, at the foot of a text; what is left for the text.
+/// Draws the search line at the bottom of a text; returns the remaining area.
 pub fn typed(
     pen: &mut Pen<'_>,
     area: Rect,
@@ -102,7 +102,7 @@ pub fn typed(
     let [text, foot] = arrange::bottom(area, 1.min(area.height));
     let found = reading.map_or(Found::Nothing, Reading::found);
     let aside = if typing.text.is_empty() {
-        "finds as you type".to_owned()
+        "searches as you type".to_owned()
     } else {
         told(found)
     };
@@ -116,11 +116,11 @@ pub fn typed(
     text
 }
 
-/// A line that is being typed behind its sign, and what there is to say of it.
+/// Draws a text input after its prompt character, with a status on the right.
 pub fn prompt(pen: &mut Pen<'_>, area: Rect, (sign, text): (char, &str), aside: &str, bad: bool) {
     let room = usize::from(area.width).saturating_sub(4);
     let mut shown = text;
-    // Its end stays on the screen.
+    // Keep the end of the input visible.
     while cells(shown) > room
         && let Some(first) = shown.chars().next()
     {
@@ -145,7 +145,7 @@ pub fn prompt(pen: &mut Pen<'_>, area: Rect, (sign, text): (char, &str), aside: 
     pen.right(area, 0, taken, vec![ink(aside, style)]);
 }
 
-/// How a search stands, in words.
+/// Describes the status of a search.
 fn told(found: Found) -> String {
     let number = |count: usize| grouped(u64::try_from(count).unwrap_or(u64::MAX));
     let many = |count: usize, more: bool| {
@@ -157,21 +157,21 @@ fn told(found: Found) -> String {
     };
     match found {
         Found::Nothing => String::new(),
-        Found::Looking(at, of) => format!("looking … line {} of {}", number(at), number(of)),
-        Found::Nowhere => "no line has it".to_owned(),
+        Found::Looking(at, of) => format!("searching … line {} of {}", number(at), number(of)),
+        Found::Nowhere => "no matches".to_owned(),
         Found::Many(1, false) => "1 hit".to_owned(),
         Found::Many(count, more) => format!("{} hits", many(count, more)),
         Found::At(at, count, more) => format!("{} of {}", number(at), many(count, more)),
         Found::NoMore(at, count, true) => {
-            format!("{} of {}, none further down", number(at), number(count))
+            format!("{} of {}, last match", number(at), number(count))
         }
         Found::NoMore(at, count, false) => {
-            format!("{} of {}, none further up", number(at), number(count))
+            format!("{} of {}, first match", number(at), number(count))
         }
     }
 }
 
-/// A line with all of its styles.
+/// A line with its styles.
 struct Painted<'a> {
     theme: Theme,
     line: &'a DocLine,
@@ -204,7 +204,7 @@ impl<'a> Painted<'a> {
         }
     }
 
-    /// The stretches of the whole line, each cut to the row, so that a wrapped string keeps its colour.
+    /// Clips the spans of the whole line to a row, so that a wrapped string keeps its colour.
     fn spans(&self, row: &Row) -> Vec<Span<'static>> {
         let plain = style_of(self.theme, self.line.ink);
         let (mut spans, mut at) = (Vec::new(), row.bytes.start);
@@ -225,7 +225,7 @@ impl<'a> Painted<'a> {
         spans
     }
 
-    /// A stretch of one style, with what was found in it standing out.
+    /// Splits a span into matches and other text.
     fn piece(&self, spans: &mut Vec<Span<'static>>, range: Range<usize>, style: Style) {
         let mut at = range.start;
         let mut push = |from: usize, to: usize, style: Style| {

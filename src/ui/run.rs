@@ -1,4 +1,4 @@
-//! A run's screen: its panes, arranged by the size of the terminal.
+//! The run screen: its panes, arranged by terminal size.
 
 use ratatui::layout::Rect;
 
@@ -17,7 +17,7 @@ use crate::model::run_state::RunState;
 use crate::model::state::{ApprovalStatus, RunStatus};
 use crate::model::time::human_duration;
 
-/// Draws it.
+/// Draws the run screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let Some(run) = &pen.state.run else { return };
     if run.opened.is_none() {
@@ -45,7 +45,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 
 fn unopened(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     match &run.failure {
-        // Said only once it takes long enough to be read.
+        // Shown only once loading takes long enough for the text to be readable.
         None if !is_late(run.since, pen.state.now.ticks) => {}
         None => pen.text(
             area,
@@ -57,7 +57,7 @@ fn unopened(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
             pen.text(
                 area,
                 1,
-                &format!(" the run could not be loaded: {failure}"),
+                &format!(" cannot load the run: {failure}"),
                 pen.theme.bad(),
             );
             pen.text(area, 2, &format!(" {}", failure.hint), pen.theme.plain());
@@ -65,7 +65,7 @@ fn unopened(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     }
 }
 
-/// One line that matters more than any pane: a question, an error, a pause, an end.
+/// Draws the banner: a pending approval, an error, a pause, or the final state.
 fn banner(pen: &mut Pen<'_>, area: Rect, run: &RunView) -> Rect {
     if let (Some(seq), Some(known)) = (run.moment(), run.now()) {
         return past_banner(pen, area, run, (seq, known.state.last_seq));
@@ -96,7 +96,7 @@ fn banner(pen: &mut Pen<'_>, area: Rect, run: &RunView) -> Rect {
     rest
 }
 
-/// Says that this is the past, where in it, and the way back; over the whole line, so that nobody takes it for now.
+/// Draws the history banner over the whole line, so that it is not mistaken for the current state.
 fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, u64)) -> Rect {
     use crate::app::keymap::Action::{Now, StepBack, StepOn, TurnBack, TurnOn};
     let [top, rest] = arrange::top(area, 1);
@@ -116,7 +116,7 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
     let [back, on, turn_back, turn_on, now] =
         [StepBack, StepOn, TurnBack, TurnOn, Now].map(|action| keys.shown(action));
     let ways = [
-        format!("  {back} {on} event  {turn_back} {turn_on} phase or question  {now} now "),
+        format!("  {back} {on} event  {turn_back} {turn_on} phase or approval  {now} now "),
         format!("  {back} {on}  {turn_back} {turn_on}  {now} now "),
         format!("  {now} now "),
     ];
@@ -150,7 +150,7 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
     rest
 }
 
-/// The question that waited at the moment that is shown, and what became of it.
+/// Describes the approval that was pending at the shown event, and its outcome.
 fn past_question(pen: &Pen<'_>, run: &RunView) -> Option<String> {
     let open = run.state()?.approval.as_ref()?;
     let record = run
@@ -163,9 +163,9 @@ fn past_question(pen: &Pen<'_>, run: &RunView) -> Option<String> {
         .artifact_version
         .map(|version| format!(" about v{version}"))
         .unwrap_or_default();
-    let asked = format!("{}{version} waited here", open.gate);
+    let asked = format!("{}{version} was pending here", open.gate);
     let Some(at) = record.resolved_at else {
-        return Some(format!("{asked}, and waits still"));
+        return Some(format!("{asked}, still pending"));
     };
     let (after, by) = (
         human_duration(at.since_ms(open.requested_at)),
@@ -193,7 +193,7 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         let since = pen.state.day_and_time(open.requested_at);
         let (gate, opens) = (&open.gate, keys.shown(Action::NextGate));
         let text = if state.status == RunStatus::Paused {
-            // Before a budget no word but an amount lets it go on.
+            // A budget gate can only be resolved by an amount, so resume is not offered.
             let money = open
                 .question
                 .as_deref()
@@ -201,11 +201,11 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
             let goes_on = if money {
                 String::new()
             } else {
-                format!(", {} goes on", keys.shown(Action::Resume))
+                format!(", {} resume", keys.shown(Action::Resume))
             };
-            format!("paused, {gate} waits: {opens} opens the question{goes_on} (since {since})")
+            format!("paused, approval pending: {gate}, {opens} review{goes_on} (since {since})")
         } else {
-            format!("{gate} waits: {opens} opens the question (since {since})")
+            format!("Waiting for your approval: {gate}, {opens} review (since {since})")
         };
         let asked = open
             .question
@@ -226,13 +226,13 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
             };
             Some((
                 mark,
-                format!("paused{why}: {} goes on", keys.shown(Action::Resume)),
+                format!("paused{why}: {} resumes", keys.shown(Action::Resume)),
                 String::new(),
             ))
         }
         RunStatus::Failed => {
             let (code, message, hint) = state.error.clone()?;
-            let again = format!("{} runs it again", keys.shown(Action::Resume));
+            let again = format!("{} retries", keys.shown(Action::Resume));
             let hint = if hint.is_empty() {
                 again
             } else {
@@ -242,7 +242,7 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         }
         RunStatus::Aborted => {
             let text = format!(
-                "aborted; worktree, artifacts and history stay; {} runs it again",
+                "aborted; worktree, artifacts and history are kept; {} retries",
                 keys.shown(Action::Resume)
             );
             Some((Mark::Stopped, text, String::new()))
@@ -269,7 +269,7 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
     }
 }
 
-/// Of a phase at work only what one would wonder about: a wait that ends by itself, and silence.
+/// For an active phase, reports only a pending retry or a lack of output.
 fn at_work(pen: &Pen<'_>, run: &RunView, state: &RunState) -> Option<(Mark, String, String)> {
     use crate::app::keymap::Action;
     let now = pen.state.now.wall;
@@ -277,14 +277,14 @@ fn at_work(pen: &Pen<'_>, run: &RunView, state: &RunState) -> Option<(Mark, Stri
     if let Some(retry) = run.pulse.retry(state, now) {
         let left = human_duration(retry.until.since_ms(now).next_multiple_of(1000));
         let text = format!(
-            "{phase}: next try in {left}, try {} failed [{}]",
+            "{phase}: retry in {left}, try {} failed [{}]",
             retry.failed, retry.code
         );
         return Some((Mark::Waits, text, String::new()));
     }
     let silent = age_text(run.pulse.quiet_ms(state, now)?);
     let text = format!(
-        "{phase} has said nothing for {silent}: {} pauses it",
+        "{phase}: no output for {silent}; {} pauses it",
         pen.state.keys.shown(Action::Pause)
     );
     Some((Mark::Quiet, text, String::new()))
@@ -294,7 +294,7 @@ fn phases(count: usize) -> String {
     format!("{count} phase{}", if count == 1 { "" } else { "s" })
 }
 
-/// Panes as tabs; the numbers are the keys.
+/// Draws the panes as tabs, numbered by their keys.
 fn tabbed(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let [tabs, body] = arrange::top(area, 1);
     let mut spans = vec![ink(" ", pen.theme.plain())];
@@ -327,7 +327,7 @@ fn tabbed(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     panes::draw(pen, body, run, run.focus);
 }
 
-/// Beneath the phases: the agent while it talks, else the events.
+/// Below the phases: the live agent output, otherwise the events.
 fn below_phases(run: &RunView) -> Pane {
     match run.main_pane() {
         Pane::Transcript => Pane::Transcript,
@@ -344,7 +344,7 @@ fn phase_rows(run: &RunView, most: u16) -> u16 {
         + 2
 }
 
-/// A length that the operator changed, within what leaves room for its neighbour.
+/// Returns a resized length, limited so that the neighbouring pane keeps its minimum.
 fn changed(usual: u16, by: i16, whole: u16) -> u16 {
     let least = 6.min(whole);
     usual
@@ -363,7 +363,7 @@ fn rail(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     panes::draw(pen, lower, run, Pane::Events);
 }
 
-/// Phases over cost.
+/// Draws the phases above the cost.
 pub fn left_rail(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let [phases, cost] = arrange::top(area, phase_rows(run, area.height / 2));
     panes::draw(pen, phases, run, Pane::Phases);
@@ -474,7 +474,7 @@ fn last_decisions(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     }
 }
 
-/// One answer, its words beneath each other; the rows it took.
+/// Draws one decision with its wrapped comment; returns the rows used.
 fn decision(pen: &mut Pen<'_>, area: Rect, row: usize, record: &ApprovalRecord) -> usize {
     let clock = record
         .resolved_at

@@ -1,4 +1,4 @@
-//! More about the run under the cursor of a list: what it is for, where it works, what it needs.
+//! Details of the selected run: its task, its worktree, and the action it needs.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -33,7 +33,7 @@ pub fn beneath(pen: &mut Pen<'_>, area: Rect) {
         .map(|b| format!("{dot}{b}"))
         .unwrap_or_default();
     let lines = [
-        ("wish", record.requirements.clone(), pen.theme.plain()),
+        ("task", record.requirements.clone(), pen.theme.plain()),
         (
             "where",
             format!(
@@ -104,7 +104,7 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
     let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
     let mark = Mark::of_run(record);
     let word = match record.place_in_line() {
-        Some(place) => format!("waits in line, place {place}"),
+        Some(place) => format!("queued #{place}"),
         None if mark == Mark::Strange => record.state.clone(),
         None => mark.told().2.to_owned(),
     };
@@ -118,11 +118,7 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
         .as_ref()
         .map(|key| format!(", {key}"))
         .unwrap_or_default();
-    let kind = if record.rehearsal {
-        ", a rehearsal"
-    } else {
-        ""
-    };
+    let kind = if record.rehearsal { ", dry run" } else { "" };
     let moment = |at: Option<_>| at.map(|at| pen.state.day_and_time(at)).unwrap_or_default();
     let calls = if record.calls == 1 {
         "1 call".to_owned()
@@ -140,7 +136,7 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
         (label, need, style),
         ("next", record.error_hint.clone().unwrap_or_default(), plain),
         ("", String::new(), plain),
-        ("wish", record.requirements.clone(), plain),
+        ("task", record.requirements.clone(), plain),
         ("", String::new(), plain),
         (
             "phases",
@@ -215,7 +211,7 @@ fn framed(pen: &mut Pen<'_>, area: Rect, record: &RunRecord) -> Rect {
 }
 
 fn place(record: &RunRecord) -> &str {
-    record.repo.as_deref().unwrap_or("a folder of its own")
+    record.repo.as_deref().unwrap_or("its own directory")
 }
 
 /// What the run needs from the operator, or how it ended.
@@ -223,9 +219,9 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
     let keys = &pen.state.keys;
     if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
         return (
-            "asks",
+            "gate",
             format!(
-                "{gate}: {} opens the question, {} the run",
+                "waiting for approval: {gate} ({} to review, {} for the run)",
                 keys.shown(Action::NextGate),
                 keys.shown(Action::Open)
             ),
@@ -238,7 +234,7 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
     }
     if let Some(until) = record.waits_until {
         let text = format!(
-            "until {} because the model's server asked for it; then it goes on by itself",
+            "until {}: requested by the model server; resumes automatically",
             pen.state.clock(until)
         );
         return ("waits", text, pen.theme.of_mark(Mark::Waits));
@@ -247,7 +243,7 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
         let why = record.pause_reason.as_deref().unwrap_or("?");
         return (
             "paused",
-            format!("{why}: {} goes on", keys.shown(Action::ListResume)),
+            format!("{why}: {} resumes", keys.shown(Action::ListResume)),
             pen.theme.of_mark(Mark::Paused),
         );
     }

@@ -1,4 +1,4 @@
-//! What a run has cost: of how much, by phase and by model. Figures stand beside the names they belong to.
+//! A run's cost against its budget, by phase and by model.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;

@@ -1,4 +1,4 @@
-//! The settings in force: each with its value, and where that comes from.
+//! The effective settings, each with its value and its source.
 
 use ratatui::layout::Rect;
 
@@ -6,7 +6,7 @@ use super::arrange;
 use super::pen::Pen;
 use super::text::{cell, cut, ink};
 
-/// Draws it.
+/// Draws the settings screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let settings = &pen.state.settings;
     let [head, body] = arrange::top(area, 3);
@@ -14,7 +14,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         head,
         0,
         &format!(
-            " The file is {}; variables win over it, flags over both.",
+            " File: {}; variables override it, flags override both.",
             settings.file
         ),
         pen.theme.dim(),

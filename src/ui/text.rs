@@ -1,4 +1,4 @@
-//! Text on its way to the screen: made safe, measured in cells, cut between graphemes.
+//! Text for the screen: sanitized, measured in cells, truncated at grapheme boundaries.
 
 use ratatui::style::Style;
 use ratatui::text::Span;
@@ -7,23 +7,23 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::model::safe_text::safe_line;
 
-/// A piece of text with its style; the only way texts become spans.
+/// Creates a span; the only way in which text becomes a span.
 #[must_use]
 pub fn ink(text: impl AsRef<str>, style: Style) -> Span<'static> {
     Span::styled(safe_line(text.as_ref()), style)
 }
 
-/// Cells a text takes.
+/// Returns the width of a text in cells.
 #[must_use]
 pub fn cells(text: &str) -> usize {
-    // Nearly every text is plain, and screens measure thousands.
+    // Fast path: most texts are ASCII, and a frame measures thousands.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.len();
     }
     text.graphemes(true).map(UnicodeWidthStr::width).sum()
 }
 
-/// A safe text of at most `width` cells, with `more` at the end of what was cut.
+/// Sanitizes a text and truncates it to `width` cells, ending in `more` if truncated.
 #[must_use]
 pub fn cut(text: &str, width: usize, more: &str) -> String {
     let text = safe_line(text);
@@ -45,7 +45,7 @@ pub fn cut(text: &str, width: usize, more: &str) -> String {
     out
 }
 
-/// As [`cut`], at the front: of a path the end says most.
+/// Like [`cut`], but truncates at the front, for paths.
 #[must_use]
 pub fn cut_front(text: &str, width: usize, more: &str) -> String {
     let text = safe_line(text);
@@ -66,7 +66,7 @@ pub fn cut_front(text: &str, width: usize, more: &str) -> String {
     format!("{more}{}", &text[from..])
 }
 
-/// A safe text of exactly `width` cells: cut, or filled on the right.
+/// Truncates or pads a text on the right to exactly `width` cells.
 #[must_use]
 pub fn cell(text: &str, width: usize, more: &str) -> String {
     let mut out = cut(text, width, more);
@@ -74,14 +74,14 @@ pub fn cell(text: &str, width: usize, more: &str) -> String {
     out
 }
 
-/// As [`cell`], filled on the left.
+/// Like [`cell`], but pads on the left.
 #[must_use]
 pub fn cell_right(text: &str, width: usize, more: &str) -> String {
     let out = cut(text, width, more);
     format!("{}{out}", " ".repeat(width.saturating_sub(cells(&out))))
 }
 
-/// As [`wrapped`], in so many lines at most; the last of them says where something was cut.
+/// Like [`wrapped`], but with a maximum number of lines; the last one ends in `more` if truncated.
 #[must_use]
 pub fn wrapped_within(text: &str, width: usize, rows: usize, more: &str) -> Vec<String> {
     let mut lines = wrapped(text, width);
@@ -94,7 +94,7 @@ pub fn wrapped_within(text: &str, width: usize, rows: usize, more: &str) -> Vec<
     lines
 }
 
-/// Words in lines of at most `width` cells; a longer word is broken.
+/// Wraps a text at words to `width` cells; longer words are broken.
 #[must_use]
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
@@ -110,7 +110,7 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
                 }
             }
             for cluster in word.graphemes(true) {
-                // The space behind a word that ends with the line is not taken to the next.
+                // A space at the end of a line is not carried to the next.
                 if cluster == " " && used >= width {
                     continue;
                 }

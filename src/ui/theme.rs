@@ -1,8 +1,8 @@
-//! Styles by meaning; also the colour of each state, whose glyph and word are in [`Mark`].
+//! Styles by meaning, and the colour of each state; glyph and word come from [`Mark`].
 //!
-//! Only the terminal's own 16 colours, and never a colour alone: `NO_COLOR` takes colours away and
-//! leaves glyph, word and weight. Of the 16, each theme uses those that stand out from its background
-//! by at least 4.5 : 1 where they are drawn as a terminal draws them by default.
+//! Only the terminal's 16 colours are used, and never a colour alone: with `NO_COLOR`, glyph, word
+//! and weight remain. Each theme uses those colours that have a contrast of at least 4.5 : 1 with
+//! its background, at the default palette of terminals.
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;

@@ -1,4 +1,4 @@
-//! The transcript pane: what the agent of an attempt said and did, and says now.
+//! The transcript pane: an attempt's stored and live agent output.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;
@@ -53,11 +53,11 @@ fn place(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     }
     if reading.follows() {
         let style = pen.theme.dim();
-        return pen.foot(area, "FOLLOW", style);
+        return pen.foot(area, "LIVE", style);
     }
     let style = pen.theme.waiting();
     let below = u64::try_from(reading.lines_below()).unwrap_or(u64::MAX);
-    pen.foot(area, &format!("PAUSED +{}", grouped(below)), style);
+    pen.foot(area, &format!("scrolled, {} new", grouped(below)), style);
 }
 
 /// How tool calls are shown, in the lower frame on the left, and what is not kept.
@@ -84,7 +84,7 @@ fn calls(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         parts.push(Part::new(
             1,
             pen.theme.waiting(),
-            format!(" {} earlier lines not kept ", grouped(run.said.dropped())),
+            format!(" {} earlier lines dropped ", grouped(run.said.dropped())),
         ));
     }
     let room = area.width.saturating_sub(20);
@@ -98,7 +98,7 @@ fn calls(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     pen.line(line, 0, spans);
 }
 
-/// Why there is nothing to read.
+/// Explains why the transcript is empty.
 fn nothing(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let phase = run
         .state()
@@ -106,13 +106,13 @@ fn nothing(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let text = match phase {
         _ if run.said.loads() => pen.theme.own("loading …"),
         Some(phase) if phase.attempt == 0 && run.moment().is_some() => {
-            format!("{} had not begun by this event", phase.key)
+            format!("{} had not started by this event", phase.key)
         }
         Some(phase) if phase.attempt == 0 && phase.status == PhaseStatus::Skipped => {
             format!("{} was skipped", phase.key)
         }
-        Some(phase) if phase.attempt == 0 => format!("{} has not begun", phase.key),
-        _ => "nothing said yet".to_owned(),
+        Some(phase) if phase.attempt == 0 => format!("{} has not started", phase.key),
+        _ => "no output yet".to_owned(),
     };
     for (row, line) in wrapped(&text, usize::from(area.width)).iter().enumerate() {
         pen.text(area, row, line, pen.theme.dim());

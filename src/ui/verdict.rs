@@ -1,4 +1,4 @@
-//! The schema verdict: what each stored version of an artifact was found to be, the newest first.
+//! The validation result of each stored artifact version, newest first.
 
 use ratatui::layout::Rect;
 

@@ -1,4 +1,4 @@
-//! The list of runs when there is none: what this is, how to start, and what would stand in the way.
+//! The empty run list: what phasedeck is, how to start, and problems that would prevent it.
 
 use ratatui::layout::Rect;
 
@@ -11,7 +11,7 @@ use crate::engine::api::Verdict;
 /// Warnings that are shown at most.
 const WARNINGS: usize = 3;
 
-/// Draws it.
+/// Draws the empty run list.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let all = arrange::centred(area, 72, 17);
     let tight = area.height < 16;
@@ -44,7 +44,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         );
         say(
             pen,
-            "against a schema, and you decide at the gate what goes on.",
+            "against a schema, and you approve it at the gate.",
             false,
         );
     }
@@ -53,15 +53,15 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let ways = [
         (
             keys.shown(Action::Demo),
-            "the demo: a whole run in a minute; no key, no cost",
+            "the demo: a complete run in a minute; no key, no cost",
         ),
         (
             keys.shown(Action::NewRun),
-            "a new run: workflow, repository, and what you want",
+            "a new run: workflow, repository and task",
         ),
         (
             "shell".to_owned(),
-            "phasedeck run development -m \"what you want\"",
+            "phasedeck run development -m \"your task\"",
         ),
     ];
     for (key, about) in ways {
@@ -90,16 +90,16 @@ fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
     wrong.dedup_by(|one, other| one.found == other.found);
     if wrong.is_empty() {
         let said = if doctor.running || doctor.checks.is_empty() {
-            "looking at terminal, data, keys and programs"
+            "checking terminal, data, keys and programs"
         } else {
-            "doctor has nothing to warn of"
+            "doctor: no warnings"
         };
         return pen.text(area, row, &format!("{said} ({key})"), pen.theme.dim());
     }
     pen.text(
         area,
         row,
-        &format!("doctor ({key}) warns of:"),
+        &format!("doctor ({key}) warnings:"),
         pen.theme.waiting(),
     );
     row += 1;

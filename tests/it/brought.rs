@@ -169,7 +169,7 @@ fn the_terminal_is_asked_before_the_console_opens() {
     });
     answers.press("y\r");
     answers.wait_until("the answer", |screen| {
-        screen.contains("you have agreed to exactly this")
+        screen.contains("allowed; any change")
     });
     assert_eq!(standing(&home, &top), "agreed");
 }

@@ -43,10 +43,10 @@ fn help_and_version_are_results() {
     let help = say(&home, &["--help"]);
     assert_eq!(help.code, 0);
     for word in [
-        "Begin:",
-        "Steer:",
-        "Look:",
-        "Registry:",
+        "Start:",
+        "Control:",
+        "Inspect:",
+        "Catalog:",
         "demo",
         "approve",
         "Exit codes: 0 done",

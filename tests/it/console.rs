@@ -7,10 +7,10 @@ use crate::terminal::Terminal;
 /// Opens the gate that waits, approves it with the two strokes, and types the phase's key where the
 /// risk asks for it.
 fn approve_the_next_gate(terminal: &mut Terminal, phase: &str) {
-    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
     terminal.press("!");
     terminal.wait_until("the gate to take keys", |screen| {
-        screen.contains("A approve") && !screen.contains("keys ignored")
+        screen.contains("A approve") && !screen.contains("Ready in")
     });
     // A verdict counts only after a moment without keys, so each is pressed again, as a person would.
     terminal.press_until("A", "the question to be sure", |screen| {
@@ -24,7 +24,7 @@ fn approve_the_next_gate(terminal: &mut Terminal, phase: &str) {
     }
     // A second Enter would leave what the first one led to.
     terminal.wait_until("Enter to count", |screen| {
-        screen.contains("keeps reading") && !screen.contains("keys ignored")
+        screen.contains("cancels") && !screen.contains("Ready in")
     });
     terminal.press("\r");
     terminal.wait_until("the answer to count", |screen| screen.contains("In effect"));
@@ -67,7 +67,7 @@ fn keys_typed_ahead_and_pastes_decide_nothing() {
     terminal.press("!");
     terminal.press("A\rA\rA\r");
     terminal.wait_until("the gate to be open still", |screen| {
-        screen.contains("A approve") || screen.contains("keys ignored")
+        screen.contains("A approve") || screen.contains("Ready in")
     });
     let run = home.newest();
     let state = home.archive().state(run.id).unwrap();
@@ -82,12 +82,12 @@ fn keys_typed_ahead_and_pastes_decide_nothing() {
 fn a_killed_console_is_offered_its_run_again() {
     let home = Home::new();
     let mut terminal = Terminal::open(&home, &["demo"], 100, 30);
-    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
     terminal.child.kill().unwrap();
     terminal.child.wait().unwrap();
     let mut again = Terminal::open(&home, &[], 100, 30);
     again.wait_until("the resume picker", |screen| {
-        screen.contains("stopped before the end") && screen.contains("development@1")
+        screen.contains("interrupted. All progress") && screen.contains("development@1")
     });
     again.press("\r");
     again.wait_until("the gate again", |screen| {
@@ -134,7 +134,7 @@ fn is_paused_by(signal: rustix::process::Signal) {
 fn every_size_is_survived_while_a_run_goes_on() {
     let home = Home::new();
     let mut terminal = Terminal::open(&home, &["demo"], 80, 24);
-    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
     for (columns, rows) in [
         (1, 1),
         (300, 100),
@@ -147,7 +147,7 @@ fn every_size_is_survived_while_a_run_goes_on() {
         terminal.resize(columns, rows);
     }
     terminal.wait_until("the screen to be whole again", |screen| {
-        screen.contains("opens the question")
+        screen.contains("your approval")
     });
     terminal.press("q");
     terminal.wait_for_end();
@@ -170,7 +170,7 @@ fn editor(home: &Home, script: &str) -> String {
 
 fn wait_for_the_open_gate(terminal: &mut Terminal) {
     terminal.wait_until("the gate to take keys", |screen| {
-        screen.contains("A approve") && !screen.contains("keys ignored")
+        screen.contains("A approve") && !screen.contains("Ready in")
     });
 }
 
@@ -180,7 +180,7 @@ fn an_editor_has_the_terminal_to_itself_and_what_it_wrote_is_asked_about_anew() 
     let script = r#"sed -i 's/Nothing that worked/Not a thing that worked/' "$1"; printf 'EDITING'; read -r line; echo "$line" > "$0.typed""#;
     let program = editor(&home, script);
     let mut terminal = Terminal::open_with(&home, &["demo"], (100, 30), &[("EDITOR", &program)]);
-    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
     terminal.press("!");
     wait_for_the_open_gate(&mut terminal);
     terminal.press("e");
@@ -221,7 +221,7 @@ fn an_editor_has_the_terminal_to_itself_and_what_it_wrote_is_asked_about_anew() 
     });
     // A second Enter would leave what the first one led to.
     terminal.wait_until("Enter to count", |screen| {
-        screen.contains("Enter approves") && !screen.contains("keys ignored")
+        screen.contains("Enter approves") && !screen.contains("Ready in")
     });
     terminal.press("\r");
     terminal.wait_until("the answer to count", |screen| screen.contains("In effect"));
@@ -235,12 +235,12 @@ fn an_editor_that_is_killed_leaves_the_console_whole_and_the_terminal_clean() {
         r"stty raw -echo; printf '\033[?1000h\033[2;5rLOST'; kill -9 $$",
     );
     let mut terminal = Terminal::open_with(&home, &["demo"], (100, 30), &[("VISUAL", &program)]);
-    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
     terminal.press("!");
     wait_for_the_open_gate(&mut terminal);
     terminal.press("e");
     terminal.wait_until("what became of it", |screen| {
-        screen.contains("ended badly") && screen.contains("nothing was sent")
+        screen.contains("failed") && screen.contains("nothing was sent")
     });
     wait_for_the_open_gate(&mut terminal);
     terminal.press("\x1b");
@@ -255,12 +255,12 @@ fn an_editor_that_is_killed_leaves_the_console_whole_and_the_terminal_clean() {
 fn words_that_were_begun_survive_a_killed_console() {
     let home = Home::new();
     let mut terminal = Terminal::open(&home, &["demo"], 100, 30);
-    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
     terminal.press("!");
     wait_for_the_open_gate(&mut terminal);
     terminal.press("c");
     terminal.wait_until("the text area", |screen| {
-        screen.contains("What should change?")
+        screen.contains("comment for the agent")
     });
     terminal.press("smaller steps");
     let drafts = home.paths().state.join("drafts");
@@ -273,9 +273,7 @@ fn words_that_were_begun_survive_a_killed_console() {
     terminal.child.kill().unwrap();
     terminal.child.wait().unwrap();
     let mut terminal = Terminal::open(&home, &[], 100, 30);
-    terminal.press_until("\r", "the run", |screen| {
-        screen.contains("opens the question")
-    });
+    terminal.press_until("\r", "the run", |screen| screen.contains("your approval"));
     terminal.press("!");
     terminal.wait_until("the draft", |screen| screen.contains("draft kept"));
     wait_for_the_open_gate(&mut terminal);
@@ -296,13 +294,13 @@ fn a_tool_is_allowed_for_a_phase_by_keys_and_the_banner_says_what_stands() {
     });
     let mut terminal = Terminal::open(&home, &args, 100, 30);
     terminal.wait_until("the question", |screen| {
-        screen.contains("opens the question") && screen.contains("execute")
+        screen.contains("your approval") && screen.contains("execute")
     });
     terminal.press("!");
     terminal.wait_until("the command whole", |screen| {
         screen.contains("printf built > built.txt; cat built.txt")
             && screen.contains("R this run")
-            && !screen.contains("keys ignored")
+            && !screen.contains("Ready in")
     });
     terminal.press_until("P", "the question to be sure", |screen| {
         screen.contains("every call of execute in this phase")
@@ -337,7 +335,7 @@ fn ctrl_z_in_an_editor_stops_the_console_with_it_and_fg_brings_the_editor_back()
         "EDITOR={program} {} demo\r",
         env!("CARGO_BIN_EXE_phasedeck")
     ));
-    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
     terminal.press("!");
     wait_for_the_open_gate(&mut terminal);
     terminal.press("e");

@@ -334,12 +334,12 @@ fn what_the_operator_wrote_at_a_gate_is_the_next_version_and_is_asked_about_anew
     let refused = revise("{}").unwrap_err();
     assert_eq!(refused.code, Code::UsageInvalid);
     assert!(
-        refused.message.contains("does not fit") && refused.message.contains("'note'"),
+        refused.message.contains("does not match") && refused.message.contains("'note'"),
         "{refused}"
     );
     assert_eq!(
         revise(&before).unwrap_err().message,
-        "out/first.json is what it was"
+        "out/first.json is unchanged"
     );
     assert_eq!(
         std::fs::read_to_string(&file).unwrap(),

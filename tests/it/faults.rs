@@ -1,5 +1,5 @@
-//! What an operator meets when the disk, the database or somebody else misbehaves: by real means, on
-//! copies, and nothing is overwritten.
+//! What an operator meets when the disk, the database or somebody else misbehaves: by real means,
+//! on copies, and nothing is overwritten.
 
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
@@ -120,7 +120,8 @@ fn a_row_that_vanished_is_written_anew_with_its_counters() {
     assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new());
 }
 
-/// An installation as a crash and then an accident left it: a copy of a living one, without its log.
+/// An installation as a crash and then an accident left it: a copy of a living one, without its
+/// log.
 fn copy_without_log(home: &Home) -> Home {
     let copy = Home::new();
     for part in ["data", "state", "config"] {
@@ -180,14 +181,14 @@ fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
     let host = Host::start(&copy.paths(), &settings()).unwrap();
     let told = host.notices().join("\n");
     assert!(
-        told.contains("was it put back from a copy?")
+        told.contains("was it restored from a copy?")
             && told.contains(&format!("run {first} had {last} events")),
         "{told}"
     );
     host.shutdown(Duration::ZERO).unwrap();
     let verdict = verdict(&copy.paths());
     assert!(
-        !verdict.sound && wrong(&verdict)[0].contains("once older than its anchor"),
+        !verdict.sound && wrong(&verdict)[0].contains("once older than its checkpoint"),
         "{:?}",
         wrong(&verdict)
     );
@@ -542,7 +543,8 @@ fn of_a_host_whose_lock_was_deleted_and_one_that_comes_after_the_first_stays() {
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(5), "{said}");
     assert!(
-        said.contains(&format!("process {}", first.id())) && said.contains("was deleted under it"),
+        said.contains(&format!("process {}", first.id()))
+            && said.contains("was deleted while it was running"),
         "{said}"
     );
     assert_eq!(
@@ -672,7 +674,7 @@ fn a_backup_that_is_put_back_is_whole_and_what_is_missing_is_told() {
     std::fs::copy(copy, &database).unwrap();
     let host = Host::start(&paths, &settings()).unwrap();
     let told = host.notices().join("\n");
-    assert!(told.contains("was it put back from a copy?"), "{told}");
+    assert!(told.contains("was it restored from a copy?"), "{told}");
     assert_eq!(
         home.archive().events(run, 1, copied.len() as u32).unwrap(),
         copied

@@ -276,7 +276,7 @@ async fn a_command_that_begins_too_many_processes_is_ended() {
     assert_ne!(ran.finish, Finish::TimedOut, "{}", ran.printed);
     assert!(!anything_runs("sleep 98766"));
     let words = if rustix::process::getuid().is_root() {
-        "it began more than 512 processes, and was ended"
+        "the command started more than 512 processes and was killed"
     } else {
         "ork"
     };

@@ -9,7 +9,7 @@ use crate::terminal::Terminal;
 
 fn at_the_gate(home: &Home, columns: u16, rows: u16) -> Terminal {
     let mut terminal = Terminal::open(home, &["demo"], columns, rows);
-    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
     terminal
 }
 
@@ -33,12 +33,10 @@ fn a_draft_survives_a_crash() {
 
     let mut again = Terminal::open(&home, &[], 100, 30);
     again.wait_until("the resume picker", |screen| {
-        screen.contains("stopped before the end")
+        screen.contains("interrupted. All progress")
     });
     again.press("\r");
-    again.wait_until("the gate again", |screen| {
-        screen.contains("opens the question")
-    });
+    again.wait_until("the gate again", |screen| screen.contains("your approval"));
     again.press_until("!", "the gate view", |screen| screen.contains("A approve"));
     again.press_until("c", "the words again", |screen| {
         screen.contains("Prices in cents, please")
@@ -130,14 +128,14 @@ fn a_second_console_shows_the_same_answers_and_sees_the_host_end() {
     });
     attached.press("!");
     attached.wait_until("the gate to take keys", |screen| {
-        screen.contains("A approve") && !screen.contains("keys ignored")
+        screen.contains("A approve") && !screen.contains("Ready in")
     });
     attached.press_until("A", "the question to be sure", |screen| {
         screen.contains("Approve spec v1")
     });
     // A second Enter would leave what the first one led to.
     attached.wait_until("Enter to count", |screen| {
-        screen.contains("Enter approves") && !screen.contains("keys ignored")
+        screen.contains("Enter approves") && !screen.contains("Ready in")
     });
     attached.press("\r");
     attached.wait_until("the answer to count", |screen| screen.contains("In effect"));
@@ -145,7 +143,7 @@ fn a_second_console_shows_the_same_answers_and_sees_the_host_end() {
         screen.contains("approval.resolved")
     });
     hosting.wait_until("the next gate", |screen| {
-        screen.contains("plan_approved") || screen.contains("opens the question")
+        screen.contains("plan_approved") || screen.contains("your approval")
     });
     hosting.child.kill().unwrap();
     hosting.child.wait().unwrap();
@@ -166,16 +164,16 @@ fn no_screen_breaks_at_any_size() {
         (&["2"], "2 Artifact"),
         (&["]"], "2 Artifact"),
         (&["3"], "3 Cost"),
-        (&["4"], "FOLLOW"),
-        (&["k"], "PAUSED"),
+        (&["4"], "LIVE"),
+        (&["k"], "scrolled"),
         (&["/", "spec"], "spec"),
         (&["\x1b", ","], "PAST"),
         (&["5"], "5 Transcript"),
-        (&["\x1b[F"], "opens the question"),
+        (&["\x1b[F"], "your approval"),
         (&["x"], "abort"),
         (&["\x1b", "!"], "A approve"),
         (&["c"], "send"),
-        (&["\x1b", "\x1b"], "opens the question"),
+        (&["\x1b", "\x1b"], "your approval"),
         (&["\x1b"], "STATE"),
         (&["?"], "Everywhere"),
         (&["\x1b", ":"], "Commands"),
@@ -241,7 +239,7 @@ fn a_console_that_watches_goes_on_under_the_next_host() {
         screen.contains("attached") && screen.contains("development@1")
     });
     watches.press("\r");
-    watches.wait_until("the run", |screen| screen.contains("opens the question"));
+    watches.wait_until("the run", |screen| screen.contains("your approval"));
     let mut next = Terminal::open(&home, &[], 100, 30);
     next.wait_until("the list", |screen| {
         screen.contains("attached") && screen.contains("development@1")
@@ -254,18 +252,18 @@ fn a_console_that_watches_goes_on_under_the_next_host() {
     watches.wait_until("the next host", |screen| screen.contains("attached"));
     // What the next host did is on its screen: the question was asked anew, and it answers that one.
     watches.press_until("!", "the gate", |screen| {
-        screen.contains("A approve") && !screen.contains("keys ignored")
+        screen.contains("A approve") && !screen.contains("Ready in")
     });
     watches.press_until("A", "the question to be sure", |screen| {
         screen.contains("Approve spec v1")
     });
     watches.wait_until("Enter to count", |screen| {
-        screen.contains("Enter approves") && !screen.contains("keys ignored")
+        screen.contains("Enter approves") && !screen.contains("Ready in")
     });
     watches.press("\r");
     // The host that went away paused the run: the answer is kept for when it goes on.
     watches.wait_until("the answer to be kept", |screen| {
-        screen.contains("Recorded") && screen.contains("r lets it go on")
+        screen.contains("Recorded") && screen.contains("takes effect after resume")
     });
     watches.press("r");
     watches.wait_until("the answer to count", |screen| screen.contains("In effect"));
@@ -280,7 +278,9 @@ fn a_console_that_watches_goes_on_under_the_next_host() {
 
 fn take_over(terminal: &mut Terminal) {
     terminal.press("H");
-    terminal.wait_until("the question", |screen| screen.contains("Take over here?"));
+    terminal.wait_until("the question", |screen| {
+        screen.contains("Take over as host?")
+    });
     terminal.stays(Duration::from_millis(900));
     terminal.press("\t");
     terminal.stays(Duration::from_millis(100));
@@ -321,9 +321,7 @@ fn a_form_that_was_begun_survives_a_crash() {
     let home = Home::new();
     let begun = |terminal: &mut Terminal| {
         terminal.wait_until("the empty list", |screen| screen.contains("new run"));
-        terminal.press_until("n", "the form", |screen| {
-            screen.contains("What do you want made?")
-        });
+        terminal.press_until("n", "the form", |screen| screen.contains("Task"));
     };
     let mut terminal = Terminal::open(&home, &[], 100, 30);
     begun(&mut terminal);
@@ -339,6 +337,6 @@ fn a_form_that_was_begun_survives_a_crash() {
     let mut again = Terminal::open(&home, &[], 100, 30);
     begun(&mut again);
     again.wait_until("the words again", |screen| {
-        screen.contains("Prices in cents, please") && screen.contains("is back")
+        screen.contains("Prices in cents, please") && screen.contains("draft restored")
     });
 }

@@ -53,7 +53,9 @@ fn a_token_answers_its_gate_once() {
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(
         again.status.code() == Some(2)
-            && said.contains("gate 'spec_approved' is approved by tester; the token is used up"),
+            && said.contains(
+                "gate 'spec_approved' is approved by tester; the token can no longer be used"
+            ),
         "{said}"
     );
     let database = std::fs::read(home.paths().database()).unwrap();

@@ -1,4 +1,5 @@
-//! Questions within a phase, through the real binary: a tool that needs a word, a budget that is spent.
+//! Questions within a phase, through the real binary: a tool that needs a word, a budget that is
+//! spent.
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -353,8 +354,9 @@ fn a_budget_that_comes_near_is_told_once() {
     assert!(warned[0].0.starts_with("day:20"), "{warned:?}");
 }
 
-/// Two phases whose persona is dear, the text of one that is cheaper, and the arguments that start a run with
-/// a budget: the first call fits with its reserve, the second does not any more, the small model's does.
+/// Two phases whose persona is dear, the text of one that is cheaper, and the arguments that start
+/// a run with a budget: the first call fits with its reserve, the second does not any more, the
+/// small model's does.
 fn dear_home() -> (Script, Home, String, Vec<String>) {
     let script = Script::serve(|asked| match asked.turn {
         1 => asked.writes(&asked.artifact()),
@@ -440,7 +442,7 @@ fn a_cheaper_persona_goes_on_from_the_last_stored_turn_and_is_frozen_with_the_an
     let told =
         String::from_utf8(home.run(&["approve", "@last", "--persona", "maker"]).stderr).unwrap();
     assert!(
-        told.contains("maker@1 cannot go on with phase first for less"),
+        told.contains("maker@1 cannot continue phase first at a lower cost"),
         "{told}"
     );
     home.expect(0, &["approve", "@last", "--persona", "mini"]);
@@ -533,7 +535,7 @@ fn at_the_gate_of_a_budget_keys_choose_somebody_cheaper_and_consent_to_them() {
     assert_eq!(home.newest().calls, 1);
     let mut console = Terminal::open(&home, &[], 100, 30);
     console.wait_until("the resume picker", |screen| {
-        screen.contains("stopped before the end")
+        screen.contains("interrupted. All progress")
     });
     // Resuming asks anew; the question that waits is answered as it is.
     console.press_until("\x1b", "the list", |screen| screen.contains("STATE"));
@@ -541,7 +543,7 @@ fn at_the_gate_of_a_budget_keys_choose_somebody_cheaper_and_consent_to_them() {
         screen.contains("budget_exceeded") && screen.contains("mini@1")
     });
     console.press_until("C", "who could", |screen| {
-        screen.contains("Who goes on for less?")
+        screen.contains("Switch to a cheaper persona")
     });
     assert!(
         console.text().contains("[ mini@1 (test/small) ]"),
@@ -552,10 +554,10 @@ fn at_the_gate_of_a_budget_keys_choose_somebody_cheaper_and_consent_to_them() {
     console.stays(Duration::from_millis(400));
     console.press("\r");
     console.wait_until("the last question", |screen| {
-        screen.contains("Go on with mini@1 (test/small)?")
+        screen.contains("Switch to mini@1 (test/small)?")
     });
     console.press_until("\r", "consent to be asked", |screen| {
-        screen.contains("Let this persona work for you?")
+        screen.contains("Allow this persona?")
     });
     assert_eq!(
         script.requests().len(),
@@ -566,10 +568,10 @@ fn at_the_gate_of_a_budget_keys_choose_somebody_cheaper_and_consent_to_them() {
     console.stays(Duration::from_millis(400));
     console.press("\r");
     console.wait_until("the answer to count", |screen| {
-        screen.contains("In effect") && screen.contains("mini@1 goes on with first, second")
+        screen.contains("In effect") && screen.contains("mini@1 continues with first, second")
     });
     console.press_until("\x1b", "the next question", |screen| {
-        screen.contains("first_approved") && screen.contains("opens the question")
+        screen.contains("first_approved") && screen.contains("your approval")
     });
     assert_eq!(
         question(&home, "first_approved")

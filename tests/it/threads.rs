@@ -298,7 +298,8 @@ fn who_takes_the_thread_does_not_stand_behind_those_who_wait_for_it() {
 
 #[test]
 fn a_start_that_was_taken_back_leaves_the_older_run_at_work() {
-    // Slow enough that the older run is still on its way to its checkpoint when the newer one is taken back.
+    // Slow enough that the older run is still on its way to its checkpoint when the newer one is
+    // taken back.
     let mut settings = settings();
     settings.rehearsal.pace_ms = 300;
     let lane = Lane::with(settings);
@@ -316,7 +317,8 @@ fn a_start_that_was_taken_back_leaves_the_older_run_at_work() {
     })
     .unwrap();
     assert_eq!(lane.kinds(newer), ["run.created", "run.aborted"]);
-    // At the checkpoint nobody wants the thread any more, and it goes on: it says its opening once more.
+    // At the checkpoint nobody wants the thread any more, and it goes on: it says its opening once
+    // more.
     let mut openings = 0;
     while openings < 2 {
         let heard = async { tokio::time::timeout(Duration::from_secs(60), signals.recv()).await };
@@ -340,7 +342,8 @@ fn a_rolled_back_run_leaves_worktree_and_branch_as_they_were_before_it() {
     let older = lane.ask("lane", None, None).unwrap();
     lane.at_gate(older);
     lane.approve(older);
-    // The second phase is never begun with: the run is kept at its first commit by a file of the agent's.
+    // The second phase is never begun with: the run is kept at its first commit by a file of the
+    // agent's.
     let older = {
         lane.ended(older);
         let again = lane.ask("lane", None, None).unwrap();
@@ -407,10 +410,21 @@ fn a_run_that_cannot_go_back_is_not_touched_and_says_why() {
         })
         .unwrap_err();
     assert_eq!(refused.code, Code::GitFailed);
-    assert!(refused.message.contains("goes on as it was"), "{refused}");
+    assert!(
+        refused
+            .message
+            .contains("cannot be rolled back and continues"),
+        "{refused}"
+    );
     let newer = lane.start(Strategy::Rollback);
     let failed = lane.ended(newer);
-    assert!(failed.error.unwrap().1.contains("could not give way"));
+    assert!(
+        failed
+            .error
+            .unwrap()
+            .1
+            .contains("could not hand over the thread")
+    );
     assert_eq!(
         (lane.state(older), lane.record(older).rollback),
         (before, None)

@@ -1,6 +1,6 @@
-//! What the operator wrote and did not send: small private files of the console's own.
+//! Unsent drafts of the operator: small private files of the console.
 //!
-//! A file is whole or not there: it is written beside its place, synced and renamed.
+//! A draft is written atomically: to a temporary file, synced and renamed.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Failure, Result};
 
-/// What is kept under a name; none where nothing is, or where it cannot be understood any more.
+/// Reads a draft; `None` if there is none or it cannot be parsed.
 ///
 /// # Errors
 /// `io_failed`.
@@ -26,10 +26,10 @@ pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>>
     }
 }
 
-/// Keeps it; `None` keeps nothing any more.
+/// Writes a draft; `None` removes it.
 ///
 /// # Errors
-/// `io_failed`; what was kept before is still there.
+/// `io_failed`; the previous draft is unchanged.
 pub fn keep<T: Serialize>(folder: &Path, name: &str, draft: Option<&T>) -> Result<()> {
     let file = folder.join(name);
     let failed = |error: &std::io::Error| {

@@ -1,30 +1,28 @@
-//! Words to the terminal beside the picture: clipboard, notification, and the way through multiplexers.
+//! Escape sequences besides drawing: clipboard, notifications, and passing through multiplexers.
 //!
-//! tmux and screen swallow what they do not know unless it is wrapped; a notification or a copied
-//! text goes to both, the multiplexer and the terminal around it. Nothing foreign gets here but the
-//! text that the operator copies, and that travels as base64.
+//! tmux and screen drop unknown sequences unless they are wrapped. Notifications and copied text
+//! are sent to both the multiplexer and the outer terminal. The only foreign text here is what the
+//! operator copies, and that is base64-encoded.
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::queue;
 
 use crate::model::settings::Notifications;
 
-/// What lies between the console and the terminal.
+/// The terminal multiplexer between the console and the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Between {
-    /// Nothing that is known.
+    /// None known.
     Nothing,
-    /// tmux.
     Tmux,
-    /// GNU screen.
     Screen,
 }
 
-/// The longest piece that screen lets through at once, in bytes.
+/// Maximum length of a sequence that GNU screen passes through, in bytes.
 const SCREEN_PIECE: usize = 240;
 
 impl Between {
-    /// By what the environment says.
+    /// Detects the multiplexer from the environment.
     #[must_use]
     pub fn here() -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -35,7 +33,7 @@ impl Between {
         }
     }
 
-    /// The way in words.
+    /// Describes the route to the terminal.
     #[must_use]
     pub fn told(self) -> &'static str {
         match self {
@@ -45,7 +43,7 @@ impl Between {
         }
     }
 
-    /// A sequence so that it reaches the terminal around a multiplexer.
+    /// Wraps a sequence so that it reaches the outer terminal.
     #[must_use]
     pub fn through(self, sequence: &str) -> String {
         match self {
@@ -64,7 +62,7 @@ fn in_pieces(sequence: &str) -> String {
         .collect()
 }
 
-/// The bell, and the words as far as they are wanted.
+/// Returns the bell and, if enabled, the notification text.
 #[must_use]
 pub fn notification(between: Between, how: Notifications, words: &str) -> String {
     match how {
@@ -80,7 +78,7 @@ pub fn notification(between: Between, how: Notifications, words: &str) -> String
 #[must_use]
 pub fn copied(between: Between, text: &str) -> String {
     let mut bytes = Vec::new();
-    // Writing to memory does not fail.
+    // Writing to a String cannot fail.
     let _ = queue!(bytes, CopyToClipboard::to_clipboard_from(text));
     let plain = String::from_utf8_lossy(&bytes).into_owned();
     match between {

@@ -1,9 +1,10 @@
-//! Keys from the terminal, on a thread of their own that also sees the terminal die.
+//! Reads keys from the terminal on a separate thread, which also detects a hang-up.
 //!
-//! The thread waits for bytes or a hang-up and does nothing else: it never waits on a terminal that is
-//! gone, whatever became of SIGHUP, and it has no part in changes of size, which come as a signal by
-//! [`super::wires`]; so no key is lost to one. What the terminal answers to a question comes the same way
-//! as keys, and never becomes one. Who holds the [`Keyboard`] has the terminal's bytes to itself.
+//! The thread waits for input or a hang-up and does nothing else. It never blocks on a terminal
+//! that is gone, whether or not SIGHUP arrived. Size changes arrive as a signal through
+//! [`super::wires`], so they cannot consume a key. Replies to terminal queries arrive as bytes like
+//! keys and are never reported as keys. The holder of the [`Keyboard`] has exclusive access to the
+//! terminal's input.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,9 +1,8 @@
-//! The readers: threads with an archive each, so that the screen never waits for the disk.
+//! Archive reader threads, so that the screen never waits for the disk.
 //!
-//! Questions go in, messages come out, in order. Contents are made readable and compared on a thread
-//! of their own, because both may take long and lists must not wait for them. Drafts of comments are
-//! small private files of the console's own. They look at nothing unasked: what is new comes as
-//! signals, from another process too.
+//! Queries are answered in order. Contents are formatted and compared on a separate thread, because
+//! either can take long and must not delay lists. Drafts of comments are small private files of the
+//! console. The readers do not poll; changes are announced by signals, from other processes too.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,33 +28,33 @@ use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::{PhaseStatus, Strategy};
 use crate::model::wanted::Wanted;
 
-/// Artifacts searched before other questions get their turn.
+/// Artifacts searched before other queries are served.
 const SEARCHED_AT_ONCE: u32 = 128;
-/// Events in which the last thing is found that was done before a run came to rest.
+/// Events scanned for the last activity before a run was paused.
 const LOOKED_BACK: u32 = 64;
 
-/// The file of what stands in the form of a new run.
+/// File name of the new-run draft.
 const FORM: &str = "new-run.json";
-/// Bytes of a long content that are shown before the rest of it.
+/// Bytes of a long content that are shown first.
 const START_BYTES: usize = 128 * 1024;
 
-/// Work for the reader.
+/// A task for the reader.
 #[derive(Debug)]
 pub enum Task {
-    /// Answer a question.
+    /// Answer a query.
     Ask(Query),
-    /// Keep a draft; an empty one is removed.
+    /// Save a draft; an empty one is removed.
     Keep(DraftKey, Draft),
-    /// Keep what stands in the form of a new run.
+    /// Save the new-run draft.
     KeepForm(Option<Box<FormDraft>>),
-    /// Say when everything before this is done.
+    /// Signal when all earlier tasks are done.
     Settle(Sender<()>),
 }
 
-/// Starts the reader. It ends when the sender of its tasks is gone.
+/// Starts the reader thread, which exits when the task sender is dropped.
 ///
 /// # Errors
-/// `io_failed` when no thread can be started.
+/// `io_failed` if the thread cannot be started.
 pub fn start(paths: Paths, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
     let texts = spawn("console-texts", Reader::new(paths.clone(), answers.clone()))?;
     spawn(
@@ -80,7 +79,7 @@ struct Reader {
     paths: Paths,
     archive: Option<Archive>,
     answers: Sender<super::pump::Event>,
-    /// Makes texts readable, which may take long, so that nothing else waits for them.
+    /// Formats texts, which can take long, so that other queries do not wait.
     texts: Option<Sender<Task>>,
 }
 
@@ -95,7 +94,7 @@ impl Reader {
     }
 
     fn work(mut self, inbox: &Receiver<Task>) {
-        // Nobody has asked yet, and the first question shall not wait for this. Whatever is wrong is said then.
+        // Open early so that the first query does not wait. Errors are reported by that query.
         if self.texts.is_some() && self.paths.database().exists() {
             drop(self.archive());
         }
@@ -128,7 +127,7 @@ impl Reader {
                     Err(failure) => self.tell(Msg::Loaded(Query::FormDraft, Err(failure))),
                 },
                 Task::Settle(done) => {
-                    // Who asked may have lost its patience.
+                    // The receiver may have timed out.
                     let _ = done.send(());
                     true
                 }
@@ -167,7 +166,7 @@ impl Reader {
         if *query == Query::FormDraft {
             return drafts::read(&self.drafts(), FORM).map(Loaded::FormDraft);
         }
-        // Before the first start there are no runs; that is no failure.
+        // Before the first start there is no database; that is not an error.
         if matches!(query, Query::Runs(_)) && !self.paths.database().exists() {
             return Ok(Loaded::Runs(Box::default()));
         }
@@ -250,7 +249,7 @@ impl Reader {
     }
 }
 
-/// A phase key is a name by its grammar, so it is safe in the name of a file.
+/// The grammar of phase keys makes them safe as file names.
 fn draft_file(key: &DraftKey) -> String {
     let about: String = key
         .about
@@ -346,7 +345,7 @@ fn last_done(mut events: Vec<Event>) -> Option<Event> {
         .or_else(|| events.pop())
 }
 
-/// What can be compared at a gate; a content that cannot be read is compared by its facts alone.
+/// Loads the forks to compare at a gate; unreadable contents are compared by metadata only.
 fn forks(archive: &Archive, run: RunId) -> Result<Vec<(Candidate, Option<Vec<u8>>)>> {
     let content = |one: &Candidate| {
         one.artifact
@@ -360,7 +359,7 @@ fn forks(archive: &Archive, run: RunId) -> Result<Vec<(Candidate, Option<Vec<u8>
         .collect())
 }
 
-/// What a retry would be, and what each phase of it cost before.
+/// Returns the retry preview with the earlier cost of each phase.
 fn retry_plan(archive: &Archive, run: RunId) -> Result<RetryPlan> {
     let (state, record) = (archive.state(run)?, archive.run(run)?);
     let is_done =

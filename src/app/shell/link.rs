@@ -1,8 +1,8 @@
-//! The way to the engine, found while the first frame is on the screen already.
+//! Connects to the engine in the background while the first frame is already on the screen.
 //!
-//! Becoming the host reads the lock, opens and may migrate the database, and puts in order what a crash
-//! left: too slow for a first frame. So it happens on a thread of its own, and again when the operator
-//! takes over from a host that is gone.
+//! Becoming the host acquires the lock, opens and possibly migrates the database, and runs crash
+//! recovery, which is too slow for a first frame. It therefore runs on its own thread, and again
+//! when the operator takes over from a host that has exited.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -11,13 +11,13 @@ use super::pump::Event;
 use crate::engine::api::Port;
 use crate::model::error::{Failure, Result};
 
-/// A way to an engine that was found.
+/// A connection to an engine.
 pub struct Linked {
-    /// Commands go there, and signals come from there.
+    /// Sends commands and receives signals.
     pub port: Port,
-    /// Whether the engine lives in this process.
+    /// Whether the engine runs in this process.
     pub hosting: bool,
-    /// What the operator should know of how the data was found.
+    /// Startup warnings for the operator.
     pub notices: Vec<String>,
 }
 
@@ -29,10 +29,10 @@ impl std::fmt::Debug for Linked {
     }
 }
 
-/// Finds a way to the engine: blocks while it starts, and may be asked again when the host is gone.
+/// Connects to the engine. Blocks while it starts; called again when the host is gone.
 pub type Link = Arc<dyn Fn() -> Result<Linked> + Send + Sync>;
 
-/// The link to an engine of this process that is there already.
+/// Returns a connector for an engine already running in this process.
 #[must_use]
 pub fn to_engine(port: Port) -> Link {
     Arc::new(move || {
@@ -44,10 +44,10 @@ pub fn to_engine(port: Port) -> Link {
     })
 }
 
-/// Finds the way on a thread of its own; what became of it comes as an event.
+/// Connects on a separate thread; the result arrives as an event.
 ///
 /// # Errors
-/// `io_failed` when no thread can be started.
+/// `io_failed` if the thread cannot be started.
 pub fn begin(link: &Link, events: &Sender<Event>) -> Result<()> {
     let (link, events) = (link.clone(), events.clone());
     let find = move || {

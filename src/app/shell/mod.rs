@@ -1,9 +1,10 @@
-//! The one loop of the console: terminal and `AppState` on one thread, everything slow elsewhere.
+//! The console's main loop: terminal and `AppState` on one thread, everything slow on others.
 //!
-//! [`pump`] is the loop; [`terminal`] takes the terminal over and gives it back, [`escapes`] is
-//! what is said to it beside the picture; [`input`] reads keys, [`library`] the archive, each on a thread of its own; [`wires`] tie the loop to the engine,
-//! which lives on a runtime in the background. The loop waits for none of them. While [`outside`]
-//! runs an editor or a pager, the loop waits for that and for a reason to end it.
+//! [`pump`] is the event loop. [`terminal`] sets up and restores the terminal; [`escapes`] sends
+//! clipboard and notification sequences. [`input`] reads keys and [`library`] reads the archive,
+//! each on its own thread. [`wires`] connects the loop to the engine on its background runtime. The
+//! loop blocks on none of them. While [`outside`] runs an editor or a pager, the loop waits for its
+//! exit or a reason to end it.
 
 pub mod drafts;
 pub mod escapes;
@@ -40,7 +41,7 @@ use crate::model::id::RunId;
 use crate::model::settings::{ConsoleSettings, Settings};
 use crate::model::time::{Timestamp, local_zone};
 
-/// What the console shows first.
+/// The first screen of the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartScreen {
     /// The list of runs, behind the resume picker when there is something to resume.
@@ -49,55 +50,52 @@ pub enum StartScreen {
     Run(RunId),
 }
 
-/// How a console is opened.
+/// Options for opening a console.
 #[derive(Clone, Debug)]
 pub struct ConsoleOptions {
-    /// Where the archive lies.
     pub paths: Paths,
-    /// Every setting.
     pub settings: Settings,
-    /// Every setting as it is shown, with where it comes from.
+    /// Settings with their sources, for the settings screen.
     pub settings_told: Vec<SettingLine>,
-    /// What is shown first.
     pub start: StartScreen,
-    /// Only ASCII glyphs, whatever the settings say.
+    /// Forces ASCII glyphs, overriding the settings.
     pub ascii: bool,
-    /// No colours (`NO_COLOR`).
+    /// Disables colours (`NO_COLOR`).
     pub no_color: bool,
 }
 
-/// How console and host part: the console asks for the drain, the host says when it is over.
+/// Shutdown tokens: the console requests the drain, the host reports its end.
 ///
-/// An attached console asks for no drain: nothing in its process is at work.
+/// An attached console requests no drain, because its process executes no runs.
 #[derive(Clone, Debug, Default)]
 pub struct Parting {
-    /// Cancelled by whoever wants the engine to pause its runs and stop; the console does on
+    /// Cancelled to make the engine pause its runs and stop; the console does so on
     /// "pause and quit", on a signal and when its terminal dies.
     pub drain: CancellationToken,
     /// Cancelled by the host when every run is paused and stored.
     pub drained: CancellationToken,
-    /// Cancelled before `drain` when the runs shall go on without a screen.
+    /// Cancelled before `drain` if the runs should continue without a screen.
     pub hand_over: CancellationToken,
-    /// Cancelled before `drain` when the terminal is gone: each run says what becomes of it.
+    /// Cancelled before `drain` if the terminal is gone; each run's settings decide what happens.
     pub hung_up: CancellationToken,
 }
 
-/// Why the console ended.
+/// Why the console exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// The operator left; nothing in this process was at work, or the drain is over.
+    /// The operator quit; no run was active here, or the drain has finished.
     Quit,
-    /// A second signal or Ctrl-C cut the drain short: the caller should end at once.
+    /// A second signal or Ctrl-C interrupted the drain: the caller should exit immediately.
     Forced,
-    /// The terminal is gone; the drain was asked for.
+    /// The terminal is gone; the drain was requested.
     TerminalGone,
 }
 
-/// Runs the console on the calling thread until the operator leaves.
+/// Runs the console on the calling thread until the operator quits.
 ///
 /// # Errors
-/// `not_a_terminal` without a terminal, `config_invalid` for key maps that do not fit, `io_failed`
-/// when the terminal refuses; what finding the engine says. The terminal is as it was found in every case.
+/// `not_a_terminal` without a terminal, `config_invalid` for an invalid key map, `io_failed`
+/// on terminal errors, and errors of connecting to the engine. The terminal is always restored.
 pub fn run_console(
     options: ConsoleOptions,
     link: Link,
@@ -112,11 +110,11 @@ pub fn run_console(
         .hint("use a command such as `phasedeck runs` or `phasedeck run --headless`"));
     }
     let (sender, events) = channel();
-    // The reader opens the archive while the rest is made ready.
+    // The reader opens the archive in parallel with the rest of the setup.
     let library = library::start(options.paths.clone(), sender.clone())?;
     let keys = keymap(&options.settings.console)?;
     let size = crossterm::terminal::size()
-        .map_err(|e| Failure::io("the terminal does not tell its size", &e))?;
+        .map_err(|e| Failure::io("the terminal does not report its size", &e))?;
     let mut state = AppState::new(look(&options, size), keys, false);
     state.opening = Some(0);
     let wanted = match options.start {
@@ -139,14 +137,14 @@ pub fn run_console(
         },
         sender.clone(),
     )?;
-    // What is asked first is asked about today.
+    // The first queries depend on today's date, so the clock is set before them.
     state.now.wall = Timestamp::now();
     let first = update::start(&mut state, wanted);
     let terminal = terminal::Terminal::take(size, manners)?;
     let wires = wires::Wires::tie(runtime, &parting, sender.clone())?;
     let keyboard = input::start(&sender)?;
     let opened = Instant::now();
-    // A run that was just started has its engine already.
+    // A run that was just started already has its engine.
     let linking = if wanted.is_some() {
         pump::Linking::Due
     } else {
@@ -172,7 +170,7 @@ pub fn run_console(
     .run(first)
 }
 
-/// The key map with the operator's keys; all that is wrong with them as one error.
+/// Builds the key map with the operator's keys; reports all problems in one error.
 ///
 /// # Errors
 /// `config_invalid` naming every problem.

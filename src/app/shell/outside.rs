@@ -1,10 +1,9 @@
-//! Another program with the terminal: the operator's editor on a copy, the operator's pager.
+//! Runs an external program on the terminal: the operator's editor on a copy, or the pager.
 //!
-//! The terminal is given back as it was found, the program runs, and whatever it leaves behind, by
-//! ending, failing or being killed, the terminal's own settings are put back before it is taken over
-//! again. The keyboard is held meanwhile, so that no key of the program's reaches the console. The
-//! copy that is edited lies in a private folder and stays there until what it says is stored; the
-//! worktree is never touched from here.
+//! The terminal is restored, the program runs, and the saved terminal settings are restored again
+//! before the console takes over, however the program ended. The keyboard is locked meanwhile, so
+//! that none of the program's input reaches the console. The edited copy is in a private directory
+//! and stays there until its text is stored; the worktree is never touched from here.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,15 +20,15 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::RequestId;
 
-/// How often it is looked whether the program has ended.
+/// Poll interval for the program's exit.
 pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A program that is ready to run, and what its end will mean.
+/// An external program to run, and how to interpret its exit.
 pub struct Errand {
     command: Command,
     program: String,
     kind: Kind,
-    /// Removed when the errand is over.
+    /// Removed when the job is done.
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -48,10 +47,10 @@ enum Kind {
 }
 
 impl Errand {
-    /// Writes what the program needs, and names the program.
+    /// Writes the program's input file and resolves the program.
     ///
     /// # Errors
-    /// What the archive and the disk say.
+    /// Errors of the archive and of the file system.
     pub fn prepare(paths: &Paths, outside: &Outside) -> Result<Self> {
         match outside {
             Outside::Edit {
@@ -73,7 +72,7 @@ impl Errand {
         let folder = edit_folder(paths, request_id);
         create_private_dir(&folder)?;
         let copy = folder.join(file_name(path));
-        // What was edited before and not taken is opened again.
+        // Reopen an earlier edit that was not accepted.
         if !copy.exists() {
             write(&copy, &Archive::open(paths)?.content(sha256)?)?;
         }
@@ -126,7 +125,7 @@ impl Errand {
         };
         create_private_dir(&paths.state)?;
         let folder = tempfile::TempDir::new_in(&paths.state)
-            .map_err(|e| Failure::io("cannot make a folder for the pager", &e))?;
+            .map_err(|e| Failure::io("cannot create a directory for the pager", &e))?;
         let file = folder.path().join(file_name(name));
         write(&file, bytes.as_bytes())?;
         let (command, program) = chosen(&["PAGER"], "less", &file);
@@ -138,10 +137,10 @@ impl Errand {
         })
     }
 
-    /// Starts the program on the terminal, which must have been given back.
+    /// Starts the program; the terminal must have been restored before.
     ///
     /// # Errors
-    /// `io_failed` when there is no such program.
+    /// `io_failed` if the program cannot be started.
     pub fn start(&mut self) -> Result<Child> {
         self.command.spawn().map_err(|e| {
             Failure::io(format!("cannot run {}", self.program), &e)
@@ -149,7 +148,7 @@ impl Errand {
         })
     }
 
-    /// What its end means.
+    /// Interprets the program's exit.
     #[must_use]
     pub fn ended(self, status: std::io::Result<ExitStatus>) -> Returned {
         match (status, self.kind) {
@@ -172,14 +171,14 @@ impl Errand {
             (Ok(status), Kind::Page) if status.success() => Returned::Read,
             (Ok(status), kind) => {
                 let kept = match kind {
-                    Kind::Edit { .. } => "nothing was sent; e opens your text again",
-                    Kind::Wish { .. } => "the wish is as it was; the editor opens your text again",
+                    Kind::Edit { .. } => "nothing was sent; e reopens your text",
+                    Kind::Wish { .. } => "the task is unchanged; the editor reopens your text",
                     Kind::Page => "",
                 };
                 Returned::Failed(
                     Failure::new(
                         Code::IoFailed,
-                        format!("{} ended badly ({status})", self.program),
+                        format!("{} failed ({status})", self.program),
                     )
                     .hint(kept),
                 )
@@ -192,7 +191,7 @@ impl Errand {
     }
 }
 
-/// A pager gets what a screen gets: lines that are safe to show.
+/// The pager gets sanitized lines, as the screen does.
 fn plain(doc: &Document) -> String {
     doc.lines
         .iter()
@@ -205,20 +204,20 @@ fn wished(folder: &Path, copy: &Path, before: &ContentHash) -> Returned {
         Ok(bytes) => bytes,
         Err(error) => {
             return Returned::Failed(Failure::io(
-                format!("cannot read what was edited in {}", copy.display()),
+                format!("cannot read the edited text in {}", copy.display()),
                 &error,
             ));
         }
     };
     let Ok(text) = String::from_utf8(bytes) else {
         return Returned::Failed(
-            Failure::new(Code::UsageInvalid, "what was edited is not UTF-8")
-                .hint("the wish is as it was"),
+            Failure::new(Code::UsageInvalid, "the edited text is not UTF-8")
+                .hint("the task is unchanged"),
         );
     };
-    // Should it stay, it is of no harm: the form has the text.
+    // A leftover file is harmless: the form has the text.
     let _ = std::fs::remove_dir_all(folder);
-    // Editors end the last line, a wish does not.
+    // Editors append a final newline, which is not part of the task.
     let same = [text.as_str(), text.trim_end_matches('\n')]
         .into_iter()
         .any(|text| ContentHash::of(text.as_bytes()) == *before);
@@ -234,7 +233,7 @@ fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned 
         Ok(bytes) => bytes,
         Err(error) => {
             return Returned::Failed(Failure::io(
-                format!("cannot read what was edited in {}", copy.display()),
+                format!("cannot read the edited text in {}", copy.display()),
                 &error,
             ));
         }
@@ -248,15 +247,15 @@ fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned 
             content,
         },
         Err(_) => Returned::Failed(
-            Failure::new(Code::UsageInvalid, "what was edited is not UTF-8")
-                .hint("nothing was sent; e opens it again"),
+            Failure::new(Code::UsageInvalid, "the edited text is not UTF-8")
+                .hint("nothing was sent; e reopens it"),
         ),
     }
 }
 
-/// Removes the copy that was made for a question.
+/// Removes the copy made for a gate.
 pub fn drop_edit(paths: &Paths, request_id: RequestId) {
-    // Should it stay, it is of no harm: no other question has its name.
+    // A leftover copy is harmless: no other gate uses its name.
     let _ = std::fs::remove_dir_all(edit_folder(paths, request_id));
 }
 
@@ -264,7 +263,7 @@ fn edit_folder(paths: &Paths, request_id: RequestId) -> PathBuf {
     paths.state.join("edits").join(request_id.to_string())
 }
 
-/// The last part of a path, as a plain name: editors choose colours by it.
+/// Returns the file name, sanitized; editors choose syntax highlighting by it.
 fn file_name(path: &str) -> String {
     let last = path.rsplit('/').next().unwrap_or(path);
     let name: String = last
@@ -279,7 +278,7 @@ fn file_name(path: &str) -> String {
     }
 }
 
-/// The program that the first of these variables names, with its own arguments; no shell reads them.
+/// Returns the program and arguments from the first variable set; no shell is involved.
 fn chosen(variables: &[&str], otherwise: &str, file: &Path) -> (Command, String) {
     let named = variables
         .iter()
@@ -311,17 +310,17 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(failed)
 }
 
-/// The terminal's settings as they were before a program got it.
+/// Terminal settings saved before an external program runs.
 pub struct Settings(Option<Termios>);
 
 impl Settings {
-    /// Remembers them.
+    /// Saves the current settings.
     #[must_use]
     pub fn remember() -> Self {
         Self(tcgetattr(std::io::stdin()).ok())
     }
 
-    /// Puts them back, and ends what a program that was killed may have switched on.
+    /// Restores the settings and resets modes that a killed program may have left on.
     pub fn put_back(self) {
         use std::io::Write as _;
         if let Some(before) = self.0 {
@@ -391,7 +390,7 @@ mod tests {
             panic!("killed")
         };
         assert!(
-            killed.message.contains("signal: 9") && killed.hint.contains("e opens your text again"),
+            killed.message.contains("signal: 9") && killed.hint.contains("e reopens your text"),
             "{killed}"
         );
         assert_eq!(
@@ -439,7 +438,7 @@ mod tests {
         let Returned::Failed(killed) = second.ended(status(9)) else {
             panic!("killed")
         };
-        assert!(killed.hint.contains("opens your text again"), "{killed}");
+        assert!(killed.hint.contains("reopens your text"), "{killed}");
         let third = errand();
         assert_eq!(
             third.ended(status(0)),

@@ -1,8 +1,9 @@
-//! The loop: take what came, update, do what is to be done, draw when something changed.
+//! The event loop: receive messages, update, execute commands, draw when something changed.
 //!
-//! At most one frame in [`FRAME`], and one more for a key, which is answered at once and does not wait behind
-//! news ([`super::queue`]); half as many while news floods in. Between frames everything that came is taken at
-//! once. With nothing on its way and nothing that ages on the screen it sleeps.
+//! At most one frame is drawn per [`FRAME`], plus one per key, which overtakes queued signals
+//! ([`super::queue`]). Under a flood of signals the frame rate is halved. All messages that arrived
+//! between frames are processed together. With nothing pending and nothing time-dependent on the
+//! screen, it sleeps.
 
 use std::collections::VecDeque;
 use std::process::{Child, ExitStatus};
@@ -26,17 +27,17 @@ use crate::engine::paths::Paths;
 use crate::model::error::{Failure, Result};
 use crate::model::time::{Timestamp, whole_ms};
 
-/// The least time between two frames, and between two under a flood of news.
+/// Minimum time between two frames.
 pub const FRAME: Duration = Duration::from_millis(16);
-/// The same while news floods in.
+/// Minimum time between two frames under a flood of signals.
 const FLOOD_FRAME: Duration = Duration::from_millis(33);
-/// News since the last frame that make a flood: some 2,000 a second.
+/// Signals since the last frame that count as a flood: about 2,000 per second.
 const FLOOD: usize = 33;
 
-/// How long leaving waits for what is to be kept.
+/// How long quitting waits for drafts to be saved.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Breaks the loop, for the test of what happens then.
+/// Key that makes the loop panic, for the panic test.
 #[cfg(test)]
 const DEFECT: Chord = Chord {
     code: crate::app::key::KeyCode::F(12),
@@ -44,86 +45,72 @@ const DEFECT: Chord = Chord {
     alt: true,
 };
 
-/// Something for the loop.
+/// An event for the loop.
 #[derive(Debug)]
 pub enum Event {
-    /// A message.
     Msg(Msg),
-    /// A message that counts against the bound of waiting news.
+    /// A message that counts against the limit of queued signals.
     News(Msg),
-    /// The terminal is gone.
     TerminalGone,
-    /// The terminal can hold a frame back until it is whole.
+    /// The terminal supports synchronized output.
     Synchronizes,
-    /// The terminal has another size.
     Resized,
-    /// There is a way to the engine, or none can be found.
+    /// Result of connecting to the engine.
     Linked(Result<Linked>),
-    /// The process is to stop, and to come back when it is told to go on.
+    /// SIGTSTP: suspend the process.
     Suspend,
-    /// The process goes on after it was stopped.
+    /// SIGCONT: the process was continued.
     Continued,
 }
 
-/// How far the way to the engine is.
+/// State of connecting to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linking {
-    /// It waits for the first useful frame.
+    /// Waits for the first useful frame.
     Waiting,
-    /// What that frame needs is there.
+    /// The data of that frame has arrived.
     Due,
-    /// It is being looked for.
     Begun,
-    /// It was found once.
+    /// Connected at least once.
     Done,
 }
 
-/// The loop and all that it owns.
+/// The event loop and its resources.
 pub struct Pump {
-    /// Everything the console knows.
     pub state: AppState,
-    /// The screen.
     pub terminal: Terminal,
-    /// The engine.
     pub wires: Wires,
-    /// Finds the way to the engine.
     pub link: Link,
-    /// How far that is.
     pub linking: Linking,
-    /// For the thread that finds it.
+    /// Sender for the connecting thread.
     pub sender: Sender<Event>,
-    /// Why there is no engine.
+    /// Why connecting to the engine failed.
     pub refused: Option<Failure>,
-    /// The archive.
     pub library: Sender<Task>,
-    /// Slow work beside the screen.
     pub workshop: Sender<Work>,
-    /// What comes in.
     pub events: Receiver<Event>,
-    /// How to part with the host.
     pub parting: Parting,
-    /// Held while another program has the terminal.
+    /// Locked while an external program has the terminal.
     pub keyboard: Keyboard,
-    /// Where copies for other programs lie.
+    /// Paths of copies for external programs.
     pub paths: Paths,
-    /// When the console opened.
     pub opened: Instant,
-    /// News since the last frame.
+    /// Signals since the last frame.
     pub news: usize,
 }
 
 impl Pump {
-    /// Runs until the operator leaves or the terminal is gone.
+    /// Runs until the operator quits or the terminal is gone.
     ///
     /// # Errors
-    /// `io_failed` when the terminal refuses a frame; why there is no engine.
+    /// `io_failed` if a frame cannot be written, and errors of connecting to the engine.
     pub fn run(mut self, first: Vec<Cmd>) -> Result<Exit> {
         let exit = self.turn(first)?;
         self.settle();
         self.refused.take().map_or(Ok(exit), Err)
     }
 
-    /// Keeps every text that is not kept yet, and waits, not for ever, until all of them are on the disk.
+    /// Saves all unsaved drafts and waits, with a timeout, until they are on disk.
     fn settle(&mut self) {
         let cmds = keep_all(&mut self.state);
         let _ = self.carry_out(cmds, &mut VecDeque::new());
@@ -143,7 +130,7 @@ impl Pump {
         loop {
             waiting.extend(self.events.try_iter());
             let first = queue::before_news(&mut waiting);
-            // A frame that is due shows what a key does that is here already.
+            // Apply keys that have already arrived, so that the due frame shows their effect.
             if first.is_none() && self.state.dirty && Instant::now() >= next_frame {
                 if let Some(exit) = self.frame(&mut waiting)? {
                     return Ok(exit);
@@ -156,7 +143,7 @@ impl Pump {
                 .or_else(|| waiting.pop_front())
                 .or_else(|| self.wait(next_frame));
             if matches!(event, Some(Event::Msg(Msg::Key(_)))) {
-                // A key is not kept waiting for what else goes on.
+                // A key is handled before other work.
                 next_frame = next_frame.min(next_after_key);
                 next_after_key = Instant::now() + FRAME;
             }
@@ -164,13 +151,13 @@ impl Pump {
                 return Ok(exit);
             }
             if self.linking == Linking::Due {
-                // The first frame that says something does not wait for its turn.
+                // The first useful frame ignores the frame interval.
                 next_frame = Instant::now();
             }
         }
     }
 
-    /// The next event; none when time has come for a frame or for something that ages.
+    /// Returns the next event, or `None` when a frame or a time-dependent redraw is due.
     fn wait(&self, next_frame: Instant) -> Option<Event> {
         let patience = match (self.state.dirty, self.state.wakes_in()) {
             (true, _) => Some(next_frame.saturating_duration_since(Instant::now())),
@@ -206,7 +193,7 @@ impl Pump {
                 return None;
             }
             Some(Event::Resized) => {
-                // Back at the size it had, a terminal may have lost cells on the way.
+                // Even if the size is unchanged, the terminal may have lost cells while resizing.
                 self.terminal.forget();
                 let (columns, rows) = crossterm::terminal::size().unwrap_or(self.state.look.size);
                 Msg::Resize(columns, rows)
@@ -241,14 +228,14 @@ impl Pump {
         }
     }
 
-    /// Draws, and tells the state what was drawn and whether input was waiting by then.
+    /// Draws a frame and reports to the state what was drawn and whether input was pending.
     fn frame(&mut self, waiting: &mut VecDeque<Event>) -> Result<Option<Exit>> {
         self.state.dirty = false;
         self.state.now = self.now();
         let mut drawn = self
             .terminal
             .draw(&self.state)
-            .map_err(|e| Failure::io("the terminal refuses a frame", &e))?;
+            .map_err(|e| Failure::io("cannot write to the terminal", &e))?;
         waiting.extend(self.events.try_iter());
         drawn.drained = !waiting.iter().any(queue::is_input);
         if self.linking == Linking::Due {
@@ -257,7 +244,7 @@ impl Pump {
         Ok(self.feed(Msg::Drawn(drawn), waiting))
     }
 
-    /// Looks for the engine beside the screen.
+    /// Connects to the engine in the background.
     fn begin_link(&mut self) {
         if self.linking != Linking::Done {
             self.linking = Linking::Begun;
@@ -267,7 +254,7 @@ impl Pump {
         }
     }
 
-    /// There is an engine, or the console ends with the words why not; one that lost its host stays.
+    /// Handles the connection result. A failure ends the console, unless it had lost its host.
     fn linked(&mut self, linked: Result<Linked>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         match linked {
             Ok(Linked {
@@ -297,7 +284,7 @@ impl Pump {
                 Cmd::Work(work) => drop(self.workshop.send(work)),
                 Cmd::SaveDraft(key, draft) => drop(self.library.send(Task::Keep(key, draft))),
                 Cmd::SaveForm(draft) => drop(self.library.send(Task::KeepForm(draft))),
-                // A terminal that cannot ring is no reason to stop.
+                // A failed notification must not end the console.
                 Cmd::Notify(words) => drop(self.terminal.notify(words)),
                 Cmd::Copy(text, what) => {
                     if let Some(exit) = self.copy(&text, what, waiting) {
@@ -319,8 +306,8 @@ impl Pump {
         None
     }
 
-    /// Lets another program have the terminal until it ends. What happens meanwhile waits; a signal to
-    /// stop or a terminal that is gone ends the program.
+    /// Runs an external program on the terminal. Other events wait until it exits; a termination
+    /// signal or a hang-up ends the program.
     fn lend(&mut self, outside: &Outside, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         let mut errand = match Errand::prepare(&self.paths, outside) {
             Ok(errand) => errand,
@@ -361,7 +348,8 @@ impl Pump {
                 Err(RecvTimeoutError::Disconnected) => return child.wait(),
             };
             match event {
-                // The program was stopped with us; the terminal is not ours to give back or to take.
+                // The program was suspended with this process group; the terminal belongs to the
+                // shell.
                 Event::Suspend if !orphaned() => stop(),
                 Event::Suspend | Event::Continued | Event::Resized => {}
                 Event::TerminalGone | Event::Msg(Msg::Draining) => {
@@ -399,11 +387,11 @@ impl Pump {
         self.feed(Msg::Copied(what, text.len(), way), waiting)
     }
 
-    /// Stops the process and its group, as a shell expects it, where there is one to come back from.
+    /// Suspends the process group as a shell expects, if there is a shell to resume it.
     fn suspend(&mut self, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         if orphaned() {
             self.state
-                .say("there is no shell to go back to: Ctrl-Z does nothing here");
+                .say("no shell to return to: Ctrl-Z does nothing here");
             self.state.dirty = true;
             return None;
         }
@@ -412,7 +400,7 @@ impl Pump {
         self.come_back(waiting)
     }
 
-    /// The terminal was somebody else's for a while: takes it over again, with a whole frame.
+    /// Sets up the terminal again after another program used it, and draws a full frame.
     fn come_back(&mut self, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         if self.terminal.enter().is_err() {
             return Some(self.gone());
@@ -422,13 +410,14 @@ impl Pump {
     }
 }
 
-/// Stops this process and its group.
+/// Suspends this process group.
 fn stop() {
-    // Not the softer signal: it is ours to catch, and is dropped where the system thinks nobody could undo it.
+    // SIGSTOP, not SIGTSTP: this process catches SIGTSTP, and the kernel drops it for orphaned
+    // groups.
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::STOP);
 }
 
-/// Whether nobody could let this process go on again: no job control above it in its session.
+/// Whether the process group is orphaned: no parent with job control could resume it.
 fn orphaned() -> bool {
     use rustix::process::{getpgid, getpgrp, getppid, getsid};
     let session = |pid| getsid(pid).ok();

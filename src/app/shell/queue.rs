@@ -1,14 +1,14 @@
-//! Which of what waits is taken first: keys do not wait behind news.
+//! Input priority: keys overtake queued signals.
 //!
-//! News keeps its order, and so does everything else; what the operator does, and what came before it and is
-//! no news, goes first. A key means what is on the screen, and the news behind it is not there yet.
+//! All other messages keep their order. Input, and any non-signal message queued before it, goes
+//! first: a key refers to what is on the screen, which does not yet include the queued signals.
 
 use std::collections::VecDeque;
 
 use super::pump::Event;
 use crate::app::msg::Msg;
 
-/// Whether the operator did it.
+/// Whether the event is operator input.
 #[must_use]
 pub fn is_input(event: &Event) -> bool {
     matches!(

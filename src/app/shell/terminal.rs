@@ -1,9 +1,9 @@
-//! The terminal: taken over, drawn on, given back as it was found.
+//! Sets up the terminal, draws frames, and restores the terminal.
 //!
-//! Giving back happens on every way out: when the guard drops (return, error), and from the panic
-//! hook, which acts only for the thread that owns the screen; a panic elsewhere goes to the log and
-//! leaves the screen alone. A frame is the difference to the one before, written in one piece;
-//! where nothing differs, nothing is written.
+//! The terminal is restored on every exit path: when the guard drops, and in the panic hook. The
+//! hook acts only for the thread that owns the screen; a panic elsewhere is logged and leaves the
+//! screen alone. A frame is the difference to the previous one, written in a single write; an empty
+//! difference writes nothing.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ const FRAME_ENDS: &[u8] = b"\x1b[?2026l";
 
 type Hook = Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
 
-/// The terminal while it is ours.
+/// The terminal while the console controls it.
 pub struct Terminal {
     taken: Arc<AtomicBool>,
     hook: Option<Hook>,
@@ -53,7 +53,7 @@ pub struct Terminal {
     synchronizes: bool,
 }
 
-/// How the terminal is spoken to.
+/// Terminal options.
 #[derive(Clone, Copy, Debug)]
 pub struct Manners {
     /// Whether clicks and the wheel are asked for.
@@ -65,7 +65,7 @@ pub struct Manners {
 }
 
 impl Terminal {
-    /// Takes the terminal over.
+    /// Sets up the terminal.
     ///
     /// # Errors
     /// `io_failed` when it refuses; it is as it was then.
@@ -84,7 +84,8 @@ impl Terminal {
         };
         terminal.enter()?;
         // Asked once; nothing waits for the answer.
-        write(ASK_SYNCHRONIZES).map_err(|error| Failure::io("the terminal refuses", &error))?;
+        write(ASK_SYNCHRONIZES)
+            .map_err(|error| Failure::io("cannot set up the terminal", &error))?;
         terminal.hook = Some(guard_panics(terminal.taken.clone()));
         Ok(terminal)
     }
@@ -94,7 +95,7 @@ impl Terminal {
     /// # Errors
     /// `io_failed` when it refuses.
     pub fn enter(&mut self) -> Result<()> {
-        let refused = |error: std::io::Error| Failure::io("the terminal refuses", &error);
+        let refused = |error: std::io::Error| Failure::io("cannot set up the terminal", &error);
         let fresh = !self.taken.swap(true, Ordering::SeqCst);
         if !fresh {
             // A shell may have set the terminal up for itself in between: not what is to be given back.
@@ -124,7 +125,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// Gives it back.
+    /// Restores the terminal.
     pub fn leave(&self) {
         give_back(&self.taken);
     }
@@ -142,7 +143,7 @@ impl Terminal {
     /// Draws a frame.
     ///
     /// # Errors
-    /// What the terminal says.
+    /// I/O errors of the terminal.
     pub fn draw(&mut self, state: &AppState) -> std::io::Result<Drawn> {
         let area = Rect::new(0, 0, state.look.size.0, state.look.size.1);
         let mut bytes = Vec::new();
@@ -181,7 +182,7 @@ impl Terminal {
     /// Puts a text into the clipboard, as far as the terminal lets it; by which way.
     ///
     /// # Errors
-    /// What the terminal says.
+    /// I/O errors of the terminal.
     pub fn copy(&self, text: &str) -> std::io::Result<&'static str> {
         write(escapes::copied(self.manners.between, text).as_bytes())?;
         Ok(self.manners.between.told())
@@ -190,7 +191,7 @@ impl Terminal {
     /// Rings, and says why, as far as that is wanted.
     ///
     /// # Errors
-    /// What the terminal says.
+    /// I/O errors of the terminal.
     pub fn notify(&self, words: &str) -> std::io::Result<()> {
         write(
             escapes::notification(self.manners.between, self.manners.notifications, words)
@@ -242,7 +243,7 @@ fn give_back(taken: &AtomicBool) {
     let _ = disable_raw_mode();
 }
 
-/// Gives the terminal back before a panic of this thread is told; the hook that was there before.
+/// Installs a panic hook that restores the terminal first; returns the previous hook.
 fn guard_panics(taken: Arc<AtomicBool>) -> Hook {
     let before: Hook = Arc::from(std::panic::take_hook());
     let (owner, ours) = (std::thread::current().id(), before.clone());
@@ -251,7 +252,7 @@ fn guard_panics(taken: Arc<AtomicBool>) -> Hook {
             give_back(&taken);
             ours(info);
         } else {
-            tracing::error!(panic = %info, "a thread ended by a defect");
+            tracing::error!(panic = %info, "a thread panicked");
         }
     }));
     before

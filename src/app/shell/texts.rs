@@ -1,4 +1,4 @@
-//! Texts for screens that take more than one question to the archive.
+//! Builds texts for screens that need more than one archive query.
 
 use crate::app::document::{Document, Ink};
 use crate::app::gate_texts::{self, Inputs};
@@ -19,7 +19,7 @@ const PAGE: u32 = 2000;
 /// Versions that did not fit, with what was wrong in place.
 ///
 /// # Errors
-/// What the archive says.
+/// Errors of the archive.
 pub fn errors(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document> {
     let versions = archive.artifacts(run)?;
     let mut read = Vec::new();
@@ -32,10 +32,10 @@ pub fn errors(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document>
     Ok(gate_texts::errors(&read))
 }
 
-/// What the operator said about a phase, and what changed since.
+/// Returns the review comments of a phase, and the changes since.
 ///
 /// # Errors
-/// What the archive says.
+/// Errors of the archive.
 pub fn comments(
     archive: &Archive,
     run: RunId,
@@ -65,10 +65,10 @@ pub fn comments(
     Ok(gate_texts::comments(&said, &archive.content(current)?))
 }
 
-/// What changed in a file since the commit that the run began from.
+/// Returns the changes of a file since the base commit.
 ///
 /// # Errors
-/// What the archive and git say.
+/// Errors of the archive and of git.
 pub fn base_difference(
     archive: &Archive,
     run: RunId,
@@ -82,16 +82,16 @@ pub fn base_difference(
     let mut doc = Document::default();
     doc.push(
         Ink::Note,
-        &format!("{path} was not in the commit that the run began from: all of it is new"),
+        &format!("{path} is not in the base commit: all of it is new"),
     );
     doc.lines.extend(Document::of_content(path, &current).lines);
     Ok(doc)
 }
 
-/// What the agent of a phase was told.
+/// Returns the prompt of a phase.
 ///
 /// # Errors
-/// What the archive says.
+/// Errors of the archive.
 pub fn inputs(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document> {
     let record = archive.run(run)?;
     let workflow = archive.workflow(run)?;
@@ -141,7 +141,7 @@ fn prompt(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Option<Vec<u8
 /// The newest events of a phase, in order.
 ///
 /// # Errors
-/// What the archive says.
+/// Errors of the archive.
 pub fn log(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Vec<Event>> {
     let filter = EventFilter {
         kinds: Vec::new(),
@@ -162,7 +162,7 @@ pub fn log(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Vec<Event>> 
 /// What the agent of an attempt said and did, or had by an event.
 ///
 /// # Errors
-/// What the archive says.
+/// Errors of the archive.
 pub fn transcript(
     archive: &Archive,
     run: RunId,

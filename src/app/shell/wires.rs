@@ -1,7 +1,7 @@
-//! The ways between the screen's thread and the engine's runtime: commands out, news and signals in.
+//! Channels between the screen thread and the engine's runtime: commands in, signals out.
 //!
-//! News may be dropped when the screen is slow, because facts are not: what was dropped is told as
-//! "stale", and the screen asks the archive.
+//! Signals may be dropped when the screen is slow, because facts are stored. A drop is reported as
+//! "stale", and the screen then queries the archive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,14 +21,14 @@ use crate::model::error::{Failure, Result};
 use crate::model::id::ClientToken;
 use crate::model::state::Via;
 
-/// News that may wait for the screen at most.
+/// Maximum number of queued signals.
 const WAITING: usize = 4096;
 
-/// The screen's end.
+/// The screen's side of the channels.
 pub struct Wires {
     runtime: Handle,
     port: Option<Port>,
-    /// What was asked before there was anybody to ask.
+    /// Commands sent before the engine was connected.
     early: Vec<(Ticket, Command)>,
     news: Option<AbortHandle>,
     events: Sender<Event>,
@@ -37,10 +37,10 @@ pub struct Wires {
 }
 
 impl Wires {
-    /// Ties the screen to signals, and to the end of the engine.
+    /// Forwards process signals and the engine's exit to the screen.
     ///
     /// # Errors
-    /// `io_failed` when signals cannot be caught.
+    /// `io_failed` if signal handlers cannot be installed.
     pub fn tie(runtime: Handle, parting: &Parting, events: Sender<Event>) -> Result<Self> {
         let waiting = Arc::new(AtomicUsize::new(0));
         let wires = Self {
@@ -61,7 +61,7 @@ impl Wires {
         Ok(wires)
     }
 
-    /// Ties the screen to an engine, in place of the one before; what was asked early is asked now.
+    /// Connects the screen to an engine, replacing the previous one; sends queued commands.
     pub fn link(&mut self, port: Port) {
         if let Some(before) = self.news.replace(self.forward_news(&port)) {
             before.abort();
@@ -72,7 +72,7 @@ impl Wires {
         }
     }
 
-    /// Sends a command, as soon as there is an engine; its answer comes as a message.
+    /// Sends a command once an engine is connected; its result arrives as a message.
     pub fn send(&mut self, ticket: Ticket, command: Command) {
         let Some(port) = self.port.clone() else {
             return self.early.push((ticket, command));
@@ -86,12 +86,12 @@ impl Wires {
         });
     }
 
-    /// The screen has taken one piece of news.
+    /// Records that the screen has processed one signal.
     pub fn taken(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Another program has the terminal, or gave it back: keys that interrupt are meant for it.
+    /// Sets whether an external program has the terminal; interrupt keys are then meant for it.
     pub fn outside(&self, there: bool) {
         self.outside.store(there, Ordering::SeqCst);
     }

@@ -1,8 +1,9 @@
-//! Slow work beside the screen: the doctor's checks, looking ahead, consent, the demo's repository.
+//! Background jobs: doctor checks, start previews, consent, the demo repository.
 //!
-//! One thread serves in order, so that consent is stored before the start that needs it is looked at
-//! again. Checks run on threads of their own and come as they end; of several outlooks that wait only
-//! the last is made, the others would be about what is no longer on the screen.
+//! One thread executes jobs in order, so that consent is stored before the start that needs it is
+//! checked again. Doctor checks run on their own threads and report as they finish. Of several
+//! queued previews only the last is computed, because the others describe a form that is no longer
+//! on the screen.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,14 +18,14 @@ use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::state::Via;
 
-/// Starts the workshop. It ends when the sender of its work is gone.
+/// Starts the job thread, which exits when the job sender is dropped.
 ///
 /// # Errors
-/// `io_failed` when no thread or runtime can be started.
+/// `io_failed` if the thread or runtime cannot be started.
 pub fn start(patient: Patient, answers: Sender<Event>) -> Result<Sender<Work>> {
     let (work, inbox) = channel();
-    let failed = |e: std::io::Error| Failure::io("cannot start the workshop thread", &e);
-    // Git is called here, not on the runtime of engine or screen: neither may wait for it.
+    let failed = |e: std::io::Error| Failure::io("cannot start the job thread", &e);
+    // Git runs here, because neither the engine's runtime nor the screen may block on it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -129,7 +130,8 @@ impl Workshop {
     }
 }
 
-/// A folder as it is written: beneath the operator's home where it begins with `~`, else from here.
+/// Resolves a directory: `~` is the home directory, other paths are relative to the working
+/// directory.
 fn resolved(dir: &Path) -> PathBuf {
     let from_home = dir
         .strip_prefix("~")
@@ -139,7 +141,7 @@ fn resolved(dir: &Path) -> PathBuf {
     std::path::absolute(&dir).map_or(dir, |dir| dir.canonicalize().unwrap_or(dir))
 }
 
-/// The top of the git repository that this process stands in.
+/// Returns the root of the git repository of the working directory.
 #[must_use]
 pub fn here() -> Option<String> {
     let dir = std::env::current_dir().ok()?;

@@ -1,4 +1,4 @@
-//! What the engine answered to a command.
+//! Handles the engine's results of commands.
 
 use super::{fork, new_run_start, outside, picker, retry, run_actions, signals};
 use crate::app::gate::Stage;
@@ -7,7 +7,7 @@ use crate::app::state::{AppState, Sent};
 use crate::engine::api::Answer;
 use crate::model::error::{Code, Failure};
 
-/// An answer came.
+/// Handles the result of a command.
 pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Failure>) -> Vec<Cmd> {
     if state.starting == Some(ticket) {
         return new_run_start::started(state, result);
@@ -42,12 +42,12 @@ pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Fai
             after
         }
     };
-    // The news may have come by another process, which sends no signals.
+    // The change may come from another process, which sends no signals.
     cmds.extend(signals::stale(state));
     cmds
 }
 
-/// What an answer leads to beside its words.
+/// Commands that follow from a result.
 fn after(state: &mut AppState, sent: Option<&Sent>, result: &Result<Answer, Failure>) -> Vec<Cmd> {
     match sent {
         Some(sent) if sent.what == run_actions::RETRYING => {
@@ -78,7 +78,7 @@ fn gate_answered(state: &mut AppState, result: &Result<Answer, Failure>) -> Vec<
             if let Stage::Sending { action, .. } = gate.stage {
                 gate.stage = Stage::Recorded { action };
             }
-            // The words are in the journal now.
+            // The comment is now in the journal, so the draft is obsolete.
             let key = gate.draft_key();
             let had_words = !gate.input.is_blank();
             state.drafts.remove(&key);
@@ -95,7 +95,8 @@ fn gate_answered(state: &mut AppState, result: &Result<Answer, Failure>) -> Vec<
             gate.drawn = None;
             gate.failure = Some(failure.clone());
             let run_id = gate.run_id;
-            // Whoever goes away has stored the command perhaps; any other refusal means that it does not count.
+            // A host that exits may have stored the command; any other error means it has no
+            // effect.
             if !matches!(
                 failure.code,
                 Code::HostGoingAway | Code::PaneBrieflyUnresponsive

@@ -1,4 +1,4 @@
-//! The artifact pane: which version, what is shown of it, and asking for its text.
+//! The artifact pane: the selected version, its view, and the query for its text.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::app::reading::Reading;
 use crate::app::run_view::{RunView, Side};
 use crate::app::state::AppState;
 
-/// Does an action on the pane.
+/// Executes an action on the pane.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
@@ -44,7 +44,7 @@ fn turn(run: &mut RunView, forward: bool) -> Vec<Cmd> {
     } else {
         at.saturating_sub(1)
     };
-    // At the newest the pane follows again: the next version shows by itself.
+    // At the newest version the pane follows new versions again.
     run.artifact.version = versions
         .get(to)
         .copied()
@@ -81,7 +81,7 @@ fn page(run: &RunView) -> Option<Cmd> {
     Some(Cmd::Outside(Outside::Page { name, text }))
 }
 
-/// Editing is an answer to a question: anything else that is stored never changes.
+/// Only an artifact at a gate can be edited; other stored versions never change.
 fn edit(state: &mut AppState) -> Vec<Cmd> {
     let shown = state
         .run
@@ -95,7 +95,7 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
         .and_then(|s| s.approval.as_ref())
         .and_then(|open| open.artifact_sha256.clone());
     if asked.is_none() || asked != shown {
-        state.say("only what a gate asks about can be edited; o reads this version in a pager");
+        state.say("only an artifact at a gate can be edited; o opens this version in a pager");
         return Vec::new();
     }
     let mut cmds = gate::open(state);
@@ -103,7 +103,7 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
     cmds
 }
 
-/// Takes in the text that was asked for.
+/// Stores the loaded text.
 pub fn take(run: &mut RunView, doc: &Arc<Document>, size: (u16, u16)) {
     let pane = &mut run.artifact;
     let reading = match &mut pane.reading {
@@ -116,7 +116,7 @@ pub fn take(run: &mut RunView, doc: &Arc<Document>, size: (u16, u16)) {
     reading.look_for(pane.search.sought());
 }
 
-/// Asks for the text that is shown, unless it is there or asked for.
+/// Requests the shown text, unless it is loaded or already requested.
 pub fn want(run: &mut RunView) -> Vec<Cmd> {
     if !run.sides().contains(&run.artifact.side) {
         run.artifact.side = Side::Whole;
@@ -157,7 +157,7 @@ fn source(run: &RunView) -> Option<Query> {
     })
 }
 
-/// What is wrong with the version on the screen, one thing after the other.
+/// Returns the validation errors of the shown version.
 fn errors_shown(run: &RunView) -> Option<Document> {
     let shown = run
         .version()

@@ -1,7 +1,7 @@
-//! Going on for less, where a budget is used up: who could, whose consent is missing, and the answer that names them.
+//! Switching to a cheaper persona when a budget is used up: candidates, consent, and the decision.
 //!
-//! Choosing somebody decides nothing: it leads to the same question as an amount does, and there Enter
-//! counts under the same rules. Consent is stored before the answer that needs it.
+//! Choosing a persona decides nothing. It opens the same confirmation as an amount does, and Enter
+//! there follows the same rules. Consent is stored before the decision that requires it.
 
 use super::gate_verdict::decide;
 use super::new_run_start::told;
@@ -16,7 +16,7 @@ use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::state::Decision;
 
-/// Who could is known; the question says it.
+/// Handles the loaded candidates.
 pub fn found(state: &mut AppState, run: RunId, found: Result<Vec<Cheaper>, Failure>) -> Vec<Cmd> {
     let size = state.look.reading;
     let gate = state
@@ -41,17 +41,19 @@ pub fn found(state: &mut AppState, run: RunId, found: Result<Vec<Cheaper>, Failu
     Vec::new()
 }
 
-/// Asks who goes on, once the gate is armed.
+/// Opens the choice of persona, once the gate accepts keys.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
         return Vec::new();
     };
     let known = match &gate.cheaper {
-        _ if !gate.asks_amount() => Err("only where a budget is used up somebody cheaper goes on"),
-        None => Err("still looking up who could; press again in a moment"),
+        _ if !gate.asks_amount() => {
+            Err("a cheaper persona can take over only when a budget is used up")
+        }
+        None => Err("still looking up personas; press again in a moment"),
         Some(found) if found.is_empty() => {
-            Err("nobody who could go on costs less: raise the budget, or stop here")
+            Err("no cheaper persona is available: raise the budget, or stop here")
         }
         Some(found) => Ok(found),
     };
@@ -65,7 +67,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     if gate.ignored_for(last_input, ticks) > 0 {
         return Vec::new();
     }
-    let mut choices = vec![("Keep reading".to_owned(), Choice::Stay)];
+    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
     choices.extend(found.iter().enumerate().map(|(place, one)| {
         (
             format!("{} ({})", one.persona, one.model),
@@ -73,8 +75,8 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         )
     }));
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Who goes on for less?".to_owned(),
-        detail: "They take the conversation over where it stopped. You are asked once more before anything counts.".to_owned(),
+        question: "Switch to a cheaper persona".to_owned(),
+        detail: "It continues the conversation where it stopped. You confirm once more before it takes effect.".to_owned(),
         choices,
         cursor: 0,
         drawn: None,
@@ -82,7 +84,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Somebody was chosen: the question is whether they shall go on.
+/// A persona was chosen: opens the confirmation.
 pub fn choose(state: &mut AppState, place: usize) -> Vec<Cmd> {
     if let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) {
         (gate.notice, gate.failure, gate.chosen) = (None, None, Some(place));
@@ -94,7 +96,7 @@ pub fn choose(state: &mut AppState, place: usize) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Asks for the consent that is missing, before the answer; whether one is.
+/// Asks for missing consent before the decision; returns whether any is missing.
 pub fn asks_consent(state: &mut AppState) -> bool {
     let Some(ask) = state
         .gate
@@ -105,11 +107,11 @@ pub fn asks_consent(state: &mut AppState) -> bool {
         return false;
     };
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Let this persona work for you?".to_owned(),
+        question: "Allow this persona?".to_owned(),
         detail: told(&ask),
         choices: vec![
-            ("Keep reading".to_owned(), Choice::Stay),
-            ("Agree and go on".to_owned(), Choice::AgreeAndGoOn),
+            ("Cancel".to_owned(), Choice::Stay),
+            ("Allow and continue".to_owned(), Choice::AgreeAndGoOn),
         ],
         cursor: 0,
         drawn: None,
@@ -117,7 +119,7 @@ pub fn asks_consent(state: &mut AppState) -> bool {
     true
 }
 
-/// The operator agrees.
+/// The operator consents.
 pub fn agree(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = &mut state.gate else {
         return Vec::new();
@@ -132,13 +134,13 @@ pub fn agree(state: &mut AppState) -> Vec<Cmd> {
     vec![Cmd::Work(Work::Agree(vec![(ask.persona, ask.hash)]))]
 }
 
-/// Whether it is the gate that waits for a consent to be stored.
+/// Whether the gate is waiting for a consent to be stored.
 #[must_use]
 pub fn awaits_consent(state: &AppState) -> bool {
     state.gate.as_ref().is_some_and(|gate| gate.agreeing)
 }
 
-/// The consent is stored, or why it is not. The answer is given where its question still stands.
+/// Handles the result of storing consent; sends the decision if the gate is still open.
 pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
     let on_gate = state.screen() == Screen::Gate;
     let Some(gate) = &mut state.gate else {

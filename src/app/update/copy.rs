@@ -1,4 +1,4 @@
-//! Copying what is shown: an event's line, a text, what an agent said, a run's id.
+//! Copying to the clipboard: an event, a text, an agent's output, or a run id.
 
 use crate::app::msg::Cmd;
 use crate::app::reading::Reading;
@@ -7,10 +7,10 @@ use crate::app::state::{AppState, Modal, Screen};
 use crate::app::telling::told;
 use crate::model::error::{Code, Failure};
 
-/// What a clipboard takes by this way, in bytes; several terminals drop more without a word.
+/// Clipboard limit in bytes; several terminals silently drop more.
 const MOST: usize = 74_000;
 
-/// Copies what is shown where the focus is.
+/// Copies the content of the focused pane.
 pub fn copy(state: &mut AppState) -> Vec<Cmd> {
     match shown(state) {
         None => {
@@ -19,7 +19,7 @@ pub fn copy(state: &mut AppState) -> Vec<Cmd> {
         }
         Some((text, what)) if text.len() > MOST => {
             let told = format!(
-                "{what}: {} bytes are more than a terminal's clipboard takes",
+                "{what}: {} bytes exceed the terminal's clipboard limit",
                 text.len()
             );
             state.complain(
@@ -32,7 +32,7 @@ pub fn copy(state: &mut AppState) -> Vec<Cmd> {
     }
 }
 
-/// It went to the terminal; whether the terminal took it, it does not say.
+/// Handles a sent copy; terminals do not confirm it.
 pub fn copied(
     state: &mut AppState,
     what: &str,

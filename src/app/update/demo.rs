@@ -1,17 +1,17 @@
-//! The demo, and what an empty list looks for.
+//! Starting the demo, and the queries of an empty run list.
 
 use super::looks;
 use crate::app::msg::{Cmd, Work};
 use crate::app::state::AppState;
 
-/// Makes the demo's repository; the run starts when it is there.
+/// Creates the demo repository; the run starts when it exists.
 pub fn start(state: &mut AppState) -> Vec<Cmd> {
     if state.starting.is_some() || state.preparing {
-        state.say("a run is being started already");
+        state.say("a run is already starting");
         return Vec::new();
     }
     state.preparing = true;
-    state.say("making the repository of the demo");
+    state.say("creating the demo repository");
     vec![Cmd::Work(Work::Demo)]
 }
 

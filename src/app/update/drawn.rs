@@ -1,27 +1,28 @@
-//! What a frame showed: sizes of what scrolls, lines that were seen, questions that can be answered.
+//! Applies what the last frame reported: sizes of scrolling areas, lines viewed, gates that can be
+//! decided.
 
 use super::{picker, runs, transcript_pane};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Drawn};
 use crate::app::state::{AppState, Modal, Screen};
 
-/// The terminal has a new size.
+/// Handles a resize.
 pub fn resize(state: &mut AppState, columns: u16, rows: u16) -> Vec<Cmd> {
     state.look.size = (columns, rows);
-    // Whatever could be answered was drawn for another size.
+    // Gates were drawn for another size, so they must be drawn again before a decision.
     if let Some(gate) = &mut state.gate {
         gate.drawn = None;
     }
     Vec::new()
 }
 
-/// The terminal got or lost the focus.
+/// Handles a focus change of the terminal.
 pub fn focus(state: &mut AppState, focused: bool) -> Vec<Cmd> {
     state.look.focused = focused;
     Vec::new()
 }
 
-/// A frame was drawn.
+/// Applies the report of a frame.
 pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     let (mut changed, mut cmds) = (false, Vec::new());
     state.places.clone_from(&drawn.places);
@@ -118,7 +119,7 @@ fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {
     }
 }
 
-/// From here on a verdict key may count: the question is on the screen and nobody typed ahead.
+/// From now on decision keys may count: the gate is on the screen and no key was typed ahead.
 fn arm(state: &mut AppState, drawn: &Drawn) -> bool {
     if let Some(Modal::Confirm(confirm)) = &mut state.modal {
         if drawn.drained && confirm.drawn.is_none() {

@@ -1,4 +1,4 @@
-//! The events pane: following, going back, finding, one event whole.
+//! The events pane: live tail, scrolling, search, and viewing one event.
 
 use super::{finding, modal};
 use crate::app::document::{Document, Ink};
@@ -10,7 +10,7 @@ use crate::app::state::AppState;
 use crate::app::tail::Need;
 use crate::model::event::Event;
 
-/// Does an action on the pane.
+/// Executes an action on the pane.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
@@ -41,12 +41,12 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     need.map(|need| ask(run, need)).into_iter().collect()
 }
 
-/// The question that brings what a run's tail needs.
+/// Returns the query for the events that the pane needs.
 pub fn ask(run: &RunView, need: Need) -> Cmd {
     Cmd::Query(Query::Events(run.run_id, need, run.tail.wanted().clone()))
 }
 
-/// One event with everything it says.
+/// Shows one event in full.
 fn whole(event: &Event) -> Document {
     match serde_json::to_vec(event) {
         Ok(json) => Document::of_content("event.json", &json),

@@ -1,4 +1,4 @@
-//! `/` and `&` in the events: typing the line, looking for the next hit, filtering.
+//! Search (`/`) and filter (`&`) in the events pane.
 
 use super::events_pane::ask;
 use crate::app::finding::{Asked, Hit, Hunt, Prompt};
@@ -10,10 +10,10 @@ use crate::app::tail::Need;
 use crate::engine::api::Page;
 use crate::model::wanted::Wanted;
 
-/// What a line takes at most, in characters.
+/// Maximum length of a pattern, in characters.
 const LINE: usize = 200;
 
-/// Whether a line is being typed.
+/// Whether a pattern is being typed.
 pub fn is_typed(state: &AppState) -> bool {
     state.modal.is_none()
         && state.screen() == Screen::Run
@@ -23,7 +23,7 @@ pub fn is_typed(state: &AppState) -> bool {
             .is_some_and(|run| run.finding.prompt.is_some())
 }
 
-/// Begins a line.
+/// Opens the search or filter line.
 pub fn open(run: &mut RunView, asked: Asked) -> Vec<Cmd> {
     let text = if asked == Asked::Filter {
         run.finding.filter.clone()
@@ -40,7 +40,7 @@ pub fn open(run: &mut RunView, asked: Asked) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// A key while a line is typed.
+/// Handles a key while the pattern is typed.
 pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
@@ -58,18 +58,15 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     }
 }
 
-/// What a key made of a line.
+/// Effect of a key on the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edited {
-    /// It is given up.
     Cancelled,
-    /// It is complete.
     Done,
-    /// It may say something else.
     Changed,
 }
 
-/// A key in a line that is typed to find something, wherever that is.
+/// Applies a key to a search pattern.
 pub fn edit(line: &mut String, chord: Chord) -> Edited {
     match chord.code {
         KeyCode::Esc => return Edited::Cancelled,
@@ -92,7 +89,7 @@ pub fn pasted(line: &mut String, text: &str) {
     line.extend(text.chars().filter(|c| !c.is_control()).take(room));
 }
 
-/// A paste while a line is typed.
+/// Handles a paste while the pattern is typed.
 pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
@@ -103,7 +100,7 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     typed(run)
 }
 
-/// The line has changed: a search goes to the first hit from where it began, down and then up.
+/// The pattern changed: moves to the first match from the start position, down and then up.
 fn typed(run: &mut RunView) -> Vec<Cmd> {
     let Some(prompt) = run
         .finding
@@ -130,7 +127,7 @@ fn look(run: &mut RunView, need: Need, turn: Option<u64>) -> Vec<Cmd> {
         .collect()
 }
 
-/// Goes to the next hit below the cursor, or above it.
+/// Moves to the next match below or above the cursor.
 pub fn next(run: &mut RunView, ahead: bool) -> Vec<Cmd> {
     if run.finding.needle().is_all() || run.finding.hunt.is_some() {
         return Vec::new();
@@ -147,7 +144,7 @@ pub fn next(run: &mut RunView, ahead: bool) -> Vec<Cmd> {
     )
 }
 
-/// The archive has looked through a piece.
+/// Handles the search result of one chunk.
 pub fn found(run: &mut RunView, need: Need, wanted: &Wanted, page: Option<&Page>) -> Vec<Cmd> {
     let Some(hunt) = run
         .finding
@@ -239,7 +236,7 @@ fn cancel(run: &mut RunView) -> Vec<Cmd> {
     back
 }
 
-/// Goes back to where the line was begun.
+/// Restores the position from before the search.
 fn stand_back(run: &mut RunView) -> Vec<Cmd> {
     let Some(prompt) = &run.finding.prompt else {
         return Vec::new();
@@ -254,7 +251,7 @@ fn stand_back(run: &mut RunView) -> Vec<Cmd> {
     need.map(|need| ask(run, need)).into_iter().collect()
 }
 
-/// One step back: the search, then the filter. None when there is neither.
+/// Ends the search, then the filter; `None` if neither is active.
 pub fn step_back(run: &mut RunView) -> Option<Vec<Cmd>> {
     if !run.finding.search.is_empty() {
         run.finding.search.clear();

@@ -1,5 +1,6 @@
-//! What the next phase of the open run will cost and take: asked once a phase, shown in its cost pane and
-//! at its gate.
+//! The forecast of cost and duration for the next phase of the open run.
+//!
+//! It is requested once per phase and shown in the cost pane and at the gate.
 
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::{Foretold, RunView};
@@ -7,7 +8,7 @@ use crate::app::state::AppState;
 use crate::model::forecast::Forecast;
 use crate::model::id::PhaseKey;
 
-/// Asks about the phase after the one in progress, unless that was asked.
+/// Requests the forecast of the next phase, unless already requested.
 pub fn want(run: &mut RunView) -> Option<Cmd> {
     let known = run.now()?;
     let key = known.next_phase()?.key.clone();
@@ -23,7 +24,7 @@ pub fn want(run: &mut RunView) -> Option<Cmd> {
     Some(Cmd::Query(query))
 }
 
-/// The ledger answered.
+/// Handles the forecast.
 pub fn told(
     state: &mut AppState,
     (workflow, rehearsal, key): (&str, bool, PhaseKey),

@@ -1,4 +1,4 @@
-//! Forks at a gate: choosing who makes the phase again, comparing what came of it, taking the better one.
+//! Forks at a gate: choosing the persona, comparing the results, using a fork's artifact.
 
 use super::run_actions;
 use crate::app::forks::{self, Compared, ForkAsk};
@@ -10,7 +10,7 @@ use crate::model::error::Failure;
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
 
-/// Looks up who could make the phase again.
+/// Requests the personas that could run the phase again.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     let gate = state
         .gate
@@ -21,7 +21,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         .zip(known)
         .and_then(|(gate, known)| Some((gate, known, known.phase(gate.phase_key.as_ref()?)?)));
     let Some((gate, known, phase)) = found else {
-        state.say("only the phase of an artifact at a gate can be made again by somebody else");
+        state.say("only a phase with an artifact at a gate can be forked");
         return Vec::new();
     };
     let current = known
@@ -43,11 +43,11 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         ..StartRun::default()
     };
     state.forking = Some(ask);
-    state.say("looking up who else could make it");
+    state.say("looking up other personas");
     vec![Cmd::Work(Work::Seats(Box::new(request)))]
 }
 
-/// Who could is known: asks.
+/// Opens the choice of persona.
 pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
     let on_gate = state.screen() == Screen::Gate && state.modal.is_none();
     let Some(ask) = state.forking.as_mut().filter(|_| on_gate) else {
@@ -64,15 +64,12 @@ pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
         })
         .unwrap_or_default();
     if ask.personas.is_empty() {
-        let said = format!(
-            "nobody else can take the seat '{}': add a persona with that role",
-            ask.role
-        );
+        let said = format!("no other persona has the role '{}': add one", ask.role);
         state.forking = None;
         state.say(said);
         return Vec::new();
     }
-    let mut choices = vec![("Not now".to_owned(), Choice::Stay)];
+    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
     choices.extend(
         ask.personas
             .iter()
@@ -80,11 +77,11 @@ pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
             .map(|(place, name)| (name.clone(), Choice::Fork(place))),
     );
     let detail = format!(
-        "Another persona than {} makes this phase again, in a run and a worktree of its own, at the price of the phase. This gate waits.",
+        "Another persona than {} runs this phase again, in a separate run and worktree, at the cost of the phase. This gate stays open.",
         ask.current
     );
     state.notice = None;
-    let question = "Who makes it again?".to_owned();
+    let question = "Fork: run this phase again with another persona".to_owned();
     state.modal = Some(Modal::Confirm(Confirm {
         question,
         detail,
@@ -95,7 +92,7 @@ pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Begins the fork; the operator has chosen.
+/// Starts the fork with the chosen persona.
 pub fn begin(state: &mut AppState, place: usize) -> Vec<Cmd> {
     let Some(ask) = state.forking.take() else {
         return Vec::new();
@@ -117,12 +114,12 @@ pub fn begin(state: &mut AppState, place: usize) -> Vec<Cmd> {
     )
 }
 
-/// The fork is stored, or says why it is not.
+/// Handles the result of starting the fork.
 pub fn begun(state: &mut AppState, of: RunId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
     match result {
         Ok(Answer::Started { run_id, .. }) => {
             state.say(format!(
-                "run {} makes it again; the Forks tab compares",
+                "Fork {} started. Compare in the Forks tab.",
                 run_id.short()
             ));
             vec![Cmd::Query(Query::Forks(of))]
@@ -135,7 +132,7 @@ pub fn begun(state: &mut AppState, of: RunId, result: &Result<Answer, Failure>) 
     }
 }
 
-/// The candidates are known; a tab for them only where there is more than one.
+/// Handles the loaded candidates; the tab is shown only if there is more than one.
 pub fn compared(state: &mut AppState, run: RunId, compared: Compared) -> Vec<Cmd> {
     let size = state.look.reading;
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.run_id == run) else {
@@ -148,7 +145,7 @@ pub fn compared(state: &mut AppState, run: RunId, compared: Compared) -> Vec<Cmd
     Vec::new()
 }
 
-/// Something happened to another run: it may be a fork of the one at the gate.
+/// Handles an event of another run, which may be a fork of the run at the gate.
 pub fn on_event(state: &AppState, event: &Event) -> Vec<Cmd> {
     let matters = matches!(
         event.fact,
@@ -166,12 +163,12 @@ pub fn on_event(state: &AppState, event: &Event) -> Vec<Cmd> {
         .collect()
 }
 
-/// Asks which fork is taken.
+/// Opens the choice of fork artifact.
 pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
         return Vec::new();
     };
-    let mut choices = vec![("Keep reading".to_owned(), Choice::Stay)];
+    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
     let picks = forks::valid(&gate.forks.candidates);
     choices.extend(picks.map(|(place, fork)| {
         (
@@ -180,12 +177,12 @@ pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
         )
     }));
     if choices.len() == 1 {
-        state.say("no fork has a valid artifact to take");
+        state.say("no fork has a valid artifact");
         return Vec::new();
     }
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Take the artifact of a fork?".to_owned(),
-        detail: "It becomes the next version here, and a new question asks about it. What waits now stays in the history.".to_owned(),
+        question: "Use a fork's artifact?".to_owned(),
+        detail: "It becomes the next version here and needs approval. The current version stays in the history.".to_owned(),
         choices,
         cursor: 0,
         drawn: None,
@@ -193,7 +190,7 @@ pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Takes it; the operator has chosen.
+/// Sends the chosen fork artifact.
 pub fn pick(state: &mut AppState, place: usize) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
         return Vec::new();
@@ -219,7 +216,7 @@ pub fn pick(state: &mut AppState, place: usize) -> Vec<Cmd> {
     cmds
 }
 
-/// It is taken, or says why it is not.
+/// Handles the result of using a fork's artifact.
 pub fn picked(state: &mut AppState, run: RunId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
     let gate = state
         .gate

@@ -1,4 +1,4 @@
-//! Gates: opening one, reading in it and leaving it open.
+//! Gates: opening one, scrolling its text, and leaving it open.
 
 use std::sync::Arc;
 
@@ -49,12 +49,12 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
         .and_then(|id| waiting.iter().position(|w| *w == id))
         .map_or(0, |at| at + 1);
     let Some(run_id) = waiting.get(at).or_else(|| waiting.first()).copied() else {
-        state.say("no run waits for you");
+        state.say("no pending approvals");
         return Vec::new();
     };
     if state.screen() == Screen::Gate {
         if current == Some(run_id) && state.gate.as_ref().is_some_and(GateView::is_open) {
-            state.say("no other run waits for you");
+            state.say("no other pending approvals");
             return Vec::new();
         }
         let mut cmds = leave(state);
@@ -64,7 +64,7 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
     open_of(state, run_id)
 }
 
-/// Puts the question of a run on the screen, or as soon as the run is known.
+/// Opens the gate of a run, now or once the run is loaded.
 pub fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     let mut cmds = run::open(state, run_id);
     if state
@@ -79,14 +79,14 @@ pub fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     cmds
 }
 
-/// Puts the open run's question on the screen; where it was left, if it is the same.
+/// Opens the gate of the open run, restoring the scroll position if it is the same gate.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
     state.wants_gate = false;
     let Some(known) = state.run.as_ref().and_then(|run| run.opened.as_ref()) else {
         return Vec::new();
     };
     let Some(open) = known.state.approval.clone() else {
-        state.say("this run asks nothing at the moment");
+        state.say("this run has no pending approval");
         return Vec::new();
     };
     if state
@@ -100,7 +100,7 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     let why = state.run.as_ref().and_then(why_stopped);
     let mut gate = GateView::new(known, &open, why.as_deref(), state.look.reading);
     if let Some((source, text)) = state.run.as_ref().and_then(shown_whole) {
-        // What is on the screen already needs no second reading.
+        // The text on the screen needs no second query.
         gate.take(source, &text, state.look.reading);
     }
     let missing = gate
@@ -135,7 +135,7 @@ fn shown_whole(run: &RunView) -> Option<(&Query, Arc<Document>)> {
     Some((run.artifact.source.as_ref()?, reading.shared()))
 }
 
-/// Why an agent could not go on, in the words of the last such event.
+/// Returns the message of the last event that stopped the agent.
 fn why_stopped(run: &RunView) -> Option<String> {
     let failed = |event: &std::sync::Arc<Event>| match &event.fact {
         Fact::SessionFailed { message, .. } => Some(message.clone()),
@@ -144,7 +144,7 @@ fn why_stopped(run: &RunView) -> Option<String> {
     run.tail.events().rev().find_map(failed)
 }
 
-/// An event as a line of the log.
+/// Formats an event as a log line.
 pub fn log_line(state: &AppState, event: &Event) -> String {
     format!(
         "{}  {:>4}  {:<20} {}",
@@ -155,7 +155,7 @@ pub fn log_line(state: &AppState, event: &Event) -> String {
     )
 }
 
-/// Hands what is asked about to the operator's editor; nothing is decided by it.
+/// Opens the artifact in the operator's editor; this decides nothing.
 pub fn edit(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else {
         return Vec::new();
@@ -163,7 +163,7 @@ pub fn edit(state: &mut AppState) -> Vec<Cmd> {
     let (Some(sha256), Some(Query::Content(_, path))) =
         (gate.sha256.clone(), gate.sources.get(&Tab::Whole).cloned())
     else {
-        state.say("this question is about no artifact, so there is nothing to edit");
+        state.say("this gate has no artifact to edit");
         return Vec::new();
     };
     let request_id = gate.request_id;
@@ -194,7 +194,7 @@ fn page(state: &AppState) -> Vec<Cmd> {
         .collect()
 }
 
-/// Goes on to the question about the operator's own version as soon as it is there.
+/// Opens the gate of the operator's edited version once it exists.
 pub fn follow(state: &mut AppState) -> Vec<Cmd> {
     let asks = state
         .run
@@ -213,7 +213,7 @@ pub fn follow(state: &mut AppState) -> Vec<Cmd> {
     }
 }
 
-/// Does an action at the gate.
+/// Executes an action at the gate.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match action {
         Action::Approve
@@ -244,7 +244,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     }
 }
 
-/// Enter does what has the focus: reading on, or the words that were begun. It never decides.
+/// Enter opens the comment draft, if there is one. It never decides.
 fn enter(state: &mut AppState) -> Vec<Cmd> {
     match &state.gate {
         Some(gate) if matches!(gate.stage, Stage::Receipt(_)) => {
@@ -306,7 +306,7 @@ fn turn_tab(state: &mut AppState, by: usize) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Leaves the gate as it is: Esc is no verdict, and no word is lost.
+/// Leaves the gate open: Esc is not a decision, and the draft is kept.
 pub fn leave(state: &mut AppState) -> Vec<Cmd> {
     let cmds = keep_draft(state);
     if state

@@ -1,7 +1,7 @@
-//! What became of the question on the screen: told by a fact, or found in the stored rows.
+//! The outcome of the gate on the screen, from an event or from the stored rows.
 //!
-//! The same fact may be told twice, as a signal and in an answer of the archive, and a row may be read
-//! before its fact is told; a fact counts once, and says more than a row.
+//! The same fact can arrive twice, as a signal and in a query result, and a row can be read before
+//! its fact arrives. A fact is applied once and takes precedence over a row.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::model::id::{PhaseKey, RequestId};
 use crate::model::record::ApprovalRecord;
 use crate::model::state::ApprovalStatus;
 
-/// An event of the run whose question is open.
+/// Applies an event of the run whose gate is open.
 pub fn on_event(state: &mut AppState, event: &Event) {
     let Some(gate) = state
         .gate
@@ -55,7 +55,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
             if let (Stage::Receipt(receipt), Some(seat)) = (&mut gate.stage, seats.first()) {
                 let phases: Vec<&str> = seats.iter().map(|seat| seat.phase_key.as_str()).collect();
                 receipt.came_to += &format!(
-                    ": {} goes on with {};",
+                    ": {} continues with {};",
                     seat.binding.persona,
                     phases.join(", ")
                 );
@@ -72,7 +72,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
             gate.stage = Stage::Receipt(Receipt {
                 action: ApprovalStatus::Superseded.to_string(),
                 came_to: String::new(),
-                by: told.unwrap_or_else(|| "the file was changed after it was checked".to_owned()),
+                by: told.unwrap_or_else(|| "a change on disk after validation".to_owned()),
                 at: event.at,
                 comment: String::new(),
                 ours,
@@ -103,20 +103,20 @@ fn revised_here(gate: &GateView) -> bool {
         || matches!(&gate.stage, Stage::Receipt(receipt) if receipt.ours)
 }
 
-/// Who brought another version, and whose that is.
+/// Describes who replaced the artifact, and with what.
 fn brought(by: &str, picked: Option<&Picked>) -> String {
     let what = match picked {
         Some(picked) => format!(
-            "took the version of fork {} by {}",
+            "the version of fork {} by {}",
             picked.fork.short(),
             picked.persona
         ),
-        None => "wrote another version".to_owned(),
+        None => "an edited version".to_owned(),
     };
-    format!("{by}, who {what}: the next question asks about it")
+    format!("{by} with {what}; it needs approval")
 }
 
-/// The stored answers of the run whose question is open: it may be answered already.
+/// Applies the stored decisions of the run, by which the gate may already be decided.
 pub fn on_approvals(state: &mut AppState) {
     let (Some(gate), Some(run)) = (&mut state.gate, &state.run) else {
         return;

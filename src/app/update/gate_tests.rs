@@ -354,7 +354,7 @@ fn an_answer_that_no_word_came_back_for_is_ours_where_it_counts_after_all() {
         bench.drew_gate(true);
         bench.ticks += 400;
         bench.press("Enter");
-        bench.answer(Err(Failure::new(code, "no word")));
+        bench.answer(Err(Failure::new(code, "resumes only after")));
         assert!(matches!(stage(&bench), Stage::Reading), "{code}");
         bench.happens(sample::resolved(2, Decision::Approve, "mo"));
         let Stage::Receipt(receipt) = stage(&bench) else {
@@ -388,7 +388,7 @@ fn a_fact_that_comes_as_news_and_as_an_answer_of_the_archive_counts_once() {
         panic!("{once:?}")
     };
     assert!(
-        receipt.ours && receipt.came_to.matches("goes on with plan").count() == 1,
+        receipt.ours && receipt.came_to.matches("continues with plan").count() == 1,
         "{receipt:?}"
     );
     let query = Query::News(run_id(1), since);

@@ -1,4 +1,7 @@
-//! Answers at a gate: two strokes to approve, words to ask for changes or reject, nothing by accident.
+//! Decisions at a gate.
+//!
+//! Approval takes two keystrokes; requesting changes and rejecting take a comment, so that no stray
+//! key decides.
 
 use super::tick::keep_draft;
 use super::{cheaper, run_actions};
@@ -11,7 +14,7 @@ use crate::engine::api::{Cheaper, Command};
 use crate::model::question::{PersonaChoice, Question, Scope};
 use crate::model::state::Decision;
 
-/// A verdict key was pressed; it counts only when the gate is armed.
+/// Handles a decision key, which counts only once the gate accepts keys.
 pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else {
@@ -23,19 +26,19 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     if action == Action::RequestChanges && !gate.takes(Decision::RequestChanges) {
         let takes = match gate.question.as_deref() {
             Some(Question::Tool(_)) => {
-                "a tool is allowed once, for this phase or for this run, or denied"
+                "allow the tool once, for this phase or for this run, or deny it"
             }
             Some(Question::Budget(_)) => {
-                "a budget is raised, somebody cheaper goes on, or the run stops here"
+                "raise the budget, switch to a cheaper persona, or stop here"
             }
-            None => "this question takes approve, reject or abort",
+            None => "this gate takes approve, reject or abort",
         };
         state.say(takes);
         return Vec::new();
     }
     let about_tool = matches!(gate.question.as_deref(), Some(Question::Tool(_)));
     if matches!(action, Action::AllowPhase | Action::AllowRun) && !about_tool {
-        state.say("only an answer about a tool can stand: this question takes approve or reject");
+        state.say("only tool permissions can be standing: approve or reject here");
         return Vec::new();
     }
     gate.scope = match action {
@@ -66,7 +69,7 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Whether "Approve?" is open and takes every key.
+/// Whether the confirmation is open and receives all keys.
 #[must_use]
 pub fn confirms(state: &AppState) -> bool {
     state.screen() == Screen::Gate
@@ -76,7 +79,7 @@ pub fn confirms(state: &AppState) -> bool {
             .is_some_and(|gate| matches!(gate.stage, Stage::Confirm { .. }))
 }
 
-/// A key on "Approve?".
+/// Handles a key in the confirmation.
 pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = &mut state.gate else {
@@ -106,7 +109,7 @@ pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// A key while words are written.
+/// Handles a key while a comment is written.
 pub fn write(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let action = state.keys.action(Context::Text, chord);
     let ticks = state.now.ticks;
@@ -135,12 +138,12 @@ pub fn write(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// A paste while words are written.
+/// Handles a paste while a comment is written.
 pub fn paste(state: &mut AppState, text: &str) {
     let ticks = state.now.ticks;
     let Some(gate) = &mut state.gate else { return };
     if gate.input.paste(text) {
-        gate.notice = Some("the paste was longer than 64 KiB; its end was cut".to_owned());
+        gate.notice = Some("the paste was cut to 64 KiB".to_owned());
     }
     gate.input.unsaved.get_or_insert(ticks);
 }
@@ -154,13 +157,11 @@ fn submit(state: &mut AppState) -> Vec<Cmd> {
     };
     if gate.input.is_blank() {
         let what = if action == Decision::Reject {
-            "why not"
+            "a reason"
         } else {
-            "what should change"
+            "a comment"
         };
-        gate.notice = Some(format!(
-            "write {what} first: the agent and the record need the words"
-        ));
+        gate.notice = Some(format!("write {what} first"));
         return Vec::new();
     }
     let mut cmds = keep_draft(state);
@@ -168,7 +169,7 @@ fn submit(state: &mut AppState) -> Vec<Cmd> {
     cmds
 }
 
-/// Sends an answer about exactly the content that was shown.
+/// Sends the decision, bound to the hash of the content that was shown.
 pub fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
     let Some(gate) = &state.gate else {
         return Vec::new();

@@ -1,4 +1,5 @@
-//! Keys and pastes: to the modal in front, to a text being written, else by the key map to the screen.
+//! Routes keys and pastes to the modal, to a focused text input, or through the key map to the
+//! screen.
 
 use super::{
     copy, demo, finding, gate, gate_verdict, leave, linking, looks, modal, new_run, palette,
@@ -10,7 +11,7 @@ use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Modal, Screen, run_action};
 use crate::app::text_search::is_typed;
 
-/// A key was pressed.
+/// Handles a key.
 pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     state.notice = None;
     state.picker.may_open = false;
@@ -19,12 +20,12 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     } else {
         route(state, chord)
     };
-    // Set last: whether a verdict key counts depends on the keys before it.
+    // Set last: whether a decision key counts depends on the time of the previous key.
     state.last_input = state.now.ticks;
     cmds
 }
 
-/// A text was pasted. It goes into a text that is being written and nowhere else.
+/// Handles a paste, which goes only into a text input.
 pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     state.picker.may_open = false;
     if let Some(Modal::Palette(palette)) = &mut state.modal {
@@ -85,7 +86,7 @@ fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     }
 }
 
-/// Does an action where the focus is.
+/// Executes an action in the focused pane.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     if !is_movement(action) {
         *state.used.entry(action).or_default() += 1;

@@ -1,24 +1,24 @@
-//! Leaving: at once when nothing in this process is at work, else after asking.
+//! Quitting: immediate when no run is active in this process, otherwise after a confirmation.
 
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Choice, Confirm, Leaving, Modal};
 
-/// Within this time a second Ctrl-C counts.
+/// Time within which a second Ctrl-C counts.
 const TWICE_MS: u64 = 2000;
 
-/// The operator wants to leave.
+/// Handles quit.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     let at_work = state.works_on();
     if at_work == 0 {
         return vec![Cmd::Quit];
     }
     state.modal = Some(Modal::Confirm(Confirm {
-        question: format!("{at_work} run{} at work in this process", if at_work == 1 { " is" } else { "s are" }),
-        detail: "Pausing lets each reach its next checkpoint; nothing is lost, and they can go on later.".to_owned(),
+        question: format!("{at_work} run{} active", if at_work == 1 { " is" } else { "s are" }),
+        detail: "Pausing waits for each run's next checkpoint. All progress is saved; you can resume later.".to_owned(),
         choices: vec![
             ("Stay".to_owned(), Choice::Stay),
             ("Pause and quit".to_owned(), Choice::PauseAndQuit),
-            ("Leave them running".to_owned(), Choice::LeaveRunning),
+            ("Keep running in background".to_owned(), Choice::LeaveRunning),
         ],
         cursor: 0,
         drawn: None,
@@ -26,7 +26,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Ctrl-C: once says so, twice pauses and quits, once more quits at once.
+/// Ctrl-C: the first shows a notice, the second pauses and quits, the third quits at once.
 pub fn ctrl_c(state: &mut AppState) -> Vec<Cmd> {
     if state.leaving == Leaving::Draining {
         return vec![Cmd::Quit];
@@ -39,11 +39,11 @@ pub fn ctrl_c(state: &mut AppState) -> Vec<Cmd> {
     if twice {
         return pause_and_quit(state);
     }
-    state.say("Ctrl-C again pauses what runs here and quits");
+    state.say("Ctrl-C again pauses local runs and quits");
     Vec::new()
 }
 
-/// Pauses every run of this process, then leaves.
+/// Pauses every run of this process, then quits.
 pub fn pause_and_quit(state: &mut AppState) -> Vec<Cmd> {
     if state.works_on() == 0 {
         return vec![Cmd::Quit];
@@ -52,14 +52,14 @@ pub fn pause_and_quit(state: &mut AppState) -> Vec<Cmd> {
     vec![Cmd::Drain]
 }
 
-/// Leaves what is at work to a host without a screen.
+/// Quits and keeps the runs executing in a host without a screen.
 pub fn leave_running(state: &mut AppState) -> Vec<Cmd> {
     let mut cmds = vec![Cmd::HandOver];
     cmds.extend(pause_and_quit(state));
     cmds
 }
 
-/// Runs are being paused: a signal came, or it was asked for; a second signal leaves at once.
+/// Starts the drain after a signal or a request; a second signal quits at once.
 pub fn draining(state: &mut AppState) -> Vec<Cmd> {
     if !state.hosting || state.leaving == Leaving::Draining {
         return vec![Cmd::Quit];

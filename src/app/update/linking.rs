@@ -1,4 +1,5 @@
-//! The way to the engine: found late, lost with the host, and found again by taking its place.
+//! The connection to the engine: established, lost when the host exits, and restored by taking
+//! over.
 
 use super::{demo, looks, picker, runs, signals};
 use crate::app::keymap::Action;
@@ -10,10 +11,10 @@ use crate::model::error::Failure;
 pub fn linked(state: &mut AppState, hosting: bool, notices: &[String]) -> Vec<Cmd> {
     let took_over = hosting && state.host_gone;
     (state.opening, state.hosting, state.host_gone) = (None, hosting, false);
-    // A banner keeps them in sight until they were read.
+    // A banner shows them until they are read.
     state.warnings.extend(notices.iter().cloned());
     if took_over {
-        state.say("this console is the host now: what rested can go on");
+        state.say("this console is now the host: paused runs can resume");
     }
     let mut cmds = runs::refresh(state);
     cmds.extend(looks::ask_costs(state));
@@ -22,17 +23,17 @@ pub fn linked(state: &mut AppState, hosting: bool, notices: &[String]) -> Vec<Cm
     cmds
 }
 
-/// Nobody could be found to take up what the host left.
+/// Handles a failed takeover.
 pub fn failed(state: &mut AppState, failure: &Failure) -> Vec<Cmd> {
     state.opening = None;
     state.complain(failure);
     Vec::new()
 }
 
-/// The process that hosts the runs, another than this, came or went.
+/// Handles the appearance or exit of another host.
 pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
     if state.opening.is_some() {
-        // It is this console that is becoming the host.
+        // This console is becoming the host.
         return Vec::new();
     }
     if state.hosting && !there {
@@ -46,11 +47,11 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
     }
     state.host_gone = !there;
     if there {
-        state.say("a host is back: what you do here is served again");
+        state.say("a host is available again: commands are executed");
         return signals::stale(state);
     }
     let text = format!(
-        "the host has ended, its runs rest: {} takes over here",
+        "the host has exited, its runs are paused: {} takes over",
         state.keys.shown(Action::TakeOver)
     );
     state.notice = Some(Notice {
@@ -64,23 +65,23 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
 const HELD: &str = "Another program holds the database: nothing can be stored until it lets go, and the runs wait for that. \
                     Close what else has phasedeck.db open.";
 
-/// Another program keeps the engine from storing anything, or has let go.
+/// Handles the database becoming locked by another program, or available again.
 pub fn held(state: &mut AppState, held: bool) -> Vec<Cmd> {
     state.warnings.retain(|words| words != HELD);
     if held {
         state.warnings.push(HELD.to_owned());
     } else {
-        state.say("the database is free again: what waited is stored");
+        state.say("the database is available again: pending writes are stored");
     }
     Vec::new()
 }
 
-/// Asks whether this console shall be the host from now on, where there is none.
+/// Asks whether to take over as host, if there is none.
 pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
     let why_not = match () {
-        () if state.opening.is_some() => "the engine is starting already",
-        () if state.hosting => "this console is the host already",
-        () if !state.host_gone => "there is a host: this console is attached to it",
+        () if state.opening.is_some() => "the engine is already starting",
+        () if state.hosting => "this console is already the host",
+        () if !state.host_gone => "another process is the host; this console is attached to it",
         () => "",
     };
     if !why_not.is_empty() {
@@ -88,25 +89,25 @@ pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     }
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Take over here?".to_owned(),
-        detail: "The process that worked on the runs is gone. This console becomes the host: it puts in order what was left, \
-                 and the runs can go on from here."
+        question: "Take over as host?".to_owned(),
+        detail: "The previous host has exited. This console becomes the host: it recovers the interrupted runs, \
+                 which can then be resumed here."
             .to_owned(),
-        choices: vec![("Only look".to_owned(), Choice::Stay), ("Take over".to_owned(), Choice::TakeOver)],
+        choices: vec![("Cancel".to_owned(), Choice::Stay), ("Take over".to_owned(), Choice::TakeOver)],
         cursor: 0,
         drawn: None,
     }));
     Vec::new()
 }
 
-/// Becomes the host, or attaches to whoever was faster.
+/// Becomes the host, or attaches to a process that was faster.
 pub fn take_over(state: &mut AppState) -> Vec<Cmd> {
     state.opening = Some(state.now.ticks);
     state.picker.may_open = true;
     vec![Cmd::Link]
 }
 
-/// Whether what stopped may be offered: before the engine is there, nobody knows what did.
+/// Whether interrupted runs may be offered; they are known only after crash recovery.
 pub fn offer(state: &mut AppState) -> Vec<Cmd> {
     if state.opening.is_some() {
         Vec::new()
@@ -162,7 +163,7 @@ mod tests {
         assert!(bench.state.warnings.is_empty());
         assert_eq!(
             bench.state.notice.as_ref().unwrap().text,
-            "the database is free again: what waited is stored"
+            "the database is available again: pending writes are stored"
         );
     }
 

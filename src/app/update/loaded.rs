@@ -1,4 +1,4 @@
-//! What the archive answered.
+//! Handles query results of the archive.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::wanted::Wanted;
 
-/// An answer came. Whatever failed is shown as failed, never as empty.
+/// Handles a query result. A failure is shown as a failure, never as an empty list.
 pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure>) -> Vec<Cmd> {
     match (query, result) {
         (Query::Runs(ask), result) => runs::loaded(state, &ask, result),
@@ -104,7 +104,7 @@ fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec
             }
         }
     }
-    // Facts that were stored while this was read are behind its end.
+    // Facts stored during the query come after its last event.
     let Some(run) = &mut state.run else {
         return cmds;
     };
@@ -185,7 +185,7 @@ fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> 
     cmds
 }
 
-/// A text goes wherever it was asked for.
+/// Delivers a text to the view that requested it.
 fn text(state: &mut AppState, query: &Query, doc: &Arc<Document>) -> Vec<Cmd> {
     let size = state.look.reading;
     if let Some(run) = state
@@ -204,7 +204,7 @@ fn text(state: &mut AppState, query: &Query, doc: &Arc<Document>) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// A kept draft goes into the gate unless the operator has written already.
+/// Restores a saved draft, unless the operator has already typed.
 fn keep_draft(state: &mut AppState, key: &DraftKey, draft: Option<Draft>) -> Vec<Cmd> {
     let Some(draft) = draft.filter(|draft| !draft.text.is_empty()) else {
         return Vec::new();

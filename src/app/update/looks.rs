@@ -1,4 +1,4 @@
-//! Opening and scrolling the screens that only show something.
+//! Opening and scrolling the read-only screens: cost, doctor, settings.
 
 use crate::app::keymap::{Action, is_movement};
 use crate::app::looks::{Costs, scrolled};
@@ -6,13 +6,13 @@ use crate::app::msg::{Cmd, Query, Work};
 use crate::app::state::{AppState, Screen};
 use crate::model::error::Failure;
 
-/// Shows what everything cost.
+/// Opens the cost screen.
 pub fn open_costs(state: &mut AppState) -> Vec<Cmd> {
     state.show(Screen::Cost);
     ask_costs(state)
 }
 
-/// Asks anew, where it is shown.
+/// Reloads the costs if they are shown.
 pub fn ask_costs(state: &mut AppState) -> Vec<Cmd> {
     if state.screen() != Screen::Cost || !state.cost.asking.due() {
         return Vec::new();
@@ -23,7 +23,7 @@ pub fn ask_costs(state: &mut AppState) -> Vec<Cmd> {
     vec![Cmd::Query(Query::Costs)]
 }
 
-/// The archive answered.
+/// Handles the loaded costs.
 pub fn costs_loaded(state: &mut AppState, result: Result<Costs, Failure>) -> Vec<Cmd> {
     let again = state.cost.asking.answered();
     state.cost.since = None;
@@ -38,7 +38,7 @@ pub fn costs_loaded(state: &mut AppState, result: Result<Costs, Failure>) -> Vec
     }
 }
 
-/// Does an action on the costs.
+/// Executes an action on the cost screen.
 pub fn act_costs(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let cost = &mut state.cost;
     let turned = match action {
@@ -57,14 +57,14 @@ pub fn act_costs(state: &mut AppState, action: Action) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Shows the checks; they begin anew.
+/// Opens the doctor screen and runs the checks.
 pub fn open_doctor(state: &mut AppState) -> Vec<Cmd> {
     state.show(Screen::Doctor);
     state.doctor.top = 0;
     examine(state)
 }
 
-/// Begins the checks, unless they are under way.
+/// Runs the checks, unless they are running.
 pub fn examine(state: &mut AppState) -> Vec<Cmd> {
     if state.doctor.running {
         return Vec::new();
@@ -73,7 +73,7 @@ pub fn examine(state: &mut AppState) -> Vec<Cmd> {
     vec![Cmd::Work(Work::Doctor)]
 }
 
-/// Does an action on the checks.
+/// Executes an action on the doctor screen.
 pub fn act_doctor(state: &mut AppState, action: Action) -> Vec<Cmd> {
     if action == Action::Open {
         return examine(state);
@@ -89,13 +89,13 @@ pub fn act_doctor(state: &mut AppState, action: Action) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Shows the settings in force.
+/// Opens the settings screen.
 pub fn open_settings(state: &mut AppState) -> Vec<Cmd> {
     state.show(Screen::Settings);
     Vec::new()
 }
 
-/// Does an action on the settings.
+/// Executes an action on the settings screen.
 pub fn act_settings(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let settings = &mut state.settings;
     settings.top = scrolled(settings.top, settings.lines.len(), settings.height, action);

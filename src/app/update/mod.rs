@@ -1,5 +1,6 @@
-//! The one update: a message in, a changed state and things to do out. It only routes; each subject
-//! has its file.
+//! The update function: takes a message, changes the state, returns commands to execute.
+//!
+//! This module only routes; each subject has its own file.
 
 mod answers;
 mod artifact_pane;
@@ -63,7 +64,7 @@ use super::state::AppState;
 use super::wake;
 use crate::model::id::RunId;
 
-/// Changes the state by a message; what is to be done about it.
+/// Applies a message to the state; returns the commands to execute.
 pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
     if matches!(msg, Msg::Drawn(_)) {
         wake::drawn(state);
@@ -112,7 +113,7 @@ fn shows(state: &AppState, msg: &Msg) -> bool {
     }
 }
 
-/// The first things to do: load the list, and the run that is wanted at once.
+/// Returns the initial commands: load the list, and the requested run.
 pub fn start(state: &mut AppState, wanted: Option<RunId>) -> Vec<Cmd> {
     let mut cmds = runs::ask(state);
     if let Some(run_id) = wanted {

@@ -1,4 +1,4 @@
-//! Help, a whole text, and questions with a harmless first answer.
+//! Modals: help, a text viewer, and confirmations whose first choice is harmless.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::app::reading::Reading;
 use crate::app::state::{AppState, Choice, HelpView, Modal};
 use crate::app::text_search::TextSearch;
 
-/// Shows the keys.
+/// Opens help.
 pub fn help(state: &mut AppState) -> Vec<Cmd> {
     let context = state.context();
     state.modal = Some(Modal::Help(HelpView {
@@ -33,14 +33,14 @@ pub fn help(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Shows a whole text.
+/// Opens a text.
 pub fn show_text(state: &mut AppState, title: String, doc: Document) {
     let reading = Reading::new(Arc::new(doc), state.look.reading);
     state.modal = Some(Modal::Text(title, Box::new(reading)));
     state.modal_search = TextSearch::default();
 }
 
-/// What was found wrong at the start, whole; from now on it counts as read.
+/// Opens the startup warnings and marks them as read.
 pub fn warnings(state: &mut AppState) -> Vec<Cmd> {
     let mut doc = Document::default();
     for words in std::mem::take(&mut state.warnings) {
@@ -48,15 +48,15 @@ pub fn warnings(state: &mut AppState) -> Vec<Cmd> {
         doc.push(Ink::Plain, "");
     }
     if doc.lines.is_empty() {
-        state.say("nothing was found wrong at the start");
+        state.say("no startup warnings");
         return Vec::new();
     }
-    doc.push(Ink::Note, "The doctor tells it too, as long as it is so.");
-    show_text(state, "Found at the start".to_owned(), doc);
+    doc.push(Ink::Note, "The doctor reports it too while it lasts.");
+    show_text(state, "Startup warnings".to_owned(), doc);
     Vec::new()
 }
 
-/// A key while something is in front.
+/// Handles a key while a modal is open.
 pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let action = state.keys.action(Context::Reading, chord);
     if let (Some(Modal::Text(..)), Some(action)) = (&state.modal, action)
@@ -97,7 +97,7 @@ fn finds(state: &mut AppState, action: Action) -> bool {
     true
 }
 
-/// Moves what is in front.
+/// Scrolls the modal.
 pub fn go(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match &mut state.modal {
         Some(Modal::Help(help)) => help.top = scrolled(help.top, Some(action)),
@@ -149,7 +149,7 @@ fn press_confirm(state: &mut AppState, chord: Chord, action: Option<Action>) -> 
         }
         (_, Some(Action::Back)) => state.modal = None,
         (KeyCode::Enter, _) => {
-            // Enter typed ahead must not answer a question that nobody has read.
+            // An Enter typed ahead must not confirm a dialog that has not been drawn.
             let choice = confirm
                 .choices
                 .get(confirm.cursor)

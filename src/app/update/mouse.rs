@@ -1,7 +1,7 @@
-//! The mouse: the wheel moves what is under the pointer, a click gives it the focus, and opens the run
-//! that is selected already.
+//! Mouse input: the wheel scrolls the pane under the pointer; a click focuses it, or opens the run
+//! that is already selected.
 //!
-//! It never decides: in front of a question it does nothing but scroll.
+//! The mouse never decides: over a confirmation it can only scroll.
 
 use super::{keys, modal, run};
 use crate::app::keymap::Action;
@@ -12,7 +12,7 @@ use crate::app::state::{AppState, Modal, Screen};
 /// Lines that one notch of the wheel moves.
 const NOTCH: usize = 3;
 
-/// The mouse did something.
+/// Handles a mouse event.
 pub fn mouse(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
     state.picker.may_open = false;
     let cmds = match mouse.movement() {
@@ -54,7 +54,7 @@ fn click(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
                 run::focus(open, pane);
             }
         }
-        // Looking is no decision; in the picker Enter would set a run to work.
+        // A click must not decide; in the picker Enter would resume a run.
         (Some(Spot::Row(row)), Screen::Runs) if row == state.runs.cursor => {
             return keys::act(state, Action::Open);
         }

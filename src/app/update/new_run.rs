@@ -1,4 +1,4 @@
-//! The form of a new run: writing, choosing, looking ahead, and keeping what was written.
+//! The new-run form: editing fields, requesting the start preview, and saving the draft.
 
 use super::new_run_start::{agreed, send, start};
 use super::{cheaper, fork, new_run_trust};
@@ -9,8 +9,8 @@ use crate::app::new_run::{Field, NewRun};
 use crate::app::new_run_draft::FormDraft;
 use crate::app::state::{AppState, Choice, Confirm, Modal, Screen};
 
-/// What is said when a text was longer than a field takes.
-const TOO_LONG: &str = "the text was long: only its first 64 KiB were taken";
+/// Notice for a text that exceeds the limit of a field.
+const TOO_LONG: &str = "the text was cut to its first 64 KiB";
 
 /// Opens the form, with what was written before, here or by a console that is gone.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
@@ -38,9 +38,7 @@ pub fn draft_found(state: &mut AppState, draft: Option<FormDraft>) -> Vec<Cmd> {
         .map(|repo| format!(" (for {repo})"))
         .unwrap_or_default();
     let keys = state.keys.shown(Action::FormClear);
-    state.say(format!(
-        "what you wrote before is back{of}; {keys} empties the form"
-    ));
+    state.say(format!("draft restored{of}; {keys} clears the form"));
     look_again(state)
 }
 
@@ -87,7 +85,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Hands the wish to the operator's editor.
+/// Opens the task in the operator's editor.
 fn edit(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -99,7 +97,7 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
     cmds
 }
 
-/// The editor gave a wish back.
+/// Handles the edited task.
 pub fn edited(state: &mut AppState, text: &str) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -112,18 +110,18 @@ pub fn edited(state: &mut AppState, text: &str) -> Vec<Cmd> {
 
 fn ask_clear(state: &mut AppState) {
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Empty the form?".to_owned(),
-        detail: "The wish and everything else that was written here goes.".to_owned(),
+        question: "Clear the form?".to_owned(),
+        detail: "The task and all other fields are cleared.".to_owned(),
         choices: vec![
-            ("Keep it".to_owned(), Choice::Stay),
-            ("Empty it".to_owned(), Choice::EmptyForm),
+            ("Cancel".to_owned(), Choice::Stay),
+            ("Clear".to_owned(), Choice::EmptyForm),
         ],
         cursor: 0,
         drawn: None,
     }));
 }
 
-/// Empties the form; the operator has confirmed it.
+/// Clears the form after confirmation.
 pub fn clear(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -256,7 +254,7 @@ fn changed(state: &mut AppState) -> Vec<Cmd> {
     look_again(state)
 }
 
-/// Has the engine look ahead at what stands there, also where nothing was written.
+/// Requests a start preview of the form, even if the task is empty.
 pub fn look_again(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -277,7 +275,7 @@ fn look_ahead(form: &mut NewRun) -> Vec<Cmd> {
     ))]
 }
 
-/// Slow work has ended.
+/// Handles the result of a background job.
 pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
     match done {
         Done::Ahead(revision, request, ahead) => {

@@ -1,4 +1,4 @@
-//! From the form to a run: what stands in the way, what is asked first, the start itself.
+//! Starting a run from the form: problem checks, confirmations, consent, and the start itself.
 
 use super::run;
 use crate::app::lane::Lane;
@@ -11,7 +11,7 @@ use crate::model::persona::Permission;
 use crate::model::safe_text::safe_line;
 use crate::model::state::Strategy;
 
-/// Starts, if nothing stands in the way; what ends another run is asked first.
+/// Starts the run if there are no problems; aborting another run is confirmed first.
 pub fn start(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -20,7 +20,7 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     }
     if !form.is_current() {
-        state.say("still looking ahead; press again in a moment");
+        state.say("still checking; press again in a moment");
         return Vec::new();
     }
     if let (Some(failure), _) = form.in_the_way(&state.runs) {
@@ -39,7 +39,7 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
     }
 }
 
-/// The question whether a run may be ended to make room; none where no run would be.
+/// Returns the confirmation to roll back the active run of the thread, if there is one.
 fn ends_another(state: &AppState) -> Option<Confirm> {
     let form = state
         .new_run
@@ -48,21 +48,21 @@ fn ends_another(state: &AppState) -> Option<Confirm> {
     let name = form.lane_name()?;
     let holder = Lane::of(&name, &state.runs).holder?;
     Some(Confirm {
-        question: format!("End run {} to make room?", holder.id.short()),
+        question: format!("Abort run {} and start this one?", holder.id.short()),
         detail: format!(
-            "{} is aborted and cannot be resumed; its worktree and branch go back to where they were before it. What it made is kept aside.",
+            "{} is aborted and cannot be resumed; its worktree and branch are rolled back to its base commit. Its changes are saved.",
             holder.workflow
         ),
         choices: vec![
             ("Keep editing".to_owned(), Choice::Stay),
-            ("End it and start".to_owned(), Choice::RollBackAndStart),
+            ("Abort it and start".to_owned(), Choice::RollBackAndStart),
         ],
         cursor: 0,
         drawn: None,
     })
 }
 
-/// Starts; what needs consent is asked first.
+/// Starts the run, after asking for missing consent.
 pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -73,7 +73,7 @@ pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
     }
     state.modal = Some(Modal::Confirm(Confirm {
         question: format!(
-            "Let {} work for you?",
+            "Allow {}?",
             if asks.len() == 1 {
                 "this persona"
             } else {
@@ -83,7 +83,7 @@ pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
         detail: asks.iter().map(told).collect::<Vec<_>>().join("\n"),
         choices: vec![
             ("Keep editing".to_owned(), Choice::Stay),
-            ("Agree and start".to_owned(), Choice::AgreeAndStart),
+            ("Allow and start".to_owned(), Choice::AgreeAndStart),
         ],
         cursor: 0,
         drawn: None,
@@ -91,7 +91,7 @@ pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// What is asked, each persona once.
+/// Returns the consents needed, each persona once.
 fn consents(form: &NewRun) -> Vec<ConsentAsk> {
     let mut asks: Vec<ConsentAsk> = Vec::new();
     for ask in form.seats().iter().filter_map(|seat| seat.consent.as_ref()) {
@@ -102,7 +102,7 @@ fn consents(form: &NewRun) -> Vec<ConsentAsk> {
     asks
 }
 
-/// What is agreed to, in a line.
+/// Describes a consent in one line.
 #[must_use]
 pub fn told(ask: &ConsentAsk) -> String {
     let tool = |(name, permission): &(String, Permission)| match permission {
@@ -120,7 +120,7 @@ pub fn told(ask: &ConsentAsk) -> String {
     safe_line(&format!("{}: {}; {tools}", ask.persona, ask.runs_on))
 }
 
-/// The operator agrees.
+/// The operator consents.
 pub fn agree_and_start(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -134,7 +134,7 @@ pub fn agree_and_start(state: &mut AppState) -> Vec<Cmd> {
     ))]
 }
 
-/// The consents are recorded, or why they are not.
+/// Handles the result of storing the consents.
 pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
     match result {
         Ok(()) => begin(state),
@@ -154,15 +154,15 @@ fn begin(state: &mut AppState) -> Vec<Cmd> {
     send(state, request)
 }
 
-/// Sends a start.
+/// Sends the start command.
 pub fn send(state: &mut AppState, request: StartRun) -> Vec<Cmd> {
     let ticket = Ticket(state.last_ticket.0 + 1);
     (state.last_ticket, state.starting) = (ticket, Some(ticket));
-    state.say("starting the run: sending");
+    state.say("starting the run");
     vec![Cmd::Send(ticket, Command::Start(Box::new(request)))]
 }
 
-/// The engine answered a start.
+/// Handles the result of a start.
 pub fn started(state: &mut AppState, result: Result<Answer, Failure>) -> Vec<Cmd> {
     state.starting = None;
     match result {

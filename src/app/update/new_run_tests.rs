@@ -398,7 +398,7 @@ fn the_form_of_a_console_that_is_gone_is_offered_and_can_be_emptied() {
     );
     assert_eq!(
         bench.state.notice.as_ref().unwrap().text,
-        "what you wrote before is back (for /other); Alt-n empties the form"
+        "draft restored (for /other); Alt-n clears the form"
     );
     bench.work();
     bench.press("Alt-n");
@@ -478,7 +478,7 @@ fn what_a_repository_brings_is_used_after_a_look_and_a_yes_alone() {
                 .as_ref()
                 .unwrap()
                 .text
-                .contains("brings nothing")
+                .contains("already allowed")
     );
     let form = bench.state.new_run.as_mut().unwrap();
     (form.repo, form.focus) = (crate::app::text_input::TextInput::of("/their"), Field::Repo);
@@ -502,7 +502,7 @@ fn what_a_repository_brings_is_used_after_a_look_and_a_yes_alone() {
                 .state
                 .notice
                 .as_ref()
-                .is_none_or(|notice| !notice.text.contains("agreed to exactly"))
+                .is_none_or(|notice| !notice.text.contains("any change to these"))
     );
     bench.press("Alt-t");
     let revision = bench.state.new_run.as_ref().unwrap().revision;
@@ -515,7 +515,7 @@ fn what_a_repository_brings_is_used_after_a_look_and_a_yes_alone() {
             .as_ref()
             .unwrap()
             .text
-            .contains("agreed to exactly this")
+            .contains("any change to these")
     );
     let form = bench.state.new_run.as_ref().unwrap();
     assert!(

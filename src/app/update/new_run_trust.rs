@@ -1,4 +1,5 @@
-//! What the form's repository brings in `.phasedeck/`: shown, and asked whether it may be used.
+//! The repository's `.phasedeck/` files in the new-run form: shows them and asks whether to allow
+//! them.
 
 use super::new_run::look_again;
 use super::new_run_start::told;
@@ -14,20 +15,19 @@ const SHOWN: usize = 4;
 /// Shows what it brings, and asks; keeping on with the form uses nothing of it.
 pub fn ask(state: &mut AppState) {
     let Some(asked) = withheld(state) else {
-        return state
-            .say("the repository brings nothing in .phasedeck/ that you have not agreed to");
+        return state.say("everything in the repository's .phasedeck/ is already allowed");
     };
     let question = if asked.changed {
-        "Use what it brings, as it has changed?"
+        "Allow its changed .phasedeck/ files?"
     } else {
-        "Use what the repository brings?"
+        "Allow the repository's .phasedeck/ files?"
     };
     state.modal = Some(Modal::Confirm(Confirm {
         question: question.to_owned(),
         detail: in_words(asked),
         choices: vec![
             ("Keep editing".to_owned(), Choice::Stay),
-            ("Agree to exactly this".to_owned(), Choice::TrustBrought),
+            ("Allow exactly these files".to_owned(), Choice::TrustBrought),
         ],
         cursor: 0,
         drawn: None,
@@ -83,7 +83,7 @@ fn in_words(asked: &TrustAsk) -> String {
             .collect(),
     );
     if !asked.personas.is_empty() {
-        lines.push("Its personas ask for your consent too, before they work.".to_owned());
+        lines.push("Its personas need your consent too before they run.".to_owned());
     }
     lines.join("\n")
 }
@@ -100,7 +100,7 @@ pub fn agree(state: &mut AppState) -> Vec<Cmd> {
 /// It is recorded, or why it is not; either way the form looks again.
 pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
     match result {
-        Ok(()) => state.say("you have agreed to exactly this; a changed byte asks again"),
+        Ok(()) => state.say("allowed; any change to these files asks again"),
         Err(failure) => state.complain(&failure),
     }
     look_again(state)

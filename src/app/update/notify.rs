@@ -1,4 +1,4 @@
-//! Whether what changed in the list is worth calling the operator for: transitions only.
+//! Decides whether a change in the run list warrants a notification. Only transitions count.
 
 use crate::app::runs::waits;
 use crate::model::record::RunRecord;
@@ -18,7 +18,7 @@ pub fn news(old: &[RunRecord], new: &[RunRecord]) -> Option<&'static str> {
             && before(record).is_some_and(|old| old.state != record.state)
     };
     match () {
-        () if new.iter().any(|r| asked(&r)) => Some("phasedeck: a run waits for you"),
+        () if new.iter().any(|r| asked(&r)) => Some("phasedeck: approval pending"),
         () if new.iter().any(|r| became(&r, RunStatus::Failed)) => Some("phasedeck: a run failed"),
         () if new.iter().any(|r| became(&r, RunStatus::Completed)) => {
             Some("phasedeck: a run is done")
@@ -47,7 +47,7 @@ mod tests {
         asks.pending_since = Some(Timestamp(asks.pending_since.unwrap().0 + 1));
         assert_eq!(
             news(&all, &next),
-            Some("phasedeck: a run waits for you"),
+            Some("phasedeck: approval pending"),
             "the next question of the same run"
         );
     }

@@ -1,4 +1,4 @@
-//! What another program left behind: a version of the operator's own, or nothing.
+//! Handles the result of an external editor: an edited text, or no change.
 
 use super::{modal, new_run, run_actions};
 use crate::app::document::{Document, Ink};
@@ -9,10 +9,10 @@ use crate::engine::api::{Answer, Command};
 use crate::model::error::Failure;
 use crate::model::id::{RequestId, RunId};
 
-/// The terminal is ours again.
+/// Handles the exit of the external program.
 pub fn returned(state: &mut AppState, returned: Returned) -> Vec<Cmd> {
     let on_gate = state.screen() == Screen::Gate;
-    // Keys that were meant for the other program must not answer anything here.
+    // Keys meant for the external program must not decide anything here.
     state.last_input = state.now.ticks;
     if let Some(gate) = &mut state.gate {
         gate.drawn = None;
@@ -23,7 +23,7 @@ pub fn returned(state: &mut AppState, returned: Returned) -> Vec<Cmd> {
             content,
         } => return send(state, request_id, content),
         Returned::Wished(text) => return new_run::edited(state, &text),
-        Returned::Unchanged => state.say("nothing was changed, so nothing was sent"),
+        Returned::Unchanged => state.say("no changes; nothing was sent"),
         Returned::Read => {}
         Returned::Failed(failure) => {
             match state.gate.as_mut().filter(|gate| on_gate && gate.is_open()) {
@@ -42,7 +42,7 @@ fn send(state: &mut AppState, request_id: RequestId, content: String) -> Vec<Cmd
         .as_ref()
         .filter(|gate| gate.request_id == request_id && gate.is_open());
     let Some(run_id) = open.map(|gate| gate.run_id) else {
-        state.say("the question was answered meanwhile; your text is kept beside the drafts");
+        state.say("already answered meanwhile; your text is kept with the drafts");
         return Vec::new();
     };
     let cmds = run_actions::send(
@@ -95,9 +95,9 @@ pub fn revised(
             doc.push(Ink::Plain, "");
             doc.push(
                 Ink::Note,
-                "nothing was stored; your text is kept: e opens it again",
+                "nothing was stored; your text is kept: e reopens it",
             );
-            modal::show_text(state, "Your version was not taken".to_owned(), doc);
+            modal::show_text(state, "Your version was rejected".to_owned(), doc);
             vec![Cmd::Query(Query::Details(run_id))]
         }
     }

@@ -251,7 +251,7 @@ fn nothing_is_done_to_a_run_while_its_past_is_shown() {
         let notice = bench.state.notice.as_ref().unwrap();
         assert_eq!(
             notice.text,
-            "this is the past (event 18): nothing was done. End returns to now"
+            "viewing history (event 18): nothing was done. End returns to now"
         );
     }
     assert!(bench.sent.is_empty() && bench.state.modal.is_none());

@@ -1,4 +1,4 @@
-//! The resume picker: opening by itself, moving, marking, and who goes on.
+//! The resume picker: opening at startup, selection, marking, and resuming.
 
 use super::{run, run_actions};
 use crate::app::keymap::{Action, is_movement};
@@ -20,10 +20,10 @@ pub fn offer(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Opens it because the operator wants it.
+/// Opens the picker on request.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
     if state.runs.counts.paused == 0 {
-        state.say("nothing has stopped before its end");
+        state.say("no interrupted runs");
         return Vec::new();
     }
     state.show(Screen::Picker);
@@ -69,7 +69,7 @@ pub fn look(state: &mut AppState) -> Vec<Cmd> {
     }
 }
 
-/// What each was doing is known.
+/// Handles the loaded previews.
 pub fn keep_previews(state: &mut AppState, previews: Vec<Preview>) -> Vec<Cmd> {
     state
         .picker
@@ -78,7 +78,7 @@ pub fn keep_previews(state: &mut AppState, previews: Vec<Preview>) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Does an action on the picker.
+/// Executes an action in the picker.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let selected = state.picker.selected().map(|r| r.id);
     match action {
@@ -113,7 +113,7 @@ fn settle(state: &mut AppState, how: Settle) -> Vec<Cmd> {
         return Vec::new();
     }
     let Some((run_id, call_id)) = state.picker.unsure_call() else {
-        state.say("nothing of this run is unsure");
+        state.say("nothing in this run needs checking");
         return Vec::new();
     };
     run_actions::send(
@@ -133,7 +133,7 @@ pub fn look_again(run_id: RunId) -> Vec<Cmd> {
     vec![Cmd::Query(Query::Previews(vec![run_id]))]
 }
 
-/// The marked ones go on, or the selected one where none is marked. One that cannot is named.
+/// Resumes the marked runs, or the selected one if none is marked; reports those that cannot.
 fn resume_chosen(state: &mut AppState, selected: Option<RunId>) -> Vec<Cmd> {
     let marked = std::mem::take(&mut state.picker.marked);
     let wanted = |r: &&RunRecord| {
@@ -182,12 +182,12 @@ fn said(sent: usize, (asking, key): (usize, &str), refused: usize) -> String {
     let mut parts = vec![format!("resuming {runs}: sending")];
     if asking > 0 {
         parts.push(format!(
-            "{asking} {} for more budget: {key} answers",
-            if asking == 1 { "asks" } else { "ask" }
+            "{asking} {} more budget: {key} to review",
+            if asking == 1 { "needs" } else { "need" }
         ));
     }
     if refused > 0 {
-        parts.push(format!("{refused} cannot go on and stay marked grey"));
+        parts.push(format!("{refused} cannot resume and stay marked grey"));
     }
     parts.join("; ")
 }

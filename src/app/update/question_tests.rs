@@ -282,7 +282,7 @@ fn where_nobody_is_cheaper_it_is_said() {
             .as_ref()
             .unwrap()
             .text
-            .starts_with("nobody who could go on costs less")
+            .starts_with("no cheaper persona is available")
     );
     let mut bench = asked(sample::a_command());
     bench.press("C");

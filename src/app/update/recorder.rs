@@ -1,4 +1,4 @@
-//! Stepping through what a run was: asking the archive for a moment, showing it, coming back.
+//! Time travel through a run: requesting the state at an event, showing it, returning to now.
 
 use super::artifact_pane;
 use super::events_pane::ask;
@@ -10,7 +10,7 @@ use crate::app::state::{AppState, Screen, run_action};
 use crate::model::error::Failure;
 use crate::model::run_state::RunState;
 
-/// Steps to another moment.
+/// Steps to another event.
 pub fn step(run: &mut RunView, action: Action) -> Vec<Cmd> {
     let Some(last) = run
         .now()
@@ -25,7 +25,7 @@ pub fn step(run: &mut RunView, action: Action) -> Vec<Cmd> {
         _ => run.moment().unwrap_or(last),
     };
     let aim = match action {
-        // Where the reader stands is where the past begins.
+        // History starts at the current scroll position.
         Action::StepBack | Action::StepOn if reads => Moment::At(run.tail.cursor()),
         Action::StepBack => Moment::At(at.saturating_sub(1).max(1)),
         Action::StepOn => Moment::At((at + 1).min(last)),
@@ -44,7 +44,7 @@ pub fn step(run: &mut RunView, action: Action) -> Vec<Cmd> {
     ask_moment(run)
 }
 
-/// Asks for the moment that is to be shown, one question at a time.
+/// Requests the state at the selected event, one query at a time.
 fn ask_moment(run: &mut RunView) -> Vec<Cmd> {
     match (run.recorder.aim, run.recorder.asked) {
         (Some(aim), None) => {
@@ -55,7 +55,7 @@ fn ask_moment(run: &mut RunView) -> Vec<Cmd> {
     }
 }
 
-/// The archive told of a moment.
+/// Handles the loaded state at an event.
 pub fn told(state: &mut AppState, moment: Moment, told: Result<RunState, Failure>) -> Vec<Cmd> {
     if let Err(failure) = &told {
         state.complain(failure);
@@ -114,7 +114,7 @@ pub fn refresh(run: &mut RunView) -> Vec<Cmd> {
     artifact_pane::want(run)
 }
 
-/// Comes back to now.
+/// Returns to the live state.
 pub fn leave(run: &mut RunView) -> Vec<Cmd> {
     run.recorder.aim = None;
     let Some(live) = run.recorder.live.take() else {
@@ -146,7 +146,7 @@ pub fn refuses(state: &mut AppState, action: Action) -> Option<Vec<Cmd>> {
     let seq = run.moment().unwrap_or_default();
     let now = state.keys.shown(Action::Now);
     state.say(format!(
-        "this is the past (event {seq}): nothing was done. {now} returns to now"
+        "viewing history (event {seq}): nothing was done. {now} returns to now"
     ));
     Some(Vec::new())
 }

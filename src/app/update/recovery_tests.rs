@@ -177,7 +177,7 @@ fn of_several_marked_ones_those_that_ask_for_money_stay_and_it_is_said() {
     let said = bench.state.notice.as_ref().unwrap().text.clone();
     assert_eq!(
         said,
-        "resuming 1 run: sending; 1 asks for more budget: ! answers"
+        "resuming 1 run: sending; 1 needs more budget: ! to review"
     );
 }
 
@@ -385,7 +385,7 @@ fn the_gate_that_was_taken_over_says_whose_version_it_is_and_the_next_offers_it_
         panic!("no receipt")
     };
     let told = format!(
-        "mo, who took the version of fork {} by terse-analyst@1: the next question asks about it",
+        "mo with the version of fork {} by terse-analyst@1; it needs approval",
         run_id(5).short()
     );
     assert_eq!(
@@ -455,7 +455,7 @@ fn who_took_another_version_is_named_whatever_is_told_first_and_however_often() 
             )
         };
         let told = format!(
-            "mo, who took the version of fork {} by terse-analyst@1: the next question asks about it",
+            "mo with the version of fork {} by terse-analyst@1; it needs approval",
             run_id(5).short()
         );
         assert_eq!(

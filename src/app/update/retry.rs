@@ -1,4 +1,5 @@
-//! A retry of an ended run: what it would be is looked up first, and said with its price before anything begins.
+//! Retrying a finished run: a preview with its cost is loaded and confirmed before the retry
+//! starts.
 
 use super::{run, run_actions};
 use crate::app::lane::{Lane, turned};
@@ -10,7 +11,7 @@ use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::state::Strategy;
 
-/// What a retry would be is known: asks.
+/// Handles the loaded retry preview: opens the confirmation.
 pub fn planned(state: &mut AppState, plan: RetryPlan) -> Vec<Cmd> {
     if state.modal.is_some() {
         return Vec::new();
@@ -24,13 +25,16 @@ pub fn planned(state: &mut AppState, plan: RetryPlan) -> Vec<Cmd> {
 /// Puts the question on the screen, with one of its answers under the cursor.
 fn ask(state: &mut AppState, cursor: usize) {
     let Some(plan) = &state.retry else { return };
-    let mut choices = vec![("Not now".to_owned(), Choice::Stay)];
+    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
     choices.extend(
         plan.beginnings()
             .into_iter()
             .map(|from| (format!("From {}", plan.name(from)), Choice::Retry(from))),
     );
-    choices.push((format!("If held: {}", plan.strategy), Choice::RetryStrategy));
+    choices.push((
+        format!("Thread policy: {}", plan.strategy),
+        Choice::RetryStrategy,
+    ));
     let question = format!("Retry run {} in a new run?", plan.run_id.short());
     state.modal = Some(Modal::Confirm(Confirm {
         question,
@@ -65,7 +69,7 @@ pub fn retell(state: &mut AppState) {
     confirm.detail = plan.told(from, &Lane::of(plan.thread.as_str(), &state.runs));
 }
 
-/// Another word for when the thread is held.
+/// Cycles the thread policy.
 pub fn turn_strategy(state: &mut AppState) -> Vec<Cmd> {
     let Some(plan) = &mut state.retry else {
         return Vec::new();
@@ -76,7 +80,7 @@ pub fn turn_strategy(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Begins it; the operator has confirmed it.
+/// Starts the retry after confirmation.
 pub fn begin(state: &mut AppState, from: usize) -> Vec<Cmd> {
     let Some(plan) = state.retry.take() else {
         return Vec::new();
@@ -98,7 +102,7 @@ pub fn begin(state: &mut AppState, from: usize) -> Vec<Cmd> {
     )
 }
 
-/// The new run is stored, or says why it is not.
+/// Handles the result of starting the retry.
 pub fn begun(state: &mut AppState, from: RunId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
     match result {
         Ok(Answer::Started { run_id, .. }) => {

@@ -1,4 +1,4 @@
-//! A run's screen: panes, the phase under the cursor, going in.
+//! The run screen: panes, the selected phase, and opening details.
 
 use super::{
     artifact_pane, events_pane, finding, gate, modal, recorder, text_search, transcript_pane,
@@ -12,7 +12,7 @@ use crate::app::state::{AppState, Screen};
 use crate::app::text_search::focused;
 use crate::model::id::RunId;
 
-/// Opens a run, anew or where it was left.
+/// Opens a run, restoring its view if it was open before.
 pub fn open(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     state.show(Screen::Run);
     state.wants_gate = false;
@@ -30,7 +30,7 @@ pub fn open(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     vec![Cmd::Query(Query::Open(run_id))]
 }
 
-/// Does an action on the screen.
+/// Executes an action on the run screen.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
@@ -50,7 +50,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Grow | Action::Shrink => {
             run.arranged.grow(run.focus, action == Action::Grow);
             if state.look.size.0 < 120 || run_is_zoomed(state) {
-                state.say("here one pane has all the room; side by side they can be resized, from 120 columns on");
+                state.say("only one pane is shown; panes can be resized from 120 columns on");
             }
             return Vec::new();
         }
@@ -61,7 +61,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Permits => {
             let listed = run.now().map(|known| question::permits(&known.state));
             if let Some(listed) = listed {
-                modal::show_text(state, "Standing answers".to_owned(), listed);
+                modal::show_text(state, "Standing tool permissions".to_owned(), listed);
             }
             return Vec::new();
         }
@@ -82,7 +82,7 @@ fn run_is_zoomed(state: &AppState) -> bool {
     state.run.as_ref().is_some_and(|run| run.zoom)
 }
 
-/// Gives a pane the focus.
+/// Focuses a pane.
 pub fn focus(run: &mut RunView, pane: Pane) {
     run.focus = pane;
     if matches!(pane, Pane::Artifact | Pane::Transcript) {

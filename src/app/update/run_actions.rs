@@ -1,4 +1,4 @@
-//! Pausing, resuming and ending a run, from wherever one is selected.
+//! Pausing, resuming and aborting the selected run, from any screen.
 
 use super::gate;
 use crate::app::msg::{Cmd, Query, Ticket};
@@ -30,7 +30,7 @@ pub fn on_selected(state: &mut AppState, what: RunAction) -> Vec<Cmd> {
     }
 }
 
-/// The run that actions are about.
+/// Returns the run that actions apply to.
 fn selected(state: &AppState) -> Option<RunRecord> {
     match state.screen() {
         Screen::Runs => state.runs.selected().cloned(),
@@ -77,17 +77,14 @@ pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     if asks_for_money(record) && state.screen() == Screen::Gate {
         return refuse(
             state,
-            "no word but an answer to this question lets the run go on",
+            "the run resumes only after this approval is answered",
         );
     }
     if asks_for_money(record) {
         return gate::open_of(state, record.id);
     }
     if record.has_ended() {
-        state.say(format!(
-            "retry {}: looking up what it would be",
-            record.id.short()
-        ));
+        state.say(format!("retry {}: checking", record.id.short()));
         return vec![Cmd::Query(Query::Retry(record.id))];
     }
     match state.picker.refusal(record, &state.runs.records) {
@@ -99,7 +96,7 @@ pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
         ),
         Some(why) => refuse(
             state,
-            &format!("run {} cannot go on: {why}", record.id.short()),
+            &format!("run {} cannot resume: {why}", record.id.short()),
         ),
     }
 }
@@ -109,19 +106,19 @@ fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
         return refuse(
             state,
             &format!(
-                "run {} has ended already ({})",
+                "run {} has already finished ({})",
                 record.id.short(),
                 record.state
             ),
         );
     }
     state.modal = Some(Modal::Confirm(Confirm {
-        question: format!("End run {} ({})?", record.id.short(), record.workflow),
-        detail: "An aborted run cannot be resumed. Its worktree, artifacts and history stay."
+        question: format!("Abort run {} ({})?", record.id.short(), record.workflow),
+        detail: "An aborted run cannot be resumed. Its worktree, artifacts and history are kept."
             .to_owned(),
         choices: vec![
-            ("Keep it".to_owned(), Choice::Stay),
-            ("Abort the run".to_owned(), Choice::Abort(record.id)),
+            ("Cancel".to_owned(), Choice::Stay),
+            ("Abort run".to_owned(), Choice::Abort(record.id)),
         ],
         cursor: 0,
         drawn: None,
@@ -129,7 +126,7 @@ fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Ends a run; the operator has confirmed it.
+/// Aborts a run after confirmation.
 pub fn abort(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     send(
         state,

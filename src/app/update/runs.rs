@@ -1,4 +1,4 @@
-//! The list of runs: moving, opening, the fold, the filter, and asking the archive for what is shown.
+//! The run list: selection, opening, the fold, the filter, and the queries for the visible rows.
 
 use super::{demo, keys, linking, notify, run};
 use crate::app::key::{Chord, KeyCode};
@@ -13,7 +13,7 @@ use crate::model::error::Failure;
 /// What was typed into the filter at most, in characters.
 const FILTER_CHARS: usize = 200;
 
-/// Does an action on the list.
+/// Executes an action on the list.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match action {
         _ if is_movement(action) => {
@@ -167,7 +167,7 @@ fn question(state: &mut AppState) -> Cmd {
     ))
 }
 
-/// The archive answered.
+/// Handles the loaded list.
 pub fn loaded(state: &mut AppState, ask: &PageAsk, result: Result<Loaded, Failure>) -> Vec<Cmd> {
     let mut cmds = Vec::new();
     if state.runs.asking.answered() {

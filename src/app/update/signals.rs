@@ -1,4 +1,4 @@
-//! News from the engine: facts, live text, and word that some of it was missed.
+//! Engine signals: facts, live output, and notices that some signals were dropped.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::model::id::RunId;
 /// News of one answer at most; more is read anew from its end.
 pub const MANY: usize = 1000;
 
-/// A fact was stored.
+/// Applies a stored fact.
 pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
     let mut cmds = Vec::new();
     let kind = event.fact.kind();
@@ -71,7 +71,7 @@ pub fn after_calls(state: &mut AppState) -> Vec<Cmd> {
         .collect()
 }
 
-/// An agent said something.
+/// Applies live agent output.
 pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == chunk.run_id) {
         transcript_pane::hear(run, chunk);
@@ -80,7 +80,7 @@ pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// What is shown may be old: ask anew.
+/// Signals were dropped: reloads what is shown.
 pub fn stale(state: &mut AppState) -> Vec<Cmd> {
     let mut cmds = runs::ask(state);
     cmds.extend(looks::ask_costs(state));

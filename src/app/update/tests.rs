@@ -25,7 +25,7 @@ fn a_gate_that_arrives_takes_no_focus_and_rings_only_where_nobody_looks() {
     bench.feed(Msg::Stale);
     assert_eq!(
         (bench.state.screen(), bench.done.clone()),
-        (screen, vec![Cmd::Notify("phasedeck: a run waits for you")])
+        (screen, vec![Cmd::Notify("phasedeck: approval pending")])
     );
     bench.feed(Msg::Stale);
     assert_eq!(bench.done.len(), 1, "only on the transition");

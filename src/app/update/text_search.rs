@@ -1,4 +1,5 @@
-//! `/`, `n` and `N` in a text: typing the line, going from hit to hit, and back to where it began.
+//! Search in a text (`/`, `n`, `N`): typing the pattern, moving between matches, restoring the
+//! position.
 
 use super::finding::{Edited, edit, pasted};
 use crate::app::key::{Chord, KeyCode};
@@ -35,7 +36,9 @@ pub fn press(state: &mut AppState, chord: Chord) {
     };
     match (chord.code, edit(&mut typing.text, chord)) {
         (KeyCode::Up | KeyCode::Down, _) => {
-            drop(reading.map(|reading| reading.find_next(chord.code == KeyCode::Down)))
+            if let Some(reading) = reading {
+                reading.find_next(chord.code == KeyCode::Down);
+            }
         }
         (_, Edited::Cancelled) => cancel(search, reading),
         (_, Edited::Done) => done(search, reading),

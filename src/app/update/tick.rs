@@ -1,11 +1,11 @@
-//! Time passing: notices end, drafts are kept.
+//! The clock tick: expires notices and saves drafts.
 
 use super::{new_run, runs, text_search};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, NOTICE_MS};
 use crate::app::wake::DRAFT_MS;
 
-/// Time has passed.
+/// Handles a clock tick.
 pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     let ticks = state.now.ticks;
     if state
@@ -42,14 +42,14 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     cmds
 }
 
-/// Keeps every text that is not kept yet: this process ends.
+/// Saves all unsaved drafts before the process exits.
 pub fn keep_all(state: &mut AppState) -> Vec<Cmd> {
     let mut cmds = keep_draft(state);
     cmds.extend(new_run::keep_draft(state));
     cmds
 }
 
-/// Keeps the words of the open gate, if they are not kept yet.
+/// Saves the draft of the open gate if it has changed.
 pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = state
         .gate

@@ -1,5 +1,6 @@
-//! The transcript pane: reading, following, folding tool calls, choosing an attempt, and asking for what
-//! is stored once the pane is on the screen.
+//! The transcript pane: scrolling, live tail, folding tool calls, choosing an attempt.
+//!
+//! Stored output is requested only once the pane is visible.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::engine::api::TextChunk;
 use crate::model::event::{Event, Fact};
 use crate::model::state::PhaseStatus;
 
-/// Does an action on the pane.
+/// Executes an action on the pane.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
@@ -75,12 +76,12 @@ pub fn want(run: &mut RunView) -> Vec<Cmd> {
         .collect()
 }
 
-/// Takes in what was asked for.
+/// Stores the loaded transcript.
 pub fn take(run: &mut RunView, query: &Query, doc: &Arc<Document>) {
     run.said.take(query, doc);
 }
 
-/// An agent said something.
+/// Appends live agent output.
 pub fn hear(run: &mut RunView, chunk: &TextChunk) {
     run.said.hear(chunk);
 }

@@ -1,4 +1,5 @@
-//! What begins and drives runs: `demo`, `run`, `host`, and how a run goes without a screen.
+//! Arguments of the commands that start and execute runs (`demo`, `run`, `host`), and the flags of
+//! headless mode.
 
 use std::path::PathBuf;
 
@@ -10,37 +11,36 @@ use crate::model::money::NanoUsd;
 use crate::model::record::Scenario;
 use crate::model::state::{OnDisconnect, Strategy};
 
-/// `phasedeck demo`.
+/// Arguments of `phasedeck demo`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Demo {
-    /// How it runs.
     #[command(flatten)]
     pub drive: Drive,
-    /// Which way a phase goes: ok, invalid_then_ok, invalid, timeout, slow, crash.
+    /// Scenario of a phase: ok, invalid_then_ok, invalid, timeout, slow or crash (repeatable).
     #[arg(long, value_name = "PHASE=NAME", value_parser = scenario)]
     pub scenario: Vec<(PhaseKey, Scenario)>,
 }
 
-/// Whether a run is driven without a screen, and what happens at its gates.
+/// Flags of headless mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Without a screen")]
+#[command(next_help_heading = "Headless options")]
 pub struct Drive {
-    /// Print one line an event instead of opening the console.
+    /// Print one line per event instead of opening the console.
     #[arg(long)]
     pub headless: bool,
-    /// What happens at a gate: wait for `phasedeck approve`, approve, or reject.
+    /// What to do at a gate (default: wait).
     #[arg(long, value_name = "WHAT", value_enum, requires = "headless")]
     pub on_gate: Option<OnGate>,
-    /// The same as --on-gate approve.
+    /// Approve every artifact gate (same as --on-gate approve).
     #[arg(long, requires = "headless", conflicts_with = "on_gate")]
     pub yes: bool,
-    /// Print each event as one JSON object a line.
+    /// Print one JSON object per event and line (JSON Lines).
     #[arg(long, requires = "headless")]
     pub json: bool,
 }
 
 impl Drive {
-    /// What happens at a gate; waiting when nothing was said.
+    /// Returns the gate policy; the default is to wait.
     #[must_use]
     pub fn gate_policy(self) -> OnGate {
         if self.yes {
@@ -51,83 +51,85 @@ impl Drive {
     }
 }
 
-/// What happens at the gates of a run without a screen.
+/// What a headless run does at a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnGate {
-    /// Keep waiting, so that somebody can answer from elsewhere.
+    /// Wait for a decision from another process, such as `phasedeck approve`.
     Wait,
-    /// Approve exactly what was validated.
+    /// Approve the validated artifact.
     Approve,
-    /// Reject, so that the run fails.
+    /// Reject the artifact and fail the run.
     Fail,
 }
 
-/// `phasedeck run`.
+/// Arguments of `phasedeck run`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(group = ArgGroup::new("where").args(["repo", "no_git"]))]
 pub struct Run {
-    /// A name, name@version, or a file.
+    /// Workflow: a name, name@version, or the path of a file.
     pub workflow: String,
-    /// The repository; absent: the one around the current folder, or none.
+    /// Repository to work in (default: the one that contains the current directory, if any).
     #[arg(long, value_name = "DIR")]
     pub repo: Option<PathBuf>,
-    /// Work in a plain folder of the run's own, without commits.
+    /// Work in a plain directory of the run, without Git.
     #[arg(long)]
     pub no_git: bool,
-    /// The branch or commit to begin from; absent: the repository's current commit.
+    /// Branch or commit to start from (default: the repository's current commit).
     #[arg(long, value_name = "BRANCH", conflicts_with = "no_git")]
     pub base: Option<String>,
-    /// What the run may cost, in dollars; it asks before it would cost more.
+    /// Budget of the run in US dollars; exceeding it needs approval.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     pub budget: Option<NanoUsd>,
-    /// What you want made.
     #[command(flatten)]
     pub wanted: Requirements,
-    /// Who fills a role; as often as needed.
+    /// Assign a persona to a role (repeatable).
     #[arg(long, value_name = "ROLE=NAME", value_parser = persona)]
     pub persona: Vec<(RoleId, String)>,
-    /// The lane of the run; absent: repository and base branch.
+    /// Thread of the run, which has at most one active run (default: repository and base branch).
     #[arg(long, value_name = "NAME")]
     pub thread: Option<String>,
-    /// What to do when another run holds the lane: reject (the default), enqueue, interrupt or rollback.
+    /// What to do if the thread already has an active run: reject (default), enqueue, interrupt
+    /// (pause that run) or rollback (abort that run and roll it back).
     #[arg(long, value_name = "WHAT", value_parser = strategy)]
     pub strategy: Option<Strategy>,
-    /// What becomes of the run when the terminal is lost: continue without a screen, or cancel (pause).
+    /// What to do with the run if the terminal is lost: continue without a console, or cancel
+    /// (pause).
     #[arg(long, value_name = "WHAT", value_parser = on_disconnect)]
     pub on_disconnect: Option<OnDisconnect>,
-    /// Rehearse: every persona is played without a model.
+    /// Dry run: simulate every persona, with no model calls.
     #[arg(long)]
     pub rehearse: bool,
-    /// Which way a rehearsed phase goes: ok, invalid_then_ok, invalid, timeout, slow, crash.
+    /// Scenario of a phase in a dry run: ok, invalid_then_ok, invalid, timeout, slow or crash
+    /// (repeatable).
     #[arg(long, value_name = "PHASE=NAME", value_parser = scenario, requires = "rehearse")]
     pub scenario: Vec<(PhaseKey, Scenario)>,
-    /// The same key starts the same run, once.
+    /// Idempotency key: repeating the command with the same key returns the run it started before.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// How it runs.
     #[command(flatten)]
     pub drive: Drive,
 }
 
-/// What the operator wants made, from a file, standard input, or the command line.
+/// The task of the run, from a file, standard input or the command line.
 #[derive(Clone, Debug, Default, Args)]
 #[group(multiple = false)]
 pub struct Requirements {
-    /// A file with the requirements; - reads standard input.
+    /// Read the task from a file, or from standard input if FILE is `-`.
     #[arg(short = 'r', long = "requirements", value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// The requirements themselves.
+    /// Task of the run as text.
     #[arg(short = 'm', long = "message", value_name = "TEXT")]
     pub text: Option<String>,
 }
 
-/// `phasedeck host`.
+/// Arguments of `phasedeck host`.
 #[derive(Clone, Debug, Args)]
 pub struct Host {
-    /// End by itself when every run has ended.
+    /// Exit when every run has finished.
     #[arg(long)]
     pub until_done: bool,
-    /// Go on with what a console hands over; leaves its terminal, and ends when every run has ended.
+    /// Take over the runs of a closing console; detaches from the terminal and exits when every run
+    /// has finished.
     #[arg(long, hide = true)]
     pub takes_over: bool,
 }

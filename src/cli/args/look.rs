@@ -1,136 +1,136 @@
-//! What looks at runs and changes nothing.
+//! Arguments of the read-only commands about runs.
 
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::values::state_names;
 
-/// `phasedeck verify`.
+/// Arguments of `phasedeck verify`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Verify {
-    /// An id, any unique part of it, or @last; absent: every run, and the database as a whole.
+    /// Run ID, any unique part of one, or @last (default: every run and the whole database).
     pub run: Option<String>,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// A command about one run.
+/// Arguments of commands that take one run.
 #[derive(Clone, Debug, Args)]
 pub struct OneRun {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: String,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck runs`.
+/// Arguments of `phasedeck runs`.
 #[derive(Clone, Debug, Args)]
 pub struct Runs {
-    /// Only runs in this state; as often as needed.
+    /// Show only runs in this state (repeatable).
     #[arg(long, value_name = "STATE", value_parser = state_names(), action = ArgAction::Append)]
     pub state: Vec<String>,
-    /// Only runs of this thread.
+    /// Show only runs of this thread.
     #[arg(long, value_name = "NAME")]
     pub thread: Option<String>,
-    /// At most so many.
+    /// Maximum number of runs to show.
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub limit: u32,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck events`.
+/// Arguments of `phasedeck events`.
 #[derive(Clone, Debug, Args)]
 pub struct Events {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: String,
-    /// Keep printing until the run has ended.
+    /// Print new events until the run finishes.
     #[arg(short = 'f', long)]
     pub follow: bool,
-    /// Begin at this event.
+    /// Start at this event sequence number.
     #[arg(long, value_name = "SEQ", default_value_t = 1)]
     pub from: u64,
-    /// Print each event as one JSON object a line.
+    /// Print one JSON object per event and line (JSON Lines).
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck artifact`.
+/// Arguments of `phasedeck artifact`.
 #[derive(Clone, Debug, Args)]
 pub struct Artifact {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: String,
-    /// The phase's key, such as spec.
+    /// Key of the phase, such as spec.
     pub phase: String,
-    /// This stored version; absent: the latest.
+    /// Version to print (default: the latest).
     #[arg(long, value_name = "N")]
     pub version: Option<u32>,
-    /// What changed since the version before it.
+    /// Print the differences from the previous version.
     #[arg(long)]
     pub diff: bool,
-    /// Print JSON: the record, and the content as text.
+    /// Print JSON with the record and the content as text.
     #[arg(long, conflicts_with = "diff")]
     pub json: bool,
 }
 
-/// `phasedeck cost`.
+/// Arguments of `phasedeck cost`.
 #[derive(Clone, Debug, Args)]
 pub struct Cost {
-    /// An id, any unique part of it, or @last; absent: all runs.
+    /// Run ID, any unique part of one, or @last (default: all runs).
     pub run: Option<String>,
-    /// What to group by.
+    /// Group costs by this dimension.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = CostGroup::Phase)]
     pub by: CostGroup,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Dimension that costs are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CostGroup {
+    /// Group by phase.
+    Phase,
+    /// Group by model.
+    Model,
+    /// Group by day (UTC).
+    Day,
+    /// Group by run.
+    Run,
+}
+
+/// Arguments of `phasedeck report`.
+#[derive(Clone, Debug, Args)]
+pub struct Report {
+    /// Run ID, any unique part of one, or @last.
+    pub run: String,
+    /// Print Markdown (default).
+    #[arg(long, conflicts_with_all = ["json", "html"])]
+    pub md: bool,
+    /// Print a self-contained HTML page.
+    #[arg(long, conflicts_with = "json")]
+    pub html: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What costs are grouped by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CostGroup {
-    /// By phase.
-    Phase,
-    /// By model.
-    Model,
-    /// By day, in UTC.
-    Day,
-    /// By run.
-    Run,
-}
-
-/// `phasedeck report`.
-#[derive(Clone, Debug, Args)]
-pub struct Report {
-    /// An id, any unique part of it, or @last.
-    pub run: String,
-    /// As Markdown (the default).
-    #[arg(long, conflicts_with_all = ["json", "html"])]
-    pub md: bool,
-    /// As one self-contained page for a browser.
-    #[arg(long, conflicts_with = "json")]
-    pub html: bool,
-    /// As JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `phasedeck transcript`.
+/// Arguments of `phasedeck transcript`.
 #[derive(Clone, Debug, Args)]
 pub struct Transcript {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: String,
-    /// Only of this phase, such as spec.
+    /// Show only this phase, such as spec.
     pub phase: Option<String>,
-    /// Only of this attempt.
+    /// Show only this attempt of the phase.
     #[arg(long, value_name = "N", requires = "phase")]
     pub attempt: Option<u32>,
-    /// Print all of what a tool said, by the name that its cut result gives.
+    /// Print the full output of a tool call; NAME is shown with the truncated result.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["phase", "attempt", "json"])]
     pub output: Option<String>,
-    /// Print each turn as one JSON object a line.
+    /// Print one JSON object per turn and line (JSON Lines).
     #[arg(long)]
     pub json: bool,
 }

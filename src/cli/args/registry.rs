@@ -1,63 +1,63 @@
-//! What there is to run, who may run it, and whether files are right.
+//! Arguments of the catalog commands: listing, validation, and consent.
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-/// `phasedeck workflows`, `personas`, `schemas`.
+/// Arguments of `phasedeck workflows`, `personas` and `schemas`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct List {
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck validate`.
+/// Arguments of `phasedeck validate`.
 #[derive(Clone, Debug, Args)]
 pub struct Validate {
-    /// The files.
+    /// Workflow, persona or schema files to validate.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck consent`.
+/// Arguments of `phasedeck consent`.
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("whom").args(["personas", "all", "list"]).required(true))]
 pub struct Consent {
-    /// The personas, as name or name@version.
+    /// Personas to allow, as name or name@version.
     #[arg(value_name = "PERSONA")]
     pub personas: Vec<String>,
-    /// Every persona there is.
+    /// Allow every persona.
     #[arg(long)]
     pub all: bool,
-    /// Show what you have agreed to, and change nothing.
+    /// List the allowed personas without changing anything.
     #[arg(long)]
     pub list: bool,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck trust`.
+/// Arguments of `phasedeck trust`.
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("answer").args(["look", "yes", "revoke"]))]
 pub struct Trust {
-    /// A folder in the repository; absent: the one around the current folder.
+    /// Directory in the repository (default: the current directory).
     #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Show what it brings and what you said, and change nothing.
+    /// Show the repository's files and whether they are allowed, without changing anything.
     #[arg(long)]
     pub look: bool,
-    /// Agree without being asked.
+    /// Allow without prompting.
     #[arg(long)]
     pub yes: bool,
-    /// Take your word back, for what is there now and what was there before.
+    /// Revoke permission for the current and all earlier contents.
     #[arg(long)]
     pub revoke: bool,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,4 +1,5 @@
-//! The installation itself: settings, checks, tidying up, files of runs, completions, manual pages.
+//! Arguments of the commands for setup and maintenance: settings, checks, cleanup, transfer,
+//! formats, completions, manual pages.
 
 use std::path::PathBuf;
 
@@ -6,93 +7,93 @@ use clap::Args;
 
 use super::values::format_names;
 
-/// `phasedeck doctor`.
+/// Arguments of `phasedeck doctor`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Doctor {
-    /// Print each setting, its value and where it comes from, instead.
+    /// Print each setting with its value and origin instead of running the checks.
     #[arg(long)]
     pub config: bool,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck formats`.
+/// Arguments of `phasedeck formats`.
 #[derive(Clone, Debug, Args)]
 pub struct Formats {
-    /// The format, such as event; absent: all of them.
+    /// Format, such as event (default: list all formats).
     #[arg(value_name = "FORMAT", value_parser = format_names(), hide_possible_values = true)]
     pub name: Option<String>,
-    /// Print JSON: all of them with their schemas.
+    /// Print all formats with their schemas as JSON.
     #[arg(long, conflicts_with = "name")]
     pub json: bool,
 }
 
-/// `phasedeck init`.
+/// Arguments of `phasedeck init`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Init {
-    /// Personas and artifact schemas too.
+    /// Also copy the built-in personas and artifact schemas.
     #[arg(long)]
     pub all: bool,
-    /// Print each file as one JSON object a line.
+    /// Print one JSON object per file and line (JSON Lines).
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck clean`.
+/// Arguments of `phasedeck clean`.
 #[derive(Clone, Debug, Args)]
 pub struct Clean {
-    /// Only these runs; absent: all that have ended.
+    /// Runs to clean up (default: all finished runs).
     #[arg(value_name = "RUN")]
     pub runs: Vec<String>,
-    /// Name runs whose work is in no other branch too; with --yes, remove them.
+    /// Include runs with unmerged work; they are listed, and removed only with --yes.
     #[arg(long)]
     pub unmerged: bool,
-    /// Mean it.
+    /// Confirm the removal of unmerged work.
     #[arg(long, requires = "unmerged")]
     pub yes: bool,
-    /// Say what would be removed, and remove nothing.
+    /// Print what would be removed without removing anything.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck export`.
+/// Arguments of `phasedeck export`.
 #[derive(Clone, Debug, Args)]
 pub struct Export {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: String,
-    /// The file to write, which must not be there; absent: standard output.
+    /// File to write, which must not exist (default: standard output).
     #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Leave out the words of people, agents and files; names, numbers, times and hashes stay.
+    /// Omit text from people, agents and files; keep names, numbers, times and hashes.
     #[arg(long)]
     pub redact: bool,
 }
 
-/// `phasedeck import`.
+/// Arguments of `phasedeck import`.
 #[derive(Clone, Debug, Args)]
 pub struct Import {
-    /// The file; - reads standard input.
+    /// File to import, or `-` for standard input.
     pub file: PathBuf,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck completions`.
+/// Arguments of `phasedeck completions`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Completions {
-    /// Which shell.
+    /// Shell to generate the script for.
     pub shell: clap_complete::Shell,
 }
 
-/// `phasedeck man`.
+/// Arguments of `phasedeck man`.
 #[derive(Clone, Debug, Args)]
 pub struct ManPages {
-    /// Write a page for the program and one for each command into this folder.
+    /// Write one page for the program and one per command to this directory.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }

@@ -1,4 +1,5 @@
-//! What steers runs that there are: going on, stopping, making again, and answers at gates.
+//! Arguments of the commands that control existing runs: resume, abort, retry, fork, and gate
+//! decisions.
 
 use clap::{Args, ValueEnum};
 
@@ -9,129 +10,131 @@ use crate::model::money::NanoUsd;
 use crate::model::question::{PersonaChoice, Scope};
 use crate::model::state::Strategy;
 
-/// `phasedeck resume`.
+/// Arguments of `phasedeck resume`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Resume {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: Option<String>,
-    /// After a crash: let an unsure tool call run again; CALL is a name that `show` gives, or all.
+    /// After a crash, run a tool call with unknown outcome again; CALL is a name printed by `show`,
+    /// or all (repeatable).
     #[arg(long, value_name = "CALL")]
     pub redo: Vec<String>,
-    /// After a crash: tell the agent that an unsure tool call was done.
+    /// After a crash, report a tool call with unknown outcome to the agent as done (repeatable).
     #[arg(long, value_name = "CALL")]
     pub done: Vec<String>,
-    /// After a crash: tell the agent that an unsure tool call is left out.
+    /// After a crash, report a tool call with unknown outcome to the agent as skipped (repeatable).
     #[arg(long, value_name = "CALL")]
     pub skip: Vec<String>,
-    /// How it runs.
     #[command(flatten)]
     pub drive: Drive,
 }
 
-/// `phasedeck retry`.
+/// Arguments of `phasedeck retry`.
 #[derive(Clone, Debug, Args)]
 pub struct Retry {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: String,
-    /// The first phase that is made anew; absent: the first that was not done.
+    /// First phase to run again (default: the first unfinished phase).
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     pub from: Option<PhaseKey>,
-    /// What to do when another run holds the lane: reject (the default), enqueue, interrupt or rollback.
+    /// What to do if the thread already has an active run: reject (default), enqueue, interrupt
+    /// (pause that run) or rollback (abort that run and roll it back).
     #[arg(long, value_name = "WHAT", value_parser = strategy)]
     pub strategy: Option<Strategy>,
-    /// The same key starts the same run, once.
+    /// Idempotency key: repeating the command with the same key returns the run it started before.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// How it runs.
     #[command(flatten)]
     pub drive: Drive,
 }
 
-/// `phasedeck fork`.
+/// Arguments of `phasedeck fork`.
 #[derive(Clone, Debug, Args)]
 pub struct Fork {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: String,
-    /// Who makes the phase again; other roles may be named too.
+    /// Assign another persona to the role of the phase; other roles may be assigned too
+    /// (repeatable).
     #[arg(long, value_name = "ROLE=NAME", value_parser = persona, required = true)]
     pub persona: Vec<(RoleId, String)>,
-    /// The same key starts the same fork, once.
+    /// Idempotency key: repeating the command with the same key returns the fork it started before.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck pick`.
+/// Arguments of `phasedeck pick`.
 #[derive(Clone, Debug, Args)]
 pub struct Pick {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: String,
-    /// The fork whose artifact is taken; absent: what there is to pick from.
+    /// Fork whose artifact to use (default: list the candidates).
     pub fork: Option<String>,
-    /// Show how each differs from what waits at the gate.
+    /// Show the differences of each candidate from the artifact at the gate.
     #[arg(long, conflicts_with_all = ["fork", "json"])]
     pub diff: bool,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck abort`.
+/// Arguments of `phasedeck abort`.
 #[derive(Clone, Debug, Args)]
 pub struct Abort {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     pub run: String,
-    /// Why, for the record.
+    /// Reason to record.
     #[arg(short = 'm', long = "message", value_name = "TEXT", default_value = "")]
     pub text: String,
-    /// Bring worktree and branch back to where they were before the run; what it made is kept aside.
+    /// Roll worktree and branch back to their state before the run; the run's work is kept
+    /// separately.
     #[arg(long)]
     pub rollback: bool,
-    /// Print the answer as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck approve`.
+/// Arguments of `phasedeck approve`.
 #[derive(Clone, Debug, Args)]
 pub struct Approve {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     #[arg(required_unless_present = "token")]
     pub run: Option<String>,
-    /// Instead of RUN: the token that was told with the gate. It answers that gate alone, once.
+    /// Single-use gate token from a notification, instead of RUN.
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["run", "hash"])]
     pub token: Option<String>,
-    /// Words for the record.
+    /// Comment to record with the decision.
     #[arg(short = 'm', long = "message", value_name = "TEXT", default_value = "")]
     pub text: String,
-    /// Insist on what you reviewed: the artifact's SHA-256, or its first 8 digits or more.
+    /// Require the artifact to have this SHA-256, given as at least its first 8 hex digits.
     #[arg(long, value_name = "HASH", value_parser = hash_prefix)]
     pub hash: Option<String>,
-    /// At `tool_permission`: for this call (once), or every call of the tool in this phase or run.
+    /// At `tool_permission`: which calls of the tool to allow.
     #[arg(long, value_enum, value_name = "SCOPE")]
     pub scope: Option<Reach>,
-    /// At `budget_exceeded`: by how many dollars the budget is raised for this run.
+    /// At `budget_exceeded`: raise the budget of the run by this many US dollars.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     pub raise: Option<NanoUsd>,
-    /// At `budget_exceeded`: a cheaper persona that goes on, in this phase or in each that is still to be done.
-    /// May be given for several phases.
+    /// At `budget_exceeded`: switch to a cheaper persona, in PHASE or in every open phase
+    /// (repeatable).
     #[arg(long = "persona", value_name = "[PHASE=]NAME")]
     pub personas: Vec<PersonaChoice>,
-    /// Print the answer as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// How far an answer about a tool reaches.
+/// Which calls of a tool a decision applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Reach {
-    /// This call alone.
+    /// Only this call.
     Once,
-    /// Every call of the tool in this phase.
+    /// All calls of the tool in this phase.
     Phase,
-    /// Every call of the tool in this run.
+    /// All calls of the tool in this run.
     Run,
 }
 
@@ -145,33 +148,32 @@ impl From<Reach> for Scope {
     }
 }
 
-/// `phasedeck reject`.
+/// Arguments of `phasedeck reject`.
 #[derive(Clone, Debug, Args)]
 pub struct Reject {
-    /// What every answer needs.
     #[command(flatten)]
     pub answer: Answer,
-    /// At `tool_permission`: no to this call (once), or to every call of the tool in this phase or run.
+    /// At `tool_permission`: which calls of the tool to reject.
     #[arg(long, value_enum, value_name = "SCOPE")]
     pub scope: Option<Reach>,
 }
 
-/// `phasedeck changes`, and what `phasedeck reject` shares with it.
+/// Arguments of `phasedeck changes`, shared with `phasedeck reject`.
 #[derive(Clone, Debug, Args)]
 pub struct Answer {
-    /// An id, any unique part of it, or @last.
+    /// Run ID, any unique part of one, or @last.
     #[arg(required_unless_present = "token")]
     pub run: Option<String>,
-    /// Instead of RUN: the token that was told with the gate. It answers that gate alone, once.
+    /// Single-use gate token from a notification, instead of RUN.
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["run", "hash"])]
     pub token: Option<String>,
-    /// What should be different, or why not.
+    /// Comment for the agent, or the reason for the rejection.
     #[arg(short = 'm', long = "message", value_name = "TEXT")]
     pub text: String,
-    /// Insist on what you reviewed: the artifact's SHA-256, or its first 8 digits or more.
+    /// Require the artifact to have this SHA-256, given as at least its first 8 hex digits.
     #[arg(long, value_name = "HASH", value_parser = hash_prefix)]
     pub hash: Option<String>,
-    /// Print the answer as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }

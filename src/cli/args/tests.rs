@@ -83,7 +83,7 @@ fn bad_lines_are_refused_with_code_2() {
         ("run x --scenario spec=ok -m x", "--rehearse"),
         (
             "run x --rehearse --scenario spec=great -m x",
-            "'great' is no scenario",
+            "'great' is not a scenario",
         ),
         ("run x --persona architect -m x", "is not ROLE=NAME"),
         (
@@ -106,7 +106,7 @@ fn bad_lines_are_refused_with_code_2() {
         ("fork x", "--persona <ROLE=NAME>"),
         (
             "run x --strategy perhaps",
-            "there are reject, enqueue, interrupt and rollback",
+            "expected reject, enqueue, interrupt or rollback",
         ),
     ] {
         let error = parse(line).unwrap_err();

@@ -1,4 +1,4 @@
-//! Values that have the right type and still make no sense.
+//! Checks of setting values beyond their types.
 
 use super::shape::joined;
 use super::{Loaded, Origin};

@@ -1,4 +1,4 @@
-//! `config.toml`: every value with its line and column, every mistake at once.
+//! Reads `config.toml`. Every value keeps its line and column; all errors are reported at once.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

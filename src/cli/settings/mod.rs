@@ -1,7 +1,7 @@
-//! Settings by layers: defaults, `config.toml`, `PHASEDECK_*` variables, flags; later wins.
+//! Layered settings: defaults, `config.toml`, `PHASEDECK_*` variables, flags. Later layers win.
 //!
-//! Each value keeps where it came from, and every mistake of every layer is told at once, with
-//! file, line, column, path and the name that was probably meant.
+//! Each value records its origin. The errors of all layers are reported together, with file, line,
+//! column, path and a suggested name.
 
 use std::collections::BTreeMap;
 

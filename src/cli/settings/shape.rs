@@ -1,7 +1,7 @@
-//! What settings may look like, read from the schema that is derived from their types.
+//! The structure of the settings, read from the JSON Schema derived from their types.
 //!
-//! One description serves the file, the variables and the documentation, so that a setting added
-//! to the types is known everywhere at once.
+//! The file parser, the variables and the documentation share it, so a setting added to the types
+//! is available in all of them.
 
 use std::collections::BTreeMap;
 

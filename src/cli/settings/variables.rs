@@ -1,4 +1,4 @@
-//! `PHASEDECK_*` variables: each setting's path in capitals, such as `PHASEDECK_OPENAI_BASE_URL`.
+//! `PHASEDECK_*` variables: the path of a setting in capitals, such as `PHASEDECK_OPENAI_BASE_URL`.
 
 use serde_json::{Map, Value};
 

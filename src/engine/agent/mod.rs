@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use self::backends::Backends;
-pub use self::desk::{Answered, CallFailed, Desk, NextTry, Reserve, ToolDone};
+pub use self::desk::{Answered, AttemptKey, CallFailed, Desk, NextTry, Reserve, ToolDone};
 pub use self::settle::Unsettled;
 use super::growth::Growth;
 use crate::model::error::Failure;

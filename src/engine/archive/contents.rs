@@ -1,4 +1,4 @@
-//! Reads what runs made: stored contents by their hash, searched or whole, and the files they began from.
+//! Access to stored contents by hash, search in artifacts, and files of a run's base commit.
 
 use super::Archive;
 use crate::engine::worktree::base_file;
@@ -7,28 +7,28 @@ use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
 use crate::store::run_page::{self, Searchable};
 
-/// So much of an artifact is searched.
+/// Number of bytes of an artifact that are searched.
 const SEARCHED_BYTES: u64 = 1024 * 1024;
 
-/// What one step of a search through artifacts found.
+/// Result of one step of an artifact search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArtifactHits {
-    /// Runs with such an artifact.
+    /// Runs with a matching artifact.
     pub runs: Vec<RunId>,
-    /// Contents this step looked at; 0 when there are no more.
+    /// Number of contents searched in this step; 0 at the end.
     pub looked_at: u32,
-    /// Contents there are.
+    /// Total number of contents.
     pub total: u32,
-    /// Where the next step goes on.
+    /// Position for the next step.
     pub last: Option<Searchable>,
 }
 
 impl Archive {
-    /// Searches the texts of stored artifacts for `words` (all of them, in small letters), the newest
-    /// runs first and at most `limit` contents behind `after`. Of each, the first mebibyte is looked at.
+    /// Searches stored artifacts for `words` (all of them, in lower case), newest runs first, in at
+    /// most `limit` contents after `after`. Only the first mebibyte of a content is searched.
     ///
     /// # Errors
-    /// What the database says. A content that cannot be read holds nothing.
+    /// Errors of the database. A content that cannot be read does not match.
     pub fn search_artifacts(
         &self,
         words: &[String],
@@ -62,10 +62,11 @@ impl Archive {
         words.iter().all(|word| text.contains(word.as_str()))
     }
 
-    /// A file as it was in the commit that a run began from; `None` when there was none, or no commit.
+    /// Returns a file of the commit that a run started from; `None` if there is no such file or
+    /// commit.
     ///
     /// # Errors
-    /// `run_not_found`; `worktree_missing` when the repository is gone; `git_failed`.
+    /// `run_not_found`; `worktree_missing` if the repository is gone; `git_failed`.
     pub fn base_content(&self, run: RunId, path: &str) -> Result<Option<Vec<u8>>> {
         let record = self.run(run)?;
         let (Some(repo), Some(commit)) = (record.repo, record.base_commit) else {
@@ -74,11 +75,11 @@ impl Archive {
         base_file::read(&repo, &commit, path)
     }
 
-    /// A stored content, whole, held against its hash.
+    /// Returns a stored content after checking its hash.
     ///
     /// # Errors
-    /// `usage_invalid` for what is no hash; `io_failed` when there is no such content; `db_corrupt`
-    /// when it is not what was stored.
+    /// `usage_invalid` for an invalid hash; `io_failed` if there is no such content; `db_corrupt`
+    /// if it does not match its hash.
     pub fn content(&self, hash: &ContentHash) -> Result<Vec<u8>> {
         let name = hash.as_str();
         if name.len() != 64 || !name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
@@ -91,12 +92,12 @@ impl Archive {
             .find(self.reader.connection(), hash)?
             .ok_or_else(|| {
                 Failure::new(Code::IoFailed, format!("there is no stored content {name}"))
-                    .hint("it was never kept here, or its file is gone")
+                    .hint("it was never stored here, or its file was deleted")
             })
     }
 
-    /// The first `most` bytes of a stored content that is longer than this, not held against its hash;
-    /// none of a shorter one, which is read whole as quickly.
+    /// Returns the first `most` bytes of a stored content that is longer, without checking its
+    /// hash. Returns `None` for a shorter one, which can be read completely at the same cost.
     #[must_use]
     pub fn content_start(&self, hash: &ContentHash, most: usize) -> Option<Vec<u8>> {
         let mut start = self

@@ -1,8 +1,8 @@
-//! Reads what is on disk, for screens and commands.
+//! Read access to stored data, for screens and commands.
 //!
-//! An archive is a read-only connection with typed questions. It needs no living engine, never waits
-//! for one, and sees what was committed when a question was asked. It blocks for the length of a
-//! query; who must not wait (a screen) asks from a thread of its own, one archive a thread.
+//! An archive is a read-only connection with typed queries. It needs no running engine, never waits
+//! for one, and sees what was committed when a query was made. Queries block; a caller that must
+//! not block (a screen) uses a thread with an archive of its own.
 
 mod contents;
 #[cfg(test)]
@@ -43,48 +43,48 @@ use crate::store::{
     run_costs, run_list, run_page, runs, search, sessions, threads, turns,
 };
 
-/// Which runs to list.
+/// Selects runs to list.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
-    /// Only runs in these states, by wire name; empty: all.
+    /// Only runs in these states, by wire name; empty means all.
     pub states: Vec<String>,
     /// Only runs of this thread.
     pub thread: Option<String>,
-    /// At most so many; absent: all.
+    /// Maximum number of runs; `None` means all.
     pub limit: Option<u32>,
 }
 
-/// Which events to read.
+/// Selects events to read.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
-    /// Only these types; empty: all.
+    /// Only events of these kinds; empty means all.
     pub kinds: Vec<String>,
-    /// Only of this phase.
+    /// Only events of this phase.
     pub phase_key: Option<PhaseKey>,
 }
 
-/// One of several artifacts of a phase that waits at a gate: of the run itself, or of a fork of it.
+/// An artifact that can be picked for a phase waiting at a gate: the run's own, or one of a fork.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Candidate {
-    /// Who made it.
+    /// The run that made the artifact.
     pub run_id: RunId,
-    /// Where that run stands, by wire name.
+    /// State of that run, by wire name.
     pub state: String,
-    /// Which phase it is.
+    /// The phase.
     pub phase_key: PhaseKey,
-    /// Who did the work.
+    /// The persona that made it.
     pub persona: Option<String>,
-    /// The latest stored version and its verdict; absent while there is none.
+    /// The latest stored version and its validation result; absent if there is none.
     pub artifact: Option<ArtifactRecord>,
-    /// What the calls of this phase cost.
+    /// Cost of the calls of this phase.
     pub cost: Cost,
-    /// How many calls that were, over all phases that the run made itself.
+    /// Number of calls, over all phases that the run made itself.
     pub calls: u32,
     /// Milliseconds that agents worked on this phase.
     pub working_ms: u64,
 }
 
-/// Reads what is on disk.
+/// Read access to the stored data of an installation.
 #[derive(Debug)]
 pub struct Archive {
     reader: Reader,
@@ -92,10 +92,10 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Opens the archive of an installation. Makes nothing.
+    /// Opens the archive of an installation. Creates nothing.
     ///
     /// # Errors
-    /// `io_failed` when there is no database yet; `db_newer_schema`; `db_corrupt`.
+    /// `io_failed` if there is no database yet; `db_newer_schema`; `db_corrupt`.
     pub fn open(paths: &Paths) -> Result<Self> {
         Ok(Self {
             reader: Reader::open(&paths.database())?,
@@ -103,10 +103,10 @@ impl Archive {
         })
     }
 
-    /// The runs that fit, newest first; the order is the same every time, also when times tie.
+    /// Returns the selected runs, newest first, in a stable order.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>> {
         run_list::list(
             self.reader.connection(),
@@ -116,26 +116,26 @@ impl Archive {
         )
     }
 
-    /// A part of the list of runs, and how many there are.
+    /// Returns a page of the list of runs, and the number of runs.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn run_page(&self, ask: &PageAsk) -> Result<RunPage> {
         run_page::page(self.reader.connection(), ask)
     }
 
-    /// Runs that stopped before their end, the newest first.
+    /// Returns paused runs, newest first.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn paused(&self) -> Result<Vec<RunRecord>> {
         run_page::paused(self.reader.connection())
     }
 
-    /// Why a run cannot be resumed, in words; by the rule that resuming itself obeys.
+    /// Returns why a run cannot be resumed, by the same rule that a resume uses.
     ///
     /// # Errors
-    /// `run_not_found`; what the database says.
+    /// `run_not_found`; errors of the database.
     pub fn refuses_to_resume(&self, run: RunId) -> Result<Option<String>> {
         let record = runs::get(self.reader.connection(), run)?;
         let holder = run_page::holder(self.reader.connection(), &record)?;
@@ -147,7 +147,7 @@ impl Archive {
             .map(|failure| failure.message))
     }
 
-    /// One run.
+    /// Returns a run.
     ///
     /// # Errors
     /// `run_not_found`.
@@ -155,15 +155,15 @@ impl Archive {
         runs::get(self.reader.connection(), run)
     }
 
-    /// The run that `text` means: a whole id, any part that only one id has, or `@last`.
+    /// Resolves a run by its full id, an unambiguous part of it, or `@last`.
     ///
     /// # Errors
-    /// `run_not_found`; `run_ambiguous` naming the runs that fit.
+    /// `run_not_found`; `run_ambiguous` naming the matching runs.
     pub fn find(&self, text: &str) -> Result<RunId> {
         run_list::find(self.reader.connection(), text)
     }
 
-    /// At most `limit` events from `from_seq` on, in order.
+    /// Returns at most `limit` events from `from_seq` on, in order.
     ///
     /// # Errors
     /// `db_corrupt` naming an event that cannot be read.
@@ -171,18 +171,18 @@ impl Archive {
         events::from(self.reader.connection(), run, from_seq, limit)
     }
 
-    /// The page of at most `limit` events that ends just before `seq`, in order.
+    /// Returns at most `limit` events that end just before `seq`, in order.
     ///
     /// # Errors
-    /// As [`events`](Self::events).
+    /// Same as [`events`](Self::events).
     pub fn events_before(&self, run: RunId, seq: u64, limit: u32) -> Result<Vec<Event>> {
         events::before(self.reader.connection(), run, seq, limit)
     }
 
-    /// At most `limit` events from `from_seq` on that fit, in order.
+    /// Returns at most `limit` matching events from `from_seq` on, in order.
     ///
     /// # Errors
-    /// As [`events`](Self::events).
+    /// Same as [`events`](Self::events).
     pub fn events_filtered(
         &self,
         run: RunId,
@@ -200,7 +200,7 @@ impl Archive {
         )
     }
 
-    /// The number of the run's last event; 0 before the first.
+    /// Returns the sequence number of the run's last event; 0 if there is none.
     ///
     /// # Errors
     /// `run_not_found`.
@@ -208,8 +208,8 @@ impl Archive {
         events::last_seq(self.reader.connection(), run)
     }
 
-    /// At most `limit` wanted events from `from_seq` on, and how far was looked for them: a bounded
-    /// piece of work, so an answer may hold fewer and end before the journal does.
+    /// Returns at most `limit` matching events from `from_seq` on, and how far the journal was
+    /// searched. The work is bounded, so a page may contain fewer events before the journal ends.
     ///
     /// # Errors
     /// `run_not_found`; `db_corrupt` naming an event that cannot be read.
@@ -229,10 +229,10 @@ impl Archive {
         )
     }
 
-    /// The last `limit` wanted events before `seq`; as [`page_after`](Self::page_after).
+    /// Returns the last `limit` matching events before `seq`; see [`page_after`](Self::page_after).
     ///
     /// # Errors
-    /// As [`page_after`](Self::page_after).
+    /// Same as [`page_after`](Self::page_after).
     pub fn page_before(&self, run: RunId, wanted: &Wanted, seq: u64, limit: u32) -> Result<Page> {
         search::before(
             self.reader.connection(),
@@ -243,59 +243,60 @@ impl Archive {
         )
     }
 
-    /// What the run's journal folds to. Costs the same at any length.
+    /// Returns the current state of a run. The cost does not depend on the length of its journal.
     ///
     /// # Errors
-    /// As [`events`](Self::events); `illegal_transition` for a journal that no engine can have written.
+    /// Same as [`events`](Self::events); `illegal_transition` for a journal that no engine can have
+    /// written.
     pub fn state(&self, run: RunId) -> Result<RunState> {
         events::state(self.reader.connection(), run)
     }
 
-    /// What the run's journal folds to up to and with event `seq`.
+    /// Returns the state of a run as of event `seq`, inclusive.
     ///
     /// # Errors
-    /// As [`state`](Self::state).
+    /// Same as [`state`](Self::state).
     pub fn state_at(&self, run: RunId, seq: u64) -> Result<RunState> {
         events::state_at(self.reader.connection(), run, seq)
     }
 
-    /// The phases of a run, in order.
+    /// Returns the phases of a run, in order.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn phases(&self, run: RunId) -> Result<Vec<PhaseRecord>> {
         phases::of_run(self.reader.connection(), run)
     }
 
-    /// Every stored version of every artifact of a run: phases in order, versions from 1.
+    /// Returns all stored versions of all artifacts of a run, by phase and version.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn artifacts(&self, run: RunId) -> Result<Vec<ArtifactRecord>> {
         artifacts::of_run(self.reader.connection(), run)
     }
 
-    /// The questions of a run, in the order they were asked.
+    /// Returns the approvals of a run, in the order they were requested.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn approvals(&self, run: RunId) -> Result<Vec<ApprovalRecord>> {
         approvals::of_run(self.reader.connection(), run)
     }
 
-    /// Everything that waits for the operator, in all runs, oldest first.
+    /// Returns the pending approvals of all runs, oldest first.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn pending_approvals(&self) -> Result<Vec<ApprovalRecord>> {
         approvals::pending(self.reader.connection())
     }
 
-    /// What can be picked for the phase that waits at the gate of a run: its own artifact first, then
-    /// those of its forks, oldest first. Empty where it waits at no gate about an artifact.
+    /// Returns the artifacts that can be picked for the phase waiting at the gate of a run: its own
+    /// first, then those of its forks, oldest first. Empty if no artifact is waiting for approval.
     ///
     /// # Errors
-    /// `run_not_found`; what the database says.
+    /// `run_not_found`; errors of the database.
     pub fn candidates(&self, run: RunId) -> Result<Vec<Candidate>> {
         let state = self.state(run)?;
         let waiting = state
@@ -315,14 +316,15 @@ impl Archive {
     }
 
     fn candidate(&self, run: RunId, phase_key: &PhaseKey) -> Result<Candidate> {
-        let (record, state) = (self.run(run)?, self.state(run)?);
+        let record = self.run(run)?;
+        let state = self.state(run)?;
         let phase = state.phase(phase_key);
         Ok(Candidate {
             run_id: run,
             state: record.state,
             phase_key: phase_key.clone(),
             persona: phase.and_then(|phase| match &phase.revised_by {
-                Some(by) => Some(format!("{by}, by hand")),
+                Some(by) => Some(format!("{by}, edited")),
                 None => phase.made_by().map(ToString::to_string),
             }),
             artifact: self
@@ -336,27 +338,27 @@ impl Archive {
         })
     }
 
-    /// The conversations of a run, oldest first.
+    /// Returns the agent sessions of a run, oldest first.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn sessions(&self, run: RunId) -> Result<Vec<SessionRecord>> {
         sessions::of_run(self.reader.connection(), run)
     }
 
-    /// The turns of one attempt that are part of the conversation, in order.
+    /// Returns the turns of one attempt that are part of the conversation, in order.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn turns(&self, run: RunId, phase: &PhaseKey, attempt: u32) -> Result<Vec<TurnRecord>> {
         turns::of_attempt(self.reader.connection(), run, phase, attempt)
     }
 
-    /// The turns of one attempt with what agent programs said in them; as they were at an event, where
-    /// one is given.
+    /// Returns the turns of one attempt with the transcripts of ACP agents, optionally as of an
+    /// event.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn conversation(
         &self,
         run: RunId,
@@ -367,26 +369,27 @@ impl Archive {
         conversation::of_attempt(self.reader.connection(), run, phase, attempt, at)
     }
 
-    /// The calls of a run and what they cost, oldest first.
+    /// Returns the calls of a run with their costs, oldest first.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn ledger(&self, run: RunId) -> Result<Vec<LedgerRecord>> {
         ledger::of_run(self.reader.connection(), run)
     }
 
-    /// What settled calls cost, in groups; of one run, or of all.
+    /// Returns the cost of settled calls in groups, for one run or for all.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn costs(&self, run: Option<RunId>, by: CostBy) -> Result<Vec<CostLine>> {
         ledger::costs(self.reader.connection(), run, by)
     }
 
-    /// What a phase of a workflow (by `name@version`) cost and took before, in rehearsals or in real runs.
+    /// Returns earlier costs and durations of a phase of a workflow (`name@version`), of dry runs
+    /// or of real runs.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn phase_samples(
         &self,
         workflow: &str,
@@ -396,39 +399,39 @@ impl Archive {
         forecast::samples(self.reader.connection(), workflow, rehearsal, phase)
     }
 
-    /// What the settled calls of each run cost, the newest run first; the label is the run's id.
+    /// Returns the cost of the settled calls of each run, newest run first, labelled with its id.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn costs_by_run(&self) -> Result<Vec<CostLine>> {
         run_costs::by_run(self.reader.connection())
     }
 
-    /// The workflow that a run was begun with.
+    /// Returns the frozen workflow of a run.
     ///
     /// # Errors
-    /// `run_not_found`; `template_load_failed` when its text is missing or malformed.
+    /// `run_not_found`; `template_load_failed` if its text is missing or malformed.
     pub fn workflow(&self, run: RunId) -> Result<Workflow> {
         frozen::workflow(self.reader.connection(), run)
     }
 
-    /// The bindings of a run with their personas, ordered by role.
+    /// Returns the bindings of a run with their personas, ordered by role.
     ///
     /// # Errors
-    /// `run_metadata_missing` when it has none; `persona_load_failed` naming the persona.
+    /// `run_metadata_missing` if it has none; `persona_load_failed` naming the persona.
     pub fn bindings(&self, run: RunId) -> Result<Vec<(Binding, Persona)>> {
         frozen::personas(self.reader.connection(), run)
     }
 
-    /// The schema that `id` means for a run.
+    /// Returns the frozen schema `id` of a run.
     ///
     /// # Errors
-    /// `schema_not_found` when it is missing or malformed.
+    /// `schema_not_found` if it is missing or malformed.
     pub fn schema(&self, run: RunId, id: &SchemaId) -> Result<serde_json::Value> {
         frozen::schema(self.reader.connection(), run, id)
     }
 
-    /// The report of a run as its rows say it now.
+    /// Builds the report of a run from its current rows.
     ///
     /// # Errors
     /// `run_not_found`; `run_metadata_missing`.
@@ -436,42 +439,43 @@ impl Archive {
         final_report::build(self.reader.connection(), run)
     }
 
-    /// What a crash left of a run, where its last end was one.
+    /// Returns the crash card of a run whose last stop was a crash.
     ///
     /// # Errors
-    /// As [`state`](Self::state).
+    /// Same as [`state`](Self::state).
     pub fn crash_card(&self, run: RunId) -> Result<Option<CrashCard>> {
         crash_card::read(self.reader.connection(), run)
     }
 
-    /// The personas that the operator has agreed to use, by hash.
+    /// Returns the hashes of the personas that the operator has allowed.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn consents(&self) -> Result<BTreeSet<ContentHash>> {
         consents::all(self.reader.connection())
     }
 
-    /// What the token with this digest is for.
+    /// Returns the gate token with this digest.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn gate_token(&self, digest: &ContentHash) -> Result<Option<GateToken>> {
         gate_tokens::find(self.reader.connection(), digest)
     }
 
-    /// Changes whenever anything was stored; cheap enough to ask many times a second.
+    /// Returns a number that changes with every commit; cheap enough to poll many times a second.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn data_version(&self) -> Result<i64> {
         self.reader.data_version()
     }
 
-    /// The last event number of every run that moved at `since` or later, oldest change first.
+    /// Returns the last sequence number of every run changed at `since` or later, oldest change
+    /// first.
     ///
     /// # Errors
-    /// What the database says.
+    /// Errors of the database.
     pub fn seqs(&self, since: Timestamp) -> Result<Vec<(RunId, u64)>> {
         run_list::moved(self.reader.connection(), since)
     }

@@ -175,11 +175,9 @@ fn frozen_texts_are_read_back_or_named_when_they_cannot_be() {
         archive.schema(run, &"dev/spec@1".into()).unwrap_err().code,
         Code::SchemaNotFound
     );
-    let (workflow, persona, schema) = (
-        ContentHash::of(b"workflow"),
-        ContentHash::of(b"persona"),
-        ContentHash::of(b"schema"),
-    );
+    let workflow = ContentHash::of(b"workflow");
+    let persona = ContentHash::of(b"persona");
+    let schema = ContentHash::of(b"schema");
     let bound = binding(persona.clone());
     here.store
         .write_blocking({
@@ -199,7 +197,8 @@ fn frozen_texts_are_read_back_or_named_when_they_cannot_be() {
     );
 
     let put = |kind, hash: &ContentHash, text: &str| {
-        let (hash, text) = (hash.clone(), text.to_owned());
+        let hash = hash.clone();
+        let text = text.to_owned();
         here.store
             .write_blocking(move |tx| definitions::put(tx, kind, &hash, "n", &text))
             .unwrap();

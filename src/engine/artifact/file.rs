@@ -1,7 +1,8 @@
-//! Artifact files in a worktree: read once, moved aside, written, put back.
+//! Artifact files in a worktree: read, move aside, write, restore.
 //!
-//! Every one is reached [from the worktree's open folder](crate::engine::beneath), without links on
-//! the way. What an agent left behind is moved aside, never deleted. Everything here blocks on the disk.
+//! Every file is accessed [from the worktree's open folder](crate::engine::beneath), without
+//! following links. Files that an agent left behind are moved aside, never deleted. All functions
+//! block on the disk.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -109,7 +110,8 @@ pub fn restore(worktree: &Path, path: &str, bytes: &[u8]) -> Result<()> {
 }
 
 fn replace(folder: &Dir, name: &str, path: &str, bytes: &[u8]) -> Result<()> {
-    // Always the same name: what a crash left is taken away the next time instead of being committed.
+    // A fixed name, so that the next write removes a leftover of a crash before it can be
+    // committed.
     let temporary = format!(
         ".{}.phasedeck-new",
         name.chars().take(40).collect::<String>()
@@ -189,7 +191,7 @@ fn aside_name(label: &str, name: &str) -> String {
     format!("{label}-{}-{name}", uuid::Uuid::now_v7().simple())
 }
 
-// A rename cannot cross file systems: copy, make the copy durable, then take the old one away.
+// A rename cannot cross file systems: copy, sync the copy, then remove the original.
 fn carry_over(folder: &Dir, name: &str, path: &str, aside: &Dir, new_name: &str) -> Result<()> {
     let fail =
         |e: std::io::Error| Failure::io(format!("cannot move '{path}' to another file system"), &e);

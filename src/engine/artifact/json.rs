@@ -1,7 +1,6 @@
-//! What an artifact's bytes hold: UTF-8 without a mark, and [strict JSON](strict_json).
+//! Decodes an artifact: UTF-8 without a byte order mark, and [strict JSON](strict_json).
 //!
-//! Keys that occur twice do not stop the reading, so that everything else that is wrong can be told
-//! at once.
+//! Duplicate keys do not stop the parser, so that all errors can be reported at once.
 
 use serde_json::Value;
 
@@ -9,10 +8,10 @@ use super::wording::clip;
 use crate::engine::strict_json::{self, Duplicate};
 use crate::model::event::ArtifactError;
 
-/// The text of an artifact.
+/// Decodes the text of an artifact.
 ///
 /// # Errors
-/// What is wrong with its bytes.
+/// The encoding error.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, ArtifactError> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
         return Err(whole(
@@ -37,10 +36,10 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, ArtifactError> {
     })
 }
 
-/// The value of a JSON document, and its keys that occur twice.
+/// Parses a JSON document and returns its value and duplicate keys.
 ///
 /// # Errors
-/// Where the text stops being JSON.
+/// The syntax error.
 pub(super) fn value(text: &str) -> Result<(Value, Vec<ArtifactError>), ArtifactError> {
     if text.trim().is_empty() {
         return Err(whole("the file is empty; write a JSON document"));

@@ -1,8 +1,8 @@
-//! Artifacts: the files that phases must produce, from the first read to the copy that is kept for ever.
+//! Artifacts: the files that phases must produce.
 //!
-//! A phase's file is read once by [`file`], beneath the worktree and nowhere else; its bytes are kept
-//! by [`contents`] under their hash; [`validate`] says everything that is wrong with them by the
-//! schema that [`schema`] compiled. Who asks the operator and who commits is not decided here.
+//! [`file`] reads a phase's file once, only beneath the worktree. [`contents`] stores its bytes by
+//! hash. [`validate`] reports all errors against the schema compiled by [`schema`]. Approval and
+//! commit are handled elsewhere.
 
 pub mod contents;
 pub mod file;

@@ -1,9 +1,9 @@
-//! References within a schema document: they stay inside, lead somewhere, and never only in a circle.
+//! Checks references within a schema document: they must be local, resolve, and terminate.
 //!
-//! The walk visits every place that the draft reads as a schema, and every place that a reference
-//! names. A reference that is reached again through `properties` or `items` is a recursive data type
-//! and fine: the data ends. One that is reached again without going a step down into the data never
-//! ends, so it is refused.
+//! The walk visits every location that the draft reads as a schema, and every target of a
+//! reference. A cycle through `properties` or `items` is a valid recursive data type, because the
+//! data is finite. A cycle that never descends into the data would not terminate, so it is
+//! rejected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::soundness::Finding;
 use crate::engine::strict_json::pointer_part;
 
-/// Keywords whose value is a schema; `true` when it applies to the same place of the data.
+/// Keywords whose value is a schema; `true` if it applies to the same location in the data.
 const SINGLE: &[(&str, bool)] = &[
     ("additionalProperties", false),
     ("contains", false),
@@ -40,7 +40,7 @@ const MANY: &[(&str, bool)] = &[
 ];
 const REFERENCES: &[&str] = &["$ref", "$dynamicRef"];
 
-/// Every problem with the document's references.
+/// Returns all problems with the document's references.
 pub(super) fn check(root: &Value) -> Vec<Finding> {
     let mut walk = Walk {
         root,
@@ -60,7 +60,7 @@ struct Walk<'a> {
     root: &'a Value,
     /// Pointers of schemas by `$anchor` and `$dynamicAnchor`.
     anchors: BTreeMap<String, String>,
-    /// For each schema, the schemas that are asked about the same place of the data.
+    /// For each schema, the schemas that apply to the same location in the data.
     same_place: BTreeMap<String, BTreeSet<String>>,
     found: Vec<Finding>,
 }
@@ -110,7 +110,7 @@ impl Walk<'_> {
         self.found.sort_by(|a, b| a.pointer.cmp(&b.pointer));
     }
 
-    // A nested `$id` changes what references beneath it mean.
+    // A nested `$id` changes the base URI of the references beneath it.
     fn nested_id(&mut self, schema: &Map<String, Value>, pointer: &str) {
         if !pointer.is_empty() && schema.contains_key("$id") {
             self.found.push(Finding::new(
@@ -201,8 +201,8 @@ fn unescaped(fragment: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A circle among `edges`, if there is one: schemas that lead nowhere else are taken away until none
-/// is left or only circles and what leads to them are.
+/// Finds a cycle among `edges`: repeatedly removes schemas without outgoing edges, until none is
+/// left or only cycles and their predecessors remain.
 fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Finding> {
     let mut left = edges.clone();
     let mut leads_from: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

@@ -1,7 +1,6 @@
-//! Compiles artifact schemas, so that a schema that cannot be relied on is refused before a run begins.
+//! Compiles artifact schemas, so that an unreliable schema is rejected before a run starts.
 //!
-//! What makes one reliable is said in [`soundness`]. Reading and finding schema files is the
-//! catalog's work.
+//! [`soundness`] defines the requirements. The catalog finds and reads schema files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use crate::model::id::SchemaId;
 
 const MAX_PROBLEMS: usize = 10;
 
-/// A schema, ready to validate with. Cheap to clone.
+/// A compiled schema. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CompiledSchema {
     id: SchemaId,
@@ -27,7 +26,7 @@ impl CompiledSchema {
     /// Compiles `value` as JSON Schema 2020-12.
     ///
     /// # Errors
-    /// `schema_invalid` with everything that is wrong.
+    /// `schema_invalid` with all problems.
     pub fn compile(id: &SchemaId, value: &Value) -> Result<Self> {
         let validator = soundness::compile(value).map_err(|found| invalid(id, &found))?;
         Ok(Self {
@@ -37,13 +36,13 @@ impl CompiledSchema {
         })
     }
 
-    /// Its name.
+    /// Returns the schema's name.
     #[must_use]
     pub fn id(&self) -> &SchemaId {
         &self.id
     }
 
-    /// The schema itself.
+    /// Returns the schema document.
     #[must_use]
     pub fn value(&self) -> &Arc<Value> {
         &self.value

@@ -1,18 +1,18 @@
-//! Secrets in an artifact, told to whoever is asked about it. The artifact itself stays as it is.
+//! Finds secrets in an artifact and reports them to its reviewer. The artifact is not changed.
 //!
-//! Looked for are the values that settings and backends know, those of the worktree's `.env` that are no words,
-//! and whatever has the shape of a provider's key.
+//! Searches for the secrets of settings and backends, the values of the worktree's `.env` that are
+//! not plain words, and text in the shape of provider keys.
 
 use std::path::Path;
 
 use super::file;
 use crate::engine::redact::Redactor;
 
-/// So many lines are named.
+/// Maximum number of reported lines.
 const NAMED: usize = 5;
 
-/// What there is of secrets in a text, in words that hold none of them; absent where there is nothing. Blocks on
-/// the disk.
+/// Describes the secrets in a text without revealing them; `None` if there are none. Blocks on the
+/// disk.
 #[must_use]
 pub fn told(redactor: &Redactor, worktree: &Path, text: &str) -> Option<String> {
     let env = file::env(worktree);
@@ -34,7 +34,8 @@ pub fn told(redactor: &Redactor, worktree: &Path, text: &str) -> Option<String> 
     }
 }
 
-/// The lines of an `.env` file whose values have letters and digits: `production` stands in every text.
+/// Returns the lines of an `.env` file whose values contain letters and digits. A plain word such
+/// as `production` would match everywhere.
 fn telling(env: &[u8]) -> String {
     let env = String::from_utf8_lossy(env);
     let value = |line: &str| {

@@ -1,8 +1,8 @@
-//! What a schema document must hold before anybody relies on it, with a place and a hint for each fault.
+//! Requirements for schema documents, with a location and a hint for each problem.
 //!
-//! JSON Schema 2020-12, standing alone: nothing is fetched, no file is opened, references stay inside.
-//! Patterns run in linear time (no look-around, no back-references) and are of bounded size. Formats
-//! count, and one that nobody knows is a fault.
+//! A schema is self-contained JSON Schema 2020-12: nothing is fetched, no file is opened,
+//! references are local. Patterns run in linear time (no look-around, no back-references) and have
+//! a bounded size. Formats are enforced, and an unknown format is a problem.
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
@@ -10,19 +10,17 @@ use serde_json::Value;
 use super::{references, wording};
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
-/// How large a compiled pattern may be, in bytes.
+/// Maximum size of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
-/// How much of a foreign word is repeated, in characters.
+/// Maximum length of quoted input, in characters.
 const MAX_QUOTE: usize = 200;
 
-/// One fault within a schema document.
+/// A problem in a schema document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// JSON Pointer to what is wrong.
+    /// JSON Pointer to the problem.
     pub(crate) pointer: String,
-    /// What is wrong.
     pub(crate) message: String,
-    /// What to do.
     pub(crate) hint: String,
 }
 
@@ -43,7 +41,7 @@ impl Finding {
 /// Checks a schema document and compiles it.
 ///
 /// # Errors
-/// Every fault, in the order of their pointers.
+/// All problems, ordered by pointer.
 pub(crate) fn compile(value: &Value) -> Result<Validator, Vec<Finding>> {
     let rules: [fn(&Value) -> Vec<Finding>; 3] = [wrong_dialect, against_draft, references::check];
     for rule in rules {

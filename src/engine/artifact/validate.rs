@@ -1,8 +1,8 @@
-//! Says everything that is wrong with an artifact, in words that help to mend it.
+//! Validates artifacts and reports all errors in a form that helps to repair them.
 //!
-//! Bytes must be UTF-8 and strict JSON; then every error by the schema is told, by its place, not the
-//! first one alone: a repair costs a call, and each mistake that was not told costs another. Text
-//! artifacts (see [`CompiledSchema::is_text`]) are validated as one string.
+//! Bytes must be UTF-8 and strict JSON. All schema errors are then reported by location rather than
+//! only the first one, because each repair costs a model call. Text artifacts (see
+//! [`CompiledSchema::is_text`]) are validated as one string.
 
 use std::cmp::Ordering;
 
@@ -12,29 +12,29 @@ use super::schema::CompiledSchema;
 use super::{json, wording};
 use crate::model::event::ArtifactError;
 
-/// The most errors that are listed.
+/// Maximum number of listed errors.
 pub const MAX_ERRORS: usize = 20;
-// A document of ten megabytes can be wrong in millions of places; nobody needs to know how many.
+// A document of ten megabytes can have millions of errors; the exact count is not useful.
 const MAX_COUNTED: usize = 10_000;
 
-/// What validation found.
+/// Result of a validation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// What is wrong, ordered by place, no line twice; at most [`MAX_ERRORS`].
+    /// Errors ordered by location without duplicates; at most [`MAX_ERRORS`].
     pub errors: Vec<ArtifactError>,
-    /// How many there are in truth; counting stops at 10 000.
+    /// Total number of errors; counting stops at 10 000.
     pub total: u32,
 }
 
 impl Verdict {
-    /// Whether nothing is wrong.
+    /// Returns whether the artifact is valid.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.total == 0
     }
 }
 
-/// Validates the content of the artifact file `path`. Takes time with the size of the content.
+/// Validates the content of the artifact file `path`. Run time grows with the size of the content.
 #[must_use]
 pub fn validate(schema: &CompiledSchema, path: &str, bytes: &[u8]) -> Verdict {
     let is_text = schema.is_text(path);
@@ -67,7 +67,7 @@ fn verdict(mut errors: Vec<ArtifactError>) -> Verdict {
     Verdict { errors, total }
 }
 
-// As people count: the second item comes before the tenth.
+// Natural order: the second item comes before the tenth.
 fn by_place(a: &str, b: &str) -> Ordering {
     let parts = |pointer: &str| {
         pointer

@@ -1,7 +1,7 @@
-//! The words for what is wrong: short, naming the field, saying what is expected.
+//! Messages for validation errors: short, with the field and the expectation.
 //!
-//! They are read by agents that must mend the file, and by operators. Of the content at most a few
-//! characters are repeated, escaped.
+//! Their readers are agents that must repair the file, and operators. At most a few escaped
+//! characters of the content are quoted.
 
 use std::fmt::Write;
 
@@ -158,8 +158,8 @@ fn limit_message(what: &str, kind: &Kind, value: &Value) -> Option<String> {
     })
 }
 
-// The allowed kind that the value comes closest to says best what to mend: not of another type
-// altogether, then with the fewest mistakes.
+// The allowed alternative closest to the value gives the most helpful error: prefer a matching
+// type, then the fewest errors.
 fn none_of(what: &str, context: &[Vec<ValidationError<'_>>], root: &str) -> String {
     let distance = |errors: &&Vec<ValidationError<'_>>| {
         let other_type = errors
@@ -200,7 +200,7 @@ fn not_allowed(name: &str, allowed: &[&str]) -> String {
     }
 }
 
-// So that `acceptanceCriteria` is near to `acceptance_criteria`.
+// Ignore the naming convention, so that `acceptanceCriteria` is close to `acceptance_criteria`.
 fn folded(name: &str) -> String {
     name.chars()
         .filter(|c| c.is_alphanumeric())

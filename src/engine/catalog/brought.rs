@@ -1,11 +1,11 @@
-//! What a repository brings along in `.phasedeck/`: workflows, personas and artifact schemas.
+//! A repository's catalog in `.phasedeck/`: workflows, personas and artifact schemas.
 //!
-//! Its author is not the operator. So everything is read once, without following links and within
-//! limits, identified by one hash over the bytes that were read, and used only where the operator has
-//! agreed to that hash: what is used is what was hashed, whatever becomes of the files meanwhile.
-//! Nothing else in the folder is read; settings are the operator's alone.
+//! Its author is not the operator. All files are therefore read once, within limits and without
+//! following links, and identified by one hash. They are used only if the operator has allowed that
+//! hash. The bytes in use are those that were hashed, even if the files change later. Nothing else
+//! in the folder is read; settings belong to the operator.
 //!
-//! Not its work: asking and remembering ([`trust`](crate::engine::trust)).
+//! Requesting and storing consent is left to [`trust`](crate::engine::trust).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,28 +21,28 @@ use crate::model::persona::{Permission, Persona, mcp_tool};
 
 /// The folder at the top of a repository.
 pub const FOLDER: &str = ".phasedeck";
-/// The most files that are read.
+/// Maximum number of files.
 pub const MAX_FILES: usize = 200;
 /// How deep `artifacts/` is searched: a namespace and its schemas.
 const LEVELS: usize = 2;
-/// Tools whose effects are not held by the worktree alone.
+/// Tools whose effects are not limited to the worktree.
 const REACHES_OUT: &str = "execute";
 
-/// The files of a repository's `.phasedeck/`, as they were when they were read.
+/// Snapshot of the files in a repository's `.phasedeck/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brought {
-    /// The top of the repository.
+    /// Root of the repository.
     pub top: PathBuf,
-    /// The identity of all of it: what consent is given to.
+    /// Hash of all files, to which consent applies.
     pub hash: ContentHash,
     /// By path beneath the folder, with `/`.
     pub(super) files: BTreeMap<String, String>,
-    /// What could not be read, and is no part of it.
+    /// Files that could not be read and are excluded.
     pub(super) problems: Vec<Failure>,
 }
 
 impl Brought {
-    /// Reads what the repository with this top brings along; absent where it brings nothing.
+    /// Reads the catalog of the repository at this root; `None` if it has none.
     ///
     /// # Errors
     /// `usage_invalid` when `.phasedeck` is no folder of its own or holds more than [`MAX_FILES`];

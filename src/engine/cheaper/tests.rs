@@ -1,4 +1,4 @@
-//! Who is offered and who is taken, and the exact words for who is not.
+//! Which personas are offered and accepted, and the exact message for those that are not.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::model::id::RequestId;
 use crate::model::settings::Price;
 use crate::model::time::Timestamp;
 
-/// A backend whose personas talk to the model they name.
+/// A backend whose personas use the model they name.
 struct Named(&'static str);
 
 impl Backend for Named {
@@ -71,7 +71,7 @@ fn plan() -> Plan {
     }
 }
 
-/// A run whose first phase is done and whose second is in progress.
+/// A run whose first phase is completed and whose second is in progress.
 fn state() -> RunState {
     let mut state = RunState::new(RunId::new());
     let json = |kind: &str, payload: serde_json::Value| serde_json::json!({ "type": kind, "payload": payload });
@@ -169,7 +169,7 @@ impl Shop {
         }
     }
 
-    /// Who sits where after these choices, or why not.
+    /// Returns the assignments after these choices, or the error.
     fn choose(&self, choices: &[&str]) -> Result<Vec<String>, String> {
         let choices: Vec<PersonaChoice> = choices
             .iter()
@@ -202,7 +202,7 @@ fn one_name_takes_every_phase_to_come_that_it_can_and_pairs_take_theirs() {
             words("build", "tiny@1 (smallest)"),
             words("ship", "tiny@1 (smallest)")
         ],
-        "it cannot judge"
+        "it lacks the capability to judge"
     );
     assert_eq!(taken(&["check=mini@1"]), [words("check", "mini@1 (small)")]);
     assert_eq!(
@@ -224,19 +224,19 @@ fn whoever_is_not_cheaper_or_cannot_sit_there_is_refused_and_all_problems_are_to
     for (choices, words) in [
         (
             vec!["big"],
-            "big@1 cannot go on with phase build for less: $3.00 and $15.00 for a million tokens sent and answered, and big@1 costs $3.00 and $15.00",
+            "big@1 cannot continue phase build at a lower cost: it costs $3.00 and $15.00 per million input and output tokens, and big@1 costs $3.00 and $15.00",
         ),
         (
             vec!["mixed"],
-            "mixed@1 cannot go on with phase build for less: $1.00 and $16.00 for a million tokens sent and answered, and big@1 costs $3.00 and $15.00",
+            "mixed@1 cannot continue phase build at a lower cost: it costs $1.00 and $16.00 per million input and output tokens, and big@1 costs $3.00 and $15.00",
         ),
         (
             vec!["mystery"],
-            "mystery@1 cannot go on with phase build for less: the price of unpriced is unknown",
+            "mystery@1 cannot continue phase build at a lower cost: the price of unpriced is unknown",
         ),
         (
             vec!["elsewhere"],
-            "elsewhere@1 cannot go on with phase build for less: it is on backend acp, and big@1 on openai",
+            "elsewhere@1 cannot continue phase build at a lower cost: it uses backend acp, and big@1 uses openai",
         ),
         (
             vec!["keyless"],
@@ -254,14 +254,14 @@ fn whoever_is_not_cheaper_or_cannot_sit_there_is_refused_and_all_problems_are_to
             vec!["tiny"],
             "role 'maker' needs your consent to persona tiny@1: backend openai, model smallest, tools none",
         ),
-        (vec!["spec=mini"], "phase spec is not to be done any more"),
+        (vec!["spec=mini"], "phase spec is not open any more"),
         (
             vec!["mini", "tiny"],
             "two personas are named for all phases",
         ),
         (
             vec!["ship=big", "spec=mini"],
-            "phase spec is not to be done any more\nbig@1 cannot go on with phase ship for less: $3.00 and $15.00 for a million tokens sent and answered, and big@1 costs $3.00 and $15.00",
+            "phase spec is not open any more\nbig@1 cannot continue phase ship at a lower cost: it costs $3.00 and $15.00 per million input and output tokens, and big@1 costs $3.00 and $15.00",
         ),
     ] {
         assert_eq!(shop.choose(&choices).unwrap_err(), words, "{choices:?}");
@@ -298,7 +298,7 @@ fn the_second_time_it_is_held_against_who_works_now() {
     assert_eq!(
         shop.state.phase(&"ship".into()).unwrap().persona,
         None,
-        "nobody works on it yet"
+        "no persona works on it yet"
     );
     assert!(
         shop.choose(&["mini"])

@@ -1,14 +1,14 @@
-//! What a command printed, within bounds: the head, the tail, and how much lay between; beside them the whole of
-//! it, up to a limit, for the operator.
+//! Bounded capture of a command's output: the head, the tail and the number of bytes between. The
+//! whole output is also kept, up to a limit, for the operator.
 
 use std::collections::VecDeque;
 
 const HEAD_BYTES: usize = 20 * 1024;
 const TAIL_BYTES: usize = 8 * 1024;
-/// The most that is kept for the operator.
+/// Maximum number of bytes kept for the operator.
 pub(super) const WHOLE_BYTES: usize = 10 * 1024 * 1024;
 
-/// Printed bytes as they come.
+/// Output captured so far.
 #[derive(Default)]
 pub(super) struct Capture {
     head: Vec<u8>,
@@ -19,7 +19,7 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// Takes bytes.
+    /// Appends bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
         self.whole
@@ -32,12 +32,12 @@ impl Capture {
         self.tail.extend(rest);
     }
 
-    /// How much came in all.
+    /// Returns the total number of bytes received.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
 
-    /// Everything that came, where the text leaves some of it out; what is beyond 10 MiB is counted.
+    /// Returns the whole output if the text omits part of it. Bytes beyond 10 MiB are only counted.
     pub(super) fn take_whole(&mut self) -> Option<String> {
         let whole = std::mem::take(&mut self.whole);
         if self.total <= (HEAD_BYTES + TAIL_BYTES) as u64 {
@@ -52,7 +52,7 @@ impl Capture {
         })
     }
 
-    /// The text; what is no UTF-8 is replaced.
+    /// Returns the text; invalid UTF-8 is replaced.
     pub(super) fn into_text(self) -> String {
         let kept = (self.head.len() + self.tail.len()) as u64;
         let tail: Vec<u8> = self.tail.into();

@@ -1,9 +1,9 @@
-//! Whole programs of the operator's that work for a run: an agent program with its own folders and keys.
+//! Sandbox for whole programs, such as an ACP agent with its own folders and keys.
 //!
-//! They need the network and places of their own, so they are held more loosely than commands: they
-//! write beneath the worktree and the folders that are named, read what tools need, and reach no socket
-//! of another program. What is hidden is not there for them. The program is begun by this one, called
-//! again, which takes away from itself what the program shall not have and then becomes it.
+//! Programs need the network and their own folders, so their rules are weaker than those of
+//! commands. They may write beneath the worktree and the named folders, read what tools need, and
+//! open no socket of another program. Masked paths appear empty or absent. This binary runs itself
+//! again with a hidden verb, restricts itself, then executes the program.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -13,33 +13,33 @@ use std::process::Command;
 
 use super::Protection;
 
-/// The hidden verb of a process that becomes a fenced program.
+/// Hidden verb of the process that executes a sandboxed program.
 pub(super) const FENCED: &str = "__fenced";
-/// How many processes and threads a program may have beside those that the user has already.
+/// Processes and threads that a program may add to those the user already runs.
 #[cfg(target_os = "linux")]
 const MAX_MORE_PROCESSES: u64 = 2048;
 const NO_PROGRAM: u8 = 127;
 const OPEN: &str = "open";
 const CLOSED: &str = "closed";
 
-/// What a program may reach besides what everybody may read. Folders that are not there are left out.
+/// Access rights of a program, besides the common readable paths. Missing folders are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fence {
-    /// Only hides: the program may do all else that the operator may.
+    /// Only mask paths; otherwise the program has all rights of the operator.
     pub open: bool,
-    /// What lies over hidden documents: a file that holds an empty one.
+    /// File mounted over masked documents; it contains an empty document.
     pub blank: PathBuf,
-    /// Beneath these it may do everything.
+    /// Full access beneath these paths.
     pub writable: Vec<PathBuf>,
-    /// Beneath these it may read and run.
+    /// Read and execute access beneath these paths.
     pub readable: Vec<PathBuf>,
-    /// These are not there for it.
+    /// Masked paths.
     pub hidden: Vec<PathBuf>,
 }
 
 impl Fence {
-    /// The arguments with which this program becomes `program` within the fence; without one it tells what
-    /// is in force.
+    /// Encodes the arguments with which this binary executes `program` in the sandbox. Without a
+    /// program it prints the protections in force.
     #[must_use]
     pub fn words(&self, program: Option<&OsStr>, args: &[OsString]) -> Vec<OsString> {
         let lists = [&self.writable, &self.readable, &self.hidden];
@@ -62,7 +62,7 @@ impl Fence {
             .collect()
     }
 
-    /// The fence that [`words`](Self::words) told of, and the rest.
+    /// Decodes the arguments of [`words`](Self::words) and returns the remaining ones.
     fn read(words: &[OsString]) -> Option<(Self, &[OsString])> {
         let [mode, blank, counts @ ..] = words else {
             return None;
@@ -87,7 +87,7 @@ impl Fence {
     }
 }
 
-/// Confines this process, then becomes the program, or says what is in force.
+/// Confines this process, then executes the program or prints the protections in force.
 pub(super) fn serve(words: &[OsString]) -> Option<u8> {
     let (fence, rest) = Fence::read(words)?;
     let stands = fence.stand();
@@ -119,7 +119,8 @@ pub(super) fn serve(words: &[OsString]) -> Option<u8> {
 }
 
 impl Fence {
-    /// Takes everything away; what could not be hidden is an error, because settings are code.
+    /// Applies all restrictions. A path that cannot be masked is an error, because settings can
+    /// execute code.
     #[cfg(target_os = "linux")]
     fn stand(&self) -> Result<Protection, String> {
         use super::{hiding, inner, rules, sockets};

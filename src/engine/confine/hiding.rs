@@ -1,8 +1,8 @@
-//! Hides files and folders of a worktree from this process and all that it begins.
+//! Masks files and folders of a worktree for this process and its descendants.
 //!
-//! Programs take what a repository brings along for them as their own settings, and some have no switch
-//! against that. So the process gets a view of the files of its own, in which empty ones lie over those.
-//! Nobody else sees that, and nothing on the disk changes.
+//! Programs load settings from the repository, and some have no switch to disable that. The process
+//! gets its own mount namespace, in which empty files and folders are mounted over them. Other
+//! processes and the disk are unaffected.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,11 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_
 use rustix::process::{getgid, getuid};
 use rustix::thread::UnshareFlags;
 
-/// Hides what is there of `hidden`. `blank` stands for documents, which an empty file is none of.
+/// Masks the paths of `hidden` that exist. `blank` is mounted over JSON documents, because an empty
+/// file is not valid JSON.
 ///
 /// # Errors
-/// Which one cannot be hidden, and why, in words.
+/// Names the path that cannot be masked and the reason.
 pub(super) fn hide(hidden: &[PathBuf], blank: &Path) -> Result<(), String> {
     let there: Vec<PathBuf> = hidden
         .iter()
@@ -22,7 +23,7 @@ pub(super) fn hide(hidden: &[PathBuf], blank: &Path) -> Result<(), String> {
     if there.is_empty() {
         return Ok(());
     }
-    own_view().map_err(|error| format!("no view of the files of its own: {error}"))?;
+    own_view().map_err(|error| format!("cannot create a mount namespace: {error}"))?;
     for path in there {
         cover(&path, blank).map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -48,7 +49,7 @@ fn cover(path: &Path, blank: &Path) -> rustix::io::Result<()> {
     )
 }
 
-/// Parts the view of the files from everybody else's: this process has one thread.
+/// Moves this single-threaded process into its own mount namespace.
 #[expect(
     deprecated,
     reason = "marked so for the flag that parts the file table, which is not used"

@@ -1,7 +1,7 @@
-//! The process that becomes the command: it takes everything away from itself first.
+//! Sandboxed child: restricts itself, then executes the command.
 //!
-//! Each protection is taken where the kernel has it; which ones it has is printed when there is no
-//! command to become. Which files it may reach is told in `rules`, which sockets in `sockets`.
+//! Each protection applies where the kernel supports it. Without a command, the child prints which
+//! protections are in force. File rules are in `rules`, the socket filter in `sockets`.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -16,14 +16,14 @@ use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, set_capabiliti
 
 use super::{Protection, rules, sockets};
 
-/// What a file may grow to, in bytes.
+/// Maximum size of a file, in bytes.
 const MAX_FILE: u64 = 1 << 30;
 const MAX_OPEN: u64 = 1024;
-/// How many processes and threads a command may have beside those that the user has already.
+/// Processes and threads that a command may add to those the user already runs.
 pub(super) const MAX_MORE_PROCESSES: u64 = 512;
 const NO_COMMAND: u8 = 126;
 
-/// Confines this process, then becomes the command, or says what is in force.
+/// Confines this process, then executes the command or prints the protections in force.
 pub(super) fn serve(worktree: &Path, temp: &Path, command: Option<&OsString>) -> u8 {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     limit(MAX_MORE_PROCESSES, Some(MAX_OPEN));
@@ -38,8 +38,8 @@ pub(super) fn serve(worktree: &Path, temp: &Path, command: Option<&OsString>) ->
     NO_COMMAND
 }
 
-/// What an administrator may do beyond others goes: with it the keys in other processes could be read.
-/// Landlock has seen to it that becoming the command gives nothing back.
+/// Drops all capabilities, because `CAP_SYS_PTRACE` would expose API keys in other processes.
+/// Landlock has set `no_new_privs`, so `exec` cannot regain them.
 pub(super) fn drop_capabilities() {
     let none = CapabilitySet::empty();
     let _ = set_capabilities(
@@ -52,7 +52,7 @@ pub(super) fn drop_capabilities() {
     );
 }
 
-/// Bounds what this process and all that it begins may use.
+/// Sets resource limits for this process and its descendants.
 pub(super) fn limit(more_processes: u64, open: Option<u64>) {
     let most = |resource, most| {
         let _ = setrlimit(
@@ -71,7 +71,7 @@ pub(super) fn limit(more_processes: u64, open: Option<u64>) {
     most(Resource::Nproc, running() + more_processes);
 }
 
-/// Threads of this user, which the kernel counts against the limit.
+/// Counts the threads of this user, which the kernel counts against `RLIMIT_NPROC`.
 fn running() -> u64 {
     let own = getuid().as_raw();
     let Ok(entries) = std::fs::read_dir("/proc") else {
@@ -113,7 +113,7 @@ fn confine(worktree: &Path, temp: &Path) -> Protection {
     }
 }
 
-/// Whether the files are kept, and why not.
+/// Returns whether file rules are enforced and, if not, the reason.
 pub(super) fn kept(kept: Result<bool, landlock::RulesetError>) -> (bool, String) {
     match kept {
         Ok(true) => (true, String::new()),
@@ -122,7 +122,7 @@ pub(super) fn kept(kept: Result<bool, landlock::RulesetError>) -> (bool, String)
     }
 }
 
-/// Leaves the network behind: this process has one thread, and nothing of it is shared with any.
+/// Moves this single-threaded process into an empty network namespace.
 #[expect(
     deprecated,
     reason = "marked so for the flag that parts the file table, which is not used"

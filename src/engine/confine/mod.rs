@@ -1,16 +1,17 @@
-//! Runs a command that an agent wrote, where it can do no harm beyond its worktree.
+//! Runs an agent's shell command in a sandbox limited to its worktree.
 //!
 //! ```text
 //! host ── Launcher::run ──► warden (own session; ends everything when its input closes)
 //!   ▲ output, bounded          └──► inner (limits, network, Landlock on itself) ──► /bin/sh -c COMMAND
 //! ```
 //!
-//! The warden and the inner process are this program again, begun by hidden arguments: what must be
-//! done between fork and exec is done by a whole process of our own, so nothing here is unsafe. The
-//! warden adopts whatever the command leaves behind and ends it, also when the host was killed: its
-//! input closes then. What the kernel enforces is told by [`Launcher::probe`].
+//! The reaper (`warden`) and the sandboxed child (`inner`) are this binary, started with hidden
+//! arguments. Work that would otherwise run between `fork` and `exec` runs in a process of its own,
+//! so this module needs no `unsafe`. The reaper adopts and kills what the command leaves behind. It
+//! does so even if the host is killed, because its standard input closes then. [`Launcher::probe`]
+//! reports what the kernel enforces.
 //!
-//! Whole programs that need the network are held more loosely: by a [`Fence`].
+//! Whole programs that need the network run under the weaker rules of [`Fence`].
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -41,13 +42,13 @@ mod warden;
 
 const WARDEN: &str = "__warden";
 const INNER: &str = "__confined";
-/// The longest command, in bytes: it must fit one argument, and a person must be able to read it.
+/// Maximum length of a command in bytes: it must fit one argument and stay readable for review.
 pub const MAX_COMMAND_BYTES: usize = 16 * 1024;
-/// How much a command may print before it is ended, in bytes.
+/// Output limit in bytes; a command that prints more is killed.
 const MAX_PRINTED: u64 = 16 * 1024 * 1024;
-/// How long the warden may take to end everything.
+/// Time the reaper has to kill all processes.
 const ENDING: Duration = Duration::from_secs(10);
-/// What a command gets of our environment; keys are not among it.
+/// Environment variables passed to a command; API keys are not among them.
 const ENVIRONMENT: &[&str] = &[
     "PATH",
     "HOME",
@@ -68,48 +69,47 @@ const ENVIRONMENT: &[&str] = &[
     "VIRTUAL_ENV",
 ];
 
-/// What a command may touch.
+/// Limits of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds<'a> {
-    /// Where it runs and may write.
+    /// Working directory; writable.
     pub worktree: &'a Path,
-    /// The other folder that it may write; its `TMPDIR`.
+    /// Second writable folder, passed as `TMPDIR`.
     pub temp: &'a Path,
-    /// How long it may take.
     pub time: Duration,
 }
 
-/// What the kernel enforces on commands and programs.
+/// Protections that the kernel enforces on commands and programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protection {
-    /// Nothing outside worktree and temp folder can be written, and no private folder read.
+    /// Writes are limited to the worktree and the temporary folder; private folders are unreadable.
     pub files: bool,
-    /// No network at all, not even loopback.
+    /// No network, not even loopback.
     pub network: bool,
-    /// No TCP, where the network could not be taken away whole.
+    /// No TCP, where the network could not be removed entirely.
     pub tcp: bool,
-    /// No socket of another program on this machine can be reached.
+    /// No access to sockets of other programs on this machine.
     pub sockets: bool,
-    /// Files of the worktree can be hidden from a program.
+    /// Files of the worktree can be masked.
     pub hides: bool,
-    /// Why something is missing; empty when nothing is.
+    /// Why a protection is missing; empty if none is.
     pub missing: String,
 }
 
 impl Protection {
-    /// Whether commands are confined: files, sockets and network, all of them.
+    /// Returns whether commands are confined: files, sockets and network.
     #[must_use]
     pub fn confined(&self) -> bool {
         self.fenced() && (self.network || self.tcp)
     }
 
-    /// Whether programs that have the network are confined otherwise.
+    /// Returns whether programs with network access are confined otherwise.
     #[must_use]
     pub fn fenced(&self) -> bool {
         self.files && self.sockets
     }
 
-    /// In words: `confined` or `not confined`, and by what.
+    /// Describes the protection of commands: `confined` or `not confined`, and how.
     #[must_use]
     pub fn words(&self) -> String {
         let network = match (self.network, self.tcp) {
@@ -120,7 +120,7 @@ impl Protection {
         self.told(self.confined(), "writes only its worktree", network)
     }
 
-    /// The same of a program that has the network.
+    /// Describes the protection of programs with network access.
     #[must_use]
     pub fn program_words(&self) -> String {
         self.told(
@@ -135,12 +135,12 @@ impl Protection {
         let files = if self.files {
             writes
         } else {
-            "writes wherever you can"
+            "writes wherever your user can"
         };
         let sockets = if self.sockets {
             ""
         } else {
-            ", may ask other programs of yours"
+            ", can reach sockets of other programs"
         };
         let why = if self.missing.is_empty() {
             String::new()
@@ -154,47 +154,43 @@ impl Protection {
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    /// By itself, with this code; 128 and the signal where one ended it.
+    /// Exited with this code, or 128 plus the signal that killed it.
     Exit(i32),
-    /// It took too long.
     TimedOut,
-    /// It printed too much.
     Flooded,
-    /// The work was stopped.
     Stopped,
 }
 
-/// A command that has ended, with everything it began.
+/// Result of a command after all its processes have exited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
-    /// How.
     pub finish: Finish,
-    /// What it printed, output and errors as they came; the middle of a long text is cut.
+    /// Combined output in order of arrival; the middle of long output is omitted.
     pub printed: String,
-    /// All of it, up to 10 MiB, where the middle was cut.
+    /// Whole output up to 10 MiB, present if the middle was omitted.
     pub whole: Option<String>,
 }
 
-/// The program that begins wardens: this one.
+/// Starts reapers from this binary.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     program: PathBuf,
 }
 
 impl Launcher {
-    /// This program.
+    /// Uses the current executable.
     #[must_use]
     pub fn own() -> Self {
         Self::of(std::env::current_exe().unwrap_or_else(|_| PathBuf::from("phasedeck")))
     }
 
-    /// Another copy of this program, for processes that are not it.
+    /// Uses another copy of this binary, for processes that run a different executable.
     #[must_use]
     pub fn of(program: PathBuf) -> Self {
         Self { program }
     }
 
-    /// What the kernel would enforce on a command here, by trying it.
+    /// Probes what the kernel enforces on a command, by applying it.
     pub async fn probe(&self) -> Protection {
         let temp = std::env::temp_dir();
         self.tried(vec![
@@ -205,7 +201,7 @@ impl Launcher {
         .await
     }
 
-    /// What the kernel would enforce on a program in a [`Fence`], by trying it.
+    /// Probes what the kernel enforces on a program in a [`Fence`], by applying it.
     pub async fn probe_fence(&self) -> Protection {
         let Ok(hidden) = tempfile::tempdir() else {
             return Protection::default();
@@ -217,7 +213,7 @@ impl Launcher {
             ..Fence::default()
         };
         let protection = self.tried(with.words(None, &[])).await;
-        // What cannot hide may still hold.
+        // Masking may fail where the other protections work.
         if protection.hides {
             protection
         } else {
@@ -244,10 +240,11 @@ impl Launcher {
         }
     }
 
-    /// Runs a command by `/bin/sh` to its end or to one of its limits. When this returns nothing of it runs any more.
+    /// Runs a command with `/bin/sh` until it exits or reaches a limit. When this returns, no
+    /// process of the command is running.
     ///
     /// # Errors
-    /// `usage_invalid` for a command that is too long, `io_failed` when nothing could be begun.
+    /// `usage_invalid` if the command is too long, `io_failed` if it cannot be started.
     pub async fn run(
         &self,
         command: &str,
@@ -308,7 +305,7 @@ impl Launcher {
     }
 }
 
-/// Reads both pipes until they close; says whether too much came.
+/// Reads both pipes until they close; returns whether the output limit was exceeded.
 async fn read<O: AsyncRead + Unpin, E: AsyncRead + Unpin>(
     (out, err): (Option<O>, Option<E>),
     capture: &mut Capture,
@@ -348,7 +345,7 @@ impl<T> Closes for Option<T> {
     }
 }
 
-/// Waits for the warden; where the command has not ended by itself, has it end everything first.
+/// Waits for the reaper; if the command has not exited by itself, has the reaper kill it first.
 async fn end(warden: &mut Child, early: Option<Finish>) -> Result<Finish> {
     let input = warden.stdin.take();
     if early.is_some() {
@@ -378,8 +375,8 @@ async fn end(warden: &mut Child, early: Option<Finish>) -> Result<Finish> {
     Ok(early.unwrap_or(Finish::Exit(status.code().unwrap_or(-1))))
 }
 
-/// Keeps this process's memory, which holds keys, to itself: no dump of it is written, and no other process of
-/// the user's reads it or traces it. What it begins has none of that but the first.
+/// Protects this process's memory, which holds API keys: it writes no core dump, and other
+/// processes of the user cannot read or trace it. Descendants inherit only the core dump limit.
 pub fn keep_memory_private() {
     #[cfg(target_os = "linux")]
     {
@@ -397,8 +394,8 @@ pub fn keep_memory_private() {
     }
 }
 
-/// What the hidden arguments ask of this process; absent when they are none of ours. It does not
-/// return when it becomes the command.
+/// Runs the reaper or child named by hidden arguments; returns `None` for other arguments. Does not
+/// return if it executes the command.
 #[must_use]
 pub fn serve(args: &[OsString]) -> Option<u8> {
     let (mode, rest) = (args.get(1)?.to_str()?, args.get(2..)?);

@@ -1,8 +1,8 @@
-//! Which files a confined process may read and write, told to the kernel.
+//! Landlock rules: which files a confined process may read and write.
 //!
-//! Reading is an allow-list too, because the operator's keys are files: the home folder is closed but
-//! for what compilers, package managers and interpreters keep there, shared temp folders are closed,
-//! and of the devices only those without memory are there.
+//! Reading is an allow-list as well, because API keys are files. In the home folder only the data
+//! of compilers, package managers and interpreters is readable. Shared temporary folders are
+//! denied, and of the devices only those without state are allowed.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,11 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
-/// The newest interface that is asked for; an older kernel gives what it has.
+/// Newest Landlock ABI requested; an older kernel enforces the subset it supports.
 const NEWEST: ABI = ABI::V6;
-/// What is closed of the root, beside the folder that the home lies in.
+/// Denied folders beneath the root, besides the one that contains the home folder.
 const CLOSED: &[&str] = &["/dev", "/home", "/root", "/tmp", "/media", "/mnt"];
-/// What may be read of a home folder, besides what is named.
+/// Readable paths in the home folder.
 const READABLE_AT_HOME: &[&str] = &[
     ".asdf",
     ".bun",
@@ -42,7 +42,7 @@ const READABLE_AT_HOME: &[&str] = &[
     ".volta",
     "go",
 ];
-/// Variables that name folders of tools.
+/// Environment variables that name tool folders.
 const NAMED: &[&str] = &[
     "RUSTUP_HOME",
     "GOROOT",
@@ -59,21 +59,20 @@ const DEVICES: &[&str] = &[
     "/dev/urandom",
 ];
 
-/// What a process may reach.
+/// Access rights of a confined process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reach<'a> {
-    /// Beneath these it may do everything.
+    /// Full access beneath these paths.
     pub writable: &'a [PathBuf],
-    /// These it may read, besides what everybody may.
+    /// Additional readable paths.
     pub readable: &'a [PathBuf],
-    /// Whether it may use TCP.
     pub tcp: bool,
 }
 
-/// Keeps this process and all that it begins within reach; says whether the kernel does.
+/// Restricts this process and its descendants; returns whether the kernel enforces the rules.
 ///
 /// # Errors
-/// What the kernel says.
+/// The error of the Landlock system calls.
 pub(super) fn keep_within(reach: Reach<'_>) -> Result<bool, RulesetError> {
     let (all, read) = (AccessFs::from_all(NEWEST), AccessFs::from_read(NEWEST));
     let device = AccessFs::ReadFile | AccessFs::WriteFile;
@@ -94,7 +93,7 @@ pub(super) fn keep_within(reach: Reach<'_>) -> Result<bool, RulesetError> {
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
 
-/// Whether the kernel knows rules about TCP: a set that insists on them can be made.
+/// Returns whether the kernel supports TCP rules, by creating a ruleset that requires them.
 pub(super) fn has_tcp() -> bool {
     let made = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
@@ -102,7 +101,8 @@ pub(super) fn has_tcp() -> bool {
     made.and_then(Ruleset::create).is_ok()
 }
 
-/// Everything beneath the root but what is closed, and of the home what tools need.
+/// Returns the readable paths: everything beneath the root that is not denied, and tool data in the
+/// home folder.
 fn readable() -> Vec<PathBuf> {
     let home = std::env::var_os("HOME")
         .map(PathBuf::from)

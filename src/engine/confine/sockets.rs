@@ -1,9 +1,9 @@
-//! Keeps a process from the sockets of others on this machine.
+//! Denies access to sockets of other programs on this machine.
 //!
-//! Landlock does not ask when a process connects to a socket that lies in the file system, and a user's
-//! service manager, a container daemon or an agent of keys would do at its word what it may not do
-//! itself. So it gets no such socket at all; pairs of sockets among its own processes stay. What could
-//! make sockets unseen goes with it.
+//! Landlock does not mediate connections to sockets in the file system, and a service manager,
+//! container daemon or key agent would act with the user's full rights. A seccomp filter therefore
+//! denies `AF_UNIX` and `AF_VSOCK` sockets; `socketpair` still works. It also denies `io_uring`,
+//! which could create sockets without a filtered system call.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter,
 };
 
-/// Sockets of this machine, named by a path.
+/// Unix domain sockets.
 const AF_UNIX: u64 = 1;
-/// Sockets to whatever runs this machine.
+/// Sockets to the hypervisor.
 const AF_VSOCK: u64 = 40;
-/// The system call `socket`, by its numbers here.
+/// Numbers of the `socket` system call; on x86-64 also the x32 variant.
 #[cfg(target_arch = "x86_64")]
 const SOCKET: &[i64] = &[41, 41 | 1 << 30];
 #[cfg(any(target_arch = "aarch64", target_arch = "riscv64"))]
@@ -27,16 +27,15 @@ const SOCKET: &[i64] = &[198];
     target_arch = "riscv64"
 )))]
 const SOCKET: &[i64] = &[];
-/// The system call `io_uring_setup`, which does anything that others do, unseen.
+/// Numbers of `io_uring_setup`: seccomp does not see operations submitted to a ring.
 const RING: &[i64] = if cfg!(target_arch = "x86_64") {
     &[425, 425 | 1 << 30]
 } else {
     &[425]
 };
-/// Operation not permitted.
 const EPERM: u32 = 1;
 
-/// Takes the sockets away from this thread and all that it begins; says whether that could be done.
+/// Installs the filter for this thread and its descendants; returns whether that succeeded.
 pub(super) fn take_away() -> bool {
     filter().is_some_and(|filter| apply_filter(&filter).is_ok())
 }

@@ -1,11 +1,11 @@
-//! The process between host and command: begins it, waits for it, and ends whatever is left of it.
+//! Reaper between the host and a command: starts it, waits for it, and kills what it leaves behind.
 //!
-//! It has a session of its own and so no terminal. It adopts every process that loses its parent
-//! beneath it, so a command cannot leave anything behind by forking twice or by a session of its own.
-//! Its input never carries anything: when it closes, the host has had enough or is gone.
+//! The reaper runs in its own session without a terminal. It is a child subreaper, so descendants
+//! of the command are reparented to it even after a double fork or `setsid`. Its standard input
+//! carries no data: end of file means that the host cancelled the command or died.
 //!
-//! It counts them too: the kernel's limit of processes does not bind an administrator, so a command that
-//! begins too many is ended when that is seen, a moment later.
+//! The reaper also counts processes. `RLIMIT_NPROC` does not bind a privileged user, so a command
+//! that starts too many processes is killed shortly after the count exceeds the limit.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -24,9 +24,9 @@ const BETWEEN_SWEEPS: Duration = Duration::from_millis(2);
 const BROKEN: u8 = 126;
 const BETWEEN_COUNTS: Duration = Duration::from_millis(20);
 
-/// Runs the command to its end and gives its exit code.
+/// Runs the command until it exits and returns its exit code.
 pub(super) fn serve(worktree: &OsStr, temp: &OsStr, command: &OsStr) -> u8 {
-    // Fails only for a process that leads its group already, which has no terminal to lose either.
+    // `setsid` fails only for a process group leader, which has no terminal to lose either.
     let _ = setsid();
     if set_child_subreaper(Some(getpid())).is_err() {
         return BROKEN;
@@ -55,7 +55,8 @@ pub(super) fn serve(worktree: &OsStr, temp: &OsStr, command: &OsStr) -> u8 {
             .read(&mut nothing)
             .is_ok_and(|count| count > 0)
         {}
-        // Until the main thread has seen the command end and ends this process.
+        // Repeat: processes forked during one pass are only seen by the next. The main thread ends
+        // this process once the command has exited.
         loop {
             end_all(group);
             std::thread::sleep(BETWEEN_SWEEPS);
@@ -78,9 +79,9 @@ pub(super) fn serve(worktree: &OsStr, temp: &OsStr, command: &OsStr) -> u8 {
         .unwrap_or(BROKEN)
 }
 
-/// Ends the command's group and every child of ours; says whether there was any.
+/// Kills the command's process group and all children; returns whether there were any.
 fn end_all(group: Option<Pid>) -> bool {
-    // A group is ended at once, so that a command that forks for ever cannot outrun it.
+    // One signal kills the whole group, so a fork bomb cannot outrun it.
     if let Some(group) = group {
         let _ = kill_process_group(group, Signal::KILL);
     }
@@ -92,13 +93,14 @@ fn end_all(group: Option<Pid>) -> bool {
     !children.is_empty()
 }
 
-/// Looks at how many processes there are, and ends the command when it has begun too many.
+/// Polls the number of processes and kills the command when it exceeds the limit.
 fn count(group: Option<Pid>) {
     let mut base = threads_of_all();
     loop {
         std::thread::sleep(BETWEEN_COUNTS);
         let now = threads_of_all();
-        // One number tells whether it is worth while to look at every process.
+        // The system-wide thread count is cheap to read; walk `/proc` only when it has grown
+        // enough.
         if now.saturating_sub(base) <= MAX_MORE_PROCESSES {
             base = base.min(now);
             continue;
@@ -110,7 +112,7 @@ fn count(group: Option<Pid>) {
         }
         let _ = writeln!(
             std::io::stderr(),
-            "phasedeck: it began more than {MAX_MORE_PROCESSES} processes, and was ended"
+            "phasedeck: the command started more than {MAX_MORE_PROCESSES} processes and was killed"
         );
         loop {
             end_all(group);
@@ -122,7 +124,7 @@ fn count(group: Option<Pid>) {
     }
 }
 
-/// How many threads there are on this machine.
+/// Returns the number of threads on this machine, from `/proc/loadavg`.
 fn threads_of_all() -> u64 {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split_whitespace()
@@ -131,7 +133,7 @@ fn threads_of_all() -> u64 {
         .unwrap_or(0)
 }
 
-/// Everything that was begun beneath this process, directly or not.
+/// Returns all descendants of this process.
 fn descendants() -> Vec<Pid> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
@@ -169,7 +171,7 @@ fn children() -> Vec<Pid> {
 
 fn parent_of(pid: i32) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it may hold anything, parentheses too.
+    // The second field is the process name in parentheses; it may itself contain parentheses.
     stat.rsplit_once(')')?
         .1
         .split_whitespace()

@@ -1,4 +1,4 @@
-//! Agent programs that speak ACP: the well-known ones that lie on PATH, and those of the settings.
+//! Checks of ACP agents: well-known programs on PATH, and those in the settings.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use super::{Findings, Patient, awaited};
 use crate::engine::agent::acp::presets::{on_path, preset};
 use crate::engine::agent::acp::{Preset, presets};
 
-/// How long a program may take to tell its version.
+/// Time limit for a program to print its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn programs(patient: &Patient, found: &mut Findings) {
@@ -44,7 +44,7 @@ pub(super) fn programs(patient: &Patient, found: &mut Findings) {
             Some(path) => found.warn(
                 &format!("agents.{name}"),
                 format!("{}; not confined", path.display()),
-                "it may write wherever you can; `confined = true` holds it",
+                "it can write wherever you can; set `confined = true` to sandbox it",
             ),
             None => {
                 let hint = preset(name).map_or_else(
@@ -53,7 +53,7 @@ pub(super) fn programs(patient: &Patient, found: &mut Findings) {
                 );
                 found.warn(
                     &format!("agents.{name}"),
-                    format!("'{program}' is not there"),
+                    format!("'{program}' was not found"),
                     hint,
                 );
             }
@@ -66,12 +66,12 @@ fn well_known(preset: &Preset, path: &Path, version: Option<&str>, found: &mut F
         Some(version) => found.ok(preset.name, format!("{version} ({})", path.display())),
         None => found.ok(
             preset.name,
-            format!("{}, which does not tell its version", path.display()),
+            format!("{}, which does not report its version", path.display()),
         ),
     }
 }
 
-/// The first line that `PROGRAM --version` prints; absent when it prints none in time.
+/// Returns the first line that `PROGRAM --version` prints; `None` if it prints none in time.
 async fn version(program: &Path) -> Option<String> {
     let asked = Command::new(program)
         .arg("--version")

@@ -1,4 +1,4 @@
-//! What is stored: the database, who hosts it, and the files that runs begin from.
+//! Checks of stored data: the database, its host, and the catalog files.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -13,33 +13,33 @@ pub(super) fn database(patient: &Patient, found: &mut Findings) {
     let Ok(file) = path.metadata() else {
         return found.ok(
             "file",
-            format!("{} is made with the first run", path.display()),
+            format!("{} is created with the first run", path.display()),
         );
     };
     found.ok("file", format!("{} ({})", path.display(), size(file.len())));
     let mode = file.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         found.warn(
-            "rights",
-            format!("others may read it (mode {mode:o})"),
+            "permissions",
+            format!("other users may read it (mode {mode:o})"),
             format!("chmod 600 {}", path.display()),
         );
     }
     let reader = match Reader::open(&path) {
         Ok(reader) => reader,
-        Err(failure) => return found.failure("opens", &failure),
+        Err(failure) => return found.failure("open", &failure),
     };
     let sound: rusqlite::Result<String> =
         reader
             .connection()
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     match sound {
-        Ok(word) if word == "ok" => found.ok("sound", "every page reads"),
-        Ok(word) => found.fail("sound", word, "put the file back from a backup"),
+        Ok(word) if word == "ok" => found.ok("integrity", "all pages are readable"),
+        Ok(word) => found.fail("integrity", word, "restore the file from a backup"),
         Err(error) => found.fail(
-            "sound",
+            "integrity",
             error.to_string(),
-            "put the file back from a backup",
+            "restore the file from a backup",
         ),
     }
     aside(patient, found);
@@ -47,7 +47,7 @@ pub(super) fn database(patient: &Patient, found: &mut Findings) {
         Ok(page) => found.ok(
             "runs",
             format!(
-                "{} in all, {} stopped before their end",
+                "{} in total, {} paused",
                 page.counts.total, page.counts.paused
             ),
         ),
@@ -55,22 +55,22 @@ pub(super) fn database(patient: &Patient, found: &mut Findings) {
     }
 }
 
-/// Anchors that did not fit: the database was put back from a copy, or lost its log.
+/// Reports checkpoints that did not match: the database was restored from a copy or lost its log.
 fn aside(patient: &Patient, found: &mut Findings) {
     match anchor::kept_aside(&patient.paths) {
         Ok(kept) if kept.is_empty() => {
-            found.ok("history", "goes on from where the last host left it")
+            found.ok("history", "journal continuous since the last host")
         }
         Ok(kept) => {
             for file in kept {
-                let words = format!(
-                    "the database was once older than {} says: later history was lost",
+                let message = format!(
+                    "the database was once older than {}: later history was lost",
                     file.display()
                 );
                 found.warn(
                     "history",
-                    words,
-                    "`phasedeck verify` says what fits; remove the file once you know why",
+                    message,
+                    "`phasedeck verify` shows what matches; remove the file once the cause is known",
                 );
             }
         }
@@ -83,22 +83,23 @@ pub(super) fn host(patient: &Patient, found: &mut Findings) {
         Ok(Some(host)) => found.ok(
             "process",
             format!(
-                "process {} works on the runs of this data, since {}",
+                "process {} hosts this data directory, since {}",
                 host.pid, host.since
             ),
         ),
-        Ok(None) => found.ok("process", "none; the next phasedeck becomes it"),
+        Ok(None) => found.ok(
+            "process",
+            "none; the next phasedeck process becomes the host",
+        ),
         Err(failure) => found.failure("process", &failure),
     }
 }
 
 pub(super) fn registry(patient: &Patient, found: &mut Findings) {
     let catalog = Catalog::load(&CatalogDirs::beneath(&patient.paths.config));
-    let (workflows, personas, schemas) = (
-        catalog.workflows.len(),
-        catalog.personas.len(),
-        catalog.schemas.len(),
-    );
+    let workflows = catalog.workflows.len();
+    let personas = catalog.personas.len();
+    let schemas = catalog.schemas.len();
     found.ok(
         "files",
         format!("{workflows} workflows, {personas} personas, {schemas} artifact schemas"),
@@ -110,7 +111,7 @@ pub(super) fn registry(patient: &Patient, found: &mut Findings) {
             .map(|place| format!("{place}: "))
             .unwrap_or_default();
         found.warn(
-            "left out",
+            "ignored",
             format!("{place}{}", problem.message),
             problem.hint.clone(),
         );

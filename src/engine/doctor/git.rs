@@ -1,11 +1,11 @@
-//! The git program: whether it is there, and whether it is young enough.
+//! Checks that git is installed and recent enough.
 
 use std::process::{Command, Stdio};
 
 use super::{Findings, Patient};
 use crate::engine::agent::acp::presets::on_path;
 
-/// From this version on `GIT_ATTR_SOURCE` is obeyed.
+/// First version that respects `GIT_ATTR_SOURCE`.
 const OBEYS_ATTR_SOURCE: (u32, u32) = (2, 41);
 
 pub(super) fn program(_: &Patient, found: &mut Findings) {
@@ -13,7 +13,7 @@ pub(super) fn program(_: &Patient, found: &mut Findings) {
         return found.fail(
             "program",
             "git is not on PATH",
-            "install git; runs in plain folders work without it",
+            "install git; runs in plain directories work without it",
         );
     };
     let told = Command::new(&path)
@@ -25,11 +25,11 @@ pub(super) fn program(_: &Patient, found: &mut Findings) {
         .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         .unwrap_or_default();
     match version(&text) {
-        None => found.fail("program", format!("{} does not tell its version", path.display()), "install git anew"),
+        None => found.fail("program", format!("{} does not report its version", path.display()), "reinstall git"),
         Some(version) if version < OBEYS_ATTR_SOURCE => found.warn(
             "program",
             format!("{text} ({}) ignores GIT_ATTR_SOURCE", path.display()),
-            "update git to 2.41 or later: until then attributes in a worktree can change how files are stored",
+            "update git to 2.41 or later: with older versions, attributes in a worktree can change how files are stored",
         ),
         Some(_) => found.ok("program", format!("{text} ({})", path.display())),
     }

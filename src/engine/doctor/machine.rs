@@ -1,4 +1,5 @@
-//! The machine: the terminal, the disk and its kind, and what the kernel holds commands to.
+//! Checks of the machine: the terminal, the disk and its file system, and the kernel's sandbox
+//! support.
 
 use std::path::Path;
 
@@ -9,9 +10,9 @@ use crate::engine::confine::{Launcher, Protection};
 use crate::model::terminal::is_colourless;
 
 const MIB: u64 = 1024 * 1024;
-/// Below this much room nothing can be stored for long.
+/// Below this amount of free space, writes will soon fail.
 const TOO_LITTLE: u64 = 100 * MIB;
-/// Below this much room worktrees may not fit.
+/// Below this amount of free space, worktrees may not fit.
 const LITTLE: u64 = 1024 * MIB;
 
 pub(super) fn terminal(_: &Patient, found: &mut Findings) {
@@ -21,11 +22,11 @@ pub(super) fn terminal(_: &Patient, found: &mut Findings) {
         None => found.warn(
             "type",
             "TERM is not set",
-            "set TERM to what your terminal is, such as xterm-256color",
+            "set TERM to the type of your terminal, such as xterm-256color",
         ),
         Some(term) if term == "dumb" => found.warn(
             "type",
-            "TERM is dumb: no screen can be shown",
+            "TERM is dumb: the console cannot be displayed",
             "use the commands, or set TERM",
         ),
         Some(term) => found.ok(
@@ -52,12 +53,12 @@ pub(super) fn terminal(_: &Patient, found: &mut Findings) {
         Ok(at) => found.warn(
             "size",
             format!("{}x{}", at.ws_col, at.ws_row),
-            "80x24 shows more; below 40x10 the console says so and waits",
+            "80x24 shows more; below 40x10 the console only shows a message",
         ),
         Err(_) => found.warn(
             "size",
-            "standard output is no terminal",
-            "the console needs one; the commands do not",
+            "standard output is not a terminal",
+            "the console needs a terminal; the commands do not",
         ),
     }
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
@@ -85,14 +86,16 @@ pub(super) fn terminal(_: &Patient, found: &mut Findings) {
 }
 
 fn colours(unwanted: bool, colorterm: &str, term: &str) -> &'static str {
-    match () {
-        () if unwanted => "none: NO_COLOR is set",
-        () if matches!(colorterm, "truecolor" | "24bit") || term.ends_with("-direct") => {
-            "16 million"
-        }
-        () if term.contains("256color") => "256",
-        () if term.is_empty() || is_colourless(term) => "none",
-        () => "16",
+    if unwanted {
+        "none: NO_COLOR is set"
+    } else if matches!(colorterm, "truecolor" | "24bit") || term.ends_with("-direct") {
+        "16 million"
+    } else if term.contains("256color") {
+        "256"
+    } else if term.is_empty() || is_colourless(term) {
+        "none"
+    } else {
+        "16"
     }
 }
 
@@ -112,49 +115,51 @@ pub(super) fn disk(patient: &Patient, found: &mut Findings) {
 }
 
 fn room(name: &str, folder: &Path, found: &mut Findings) {
-    let name = format!("{name}: room");
+    let name = format!("{name}: free space");
     let Ok(stat) = rustix::fs::statvfs(folder) else {
         return found.warn(
             &name,
-            format!("{} does not tell its room", folder.display()),
-            "look with df",
+            format!("cannot determine the free space of {}", folder.display()),
+            "check with df",
         );
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let told = format!("{} free in {}", size(free), folder.display());
+    let text = format!("{} free in {}", size(free), folder.display());
     match free {
         ..TOO_LITTLE => found.fail(
             &name,
-            told,
-            "make room: runs wait when nothing can be stored",
+            text,
+            "free some disk space: runs are paused when nothing can be stored",
         ),
-        TOO_LITTLE..LITTLE => {
-            found.warn(&name, told, "make room: each run has a worktree of its own")
-        }
-        _ => found.ok(&name, told),
+        TOO_LITTLE..LITTLE => found.warn(
+            &name,
+            text,
+            "free some disk space: each run has its own worktree",
+        ),
+        _ => found.ok(&name, text),
     }
 }
 
-/// A database needs a disk of this machine: locks and shared memory do not reach across a network, and
-/// what lies in memory is gone with the machine.
+/// The database needs a local disk: locks and shared memory do not work across a network, and a
+/// file system in memory is lost with the machine.
 fn kind(name: &str, folder: &Path, found: &mut Findings) {
-    let name = format!("{name}: kind");
+    let name = format!("{name}: file system");
     let Ok(stat) = rustix::fs::statfs(folder) else {
         return;
     };
     match kind_of(stat.f_type as u64) {
-        Kind::Local => found.ok(&name, "a disk of this machine"),
+        Kind::Local => found.ok(&name, "local disk"),
         Kind::Memory => found.warn(
             &name,
-            "lies in memory",
-            "set PHASEDECK_HOME to a folder on a disk: all is lost with the next restart",
+            "in memory",
+            "set PHASEDECK_HOME to a directory on a disk: all data is lost at the next restart",
         ),
         Kind::Network(what) => found.warn(
             &name,
             format!(
-                "{what}: a network file system, across which locks and shared memory do not hold"
+                "{what}: a network file system, on which locks and shared memory are not reliable"
             ),
-            "set PHASEDECK_HOME to a folder on a disk of this machine",
+            "set PHASEDECK_HOME to a directory on a local disk",
         ),
     }
 }
@@ -166,7 +171,7 @@ enum Kind {
     Network(&'static str),
 }
 
-/// By the numbers that statfs(2) gives.
+/// Classifies a file system by its `statfs(2)` type number.
 fn kind_of(number: u64) -> Kind {
     match number & 0xffff_ffff {
         0x6969 => Kind::Network("NFS"),
@@ -181,7 +186,7 @@ fn kind_of(number: u64) -> Kind {
 }
 
 fn writable(name: &str, folder: &Path, there: &Path, found: &mut Findings) {
-    let name = format!("{name}: folder");
+    let name = format!("{name}: directory");
     let access = rustix::fs::access(
         there,
         rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
@@ -190,16 +195,20 @@ fn writable(name: &str, folder: &Path, there: &Path, found: &mut Findings) {
         Ok(()) if there == folder => found.ok(&name, folder.display().to_string()),
         Ok(()) => found.ok(
             &name,
-            format!("{} is made when it is needed", folder.display()),
+            format!("{} is created when needed", folder.display()),
         ),
         Err(error) => {
-            let told = format!("{} cannot be written: {error}", there.display());
-            found.fail(&name, told, "give yourself the right to write there, or set PHASEDECK_HOME to a folder of yours");
+            let message = format!("{} is not writable: {error}", there.display());
+            found.fail(
+                &name,
+                message,
+                "change its permissions, or set PHASEDECK_HOME to a directory of your own",
+            );
         }
     }
 }
 
-/// By trying it: a process of ours takes everything away from itself and says what worked.
+/// Checks the sandbox by applying it: a child process confines itself and reports what worked.
 pub(super) fn sandbox(_: &Patient, found: &mut Findings) {
     let kernel = rustix::system::uname()
         .release()
@@ -214,9 +223,9 @@ pub(super) fn sandbox(_: &Patient, found: &mut Findings) {
     let hides = if programs.hides {
         ""
     } else {
-        "; settings of a repository cannot be hidden from them"
+        "; a repository's settings cannot be hidden from them"
     };
-    let advice = "let agent programs work only on repositories you trust, or use a kernel with Landlock and user namespaces";
+    let advice = "use agent programs only on repositories you trust, or use a kernel with Landlock and user namespaces";
     found.warn(
         "agent programs",
         format!("{}{hides}", programs.program_words()),
@@ -229,7 +238,7 @@ fn commands(told: &Protection, kernel: &str, found: &mut Findings) {
     if told.confined() {
         return found.ok("commands", words);
     }
-    let advice = "file tools are confined without it; give `execute` only to personas you trust, or use a kernel from 6.7 on with Landlock";
+    let advice = "file tools are confined without it; allow `execute` only for personas you trust, or use kernel 6.7 or later with Landlock";
     found.warn("commands", words, advice);
 }
 
@@ -272,7 +281,7 @@ mod tests {
                     ..Protection::default()
                 },
                 Verdict::Warning,
-                "not confined: writes only its worktree, network open, may ask other programs of yours (no namespaces); kernel 6.8",
+                "not confined: writes only its worktree, network open, can reach sockets of other programs (no namespaces); kernel 6.8",
             ),
         ] {
             let mut found = Findings {

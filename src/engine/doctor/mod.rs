@@ -1,7 +1,8 @@
-//! Looks at everything phasedeck stands on: each check says what was found and what to do about it.
+//! Environment checks: each reports what was found and, if something is wrong, how to fix it.
 //!
-//! A subject is checked by itself, needs no other, changes nothing and sends nothing over a network;
-//! so a screen can show each as it ends. The command line and the console ask the same checks.
+//! A subject is checked independently of the others, without changing anything or using the
+//! network, so a screen can show each result as it arrives. The command line and the console run
+//! the same checks.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,61 +16,61 @@ mod git;
 mod machine;
 mod models;
 
-/// Everything the checks may look at.
+/// Input of the checks.
 #[derive(Clone, Debug)]
 pub struct Patient {
-    /// Where everything lies.
+    /// Directories of the installation.
     pub paths: Paths,
-    /// The settings in force.
+    /// The effective settings.
     pub settings: Settings,
 }
 
-/// How a check ended.
+/// Status of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// Works, with something missing or at risk.
+    /// Works, but something is missing or at risk.
     Warning,
     /// Does not work.
     Failure,
 }
 
-/// What one check found.
+/// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
-    /// What was looked at.
+    /// The subject that was checked.
     pub subject: Subject,
-    /// Which thing of it, such as `free space`.
+    /// The part of the subject, such as `free space`.
     pub name: String,
-    /// How it ended.
+    /// The status.
     pub verdict: Verdict,
-    /// What was found; may hold text that is not ours.
+    /// What was found; may contain untrusted text.
     pub found: String,
-    /// What to do; empty when nothing is to be done.
+    /// How to fix it; empty if there is nothing to fix.
     pub advice: String,
 }
 
 macro_rules! subjects {
     ($($variant:ident $name:literal $check:path;)*) => {
-        /// What can be looked at, in the order it is shown.
+        /// Subjects of the checks, in display order.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         #[expect(missing_docs, reason = "each has its name beside it")]
         pub enum Subject { $($variant,)* }
 
         impl Subject {
-            /// Every subject.
+            /// All subjects.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// What people read.
+            /// Returns the display name.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// Looks at it; at least one check each.
+            /// Runs the checks of this subject; at least one.
             #[must_use]
             pub fn examine(self, patient: &Patient) -> Vec<Check> {
                 let mut found = Findings { subject: self, checks: Vec::new() };
@@ -93,7 +94,7 @@ subjects! {
     Sandbox "sandbox" machine::sandbox;
 }
 
-/// Every check of every subject, in order.
+/// Runs the checks of all subjects, in order.
 #[must_use]
 pub fn examine(patient: &Patient) -> Vec<Check> {
     Subject::ALL
@@ -102,7 +103,7 @@ pub fn examine(patient: &Patient) -> Vec<Check> {
         .collect()
 }
 
-/// Takes down what is found.
+/// Collects the results of one subject.
 struct Findings {
     subject: Subject,
     checks: Vec<Check>,
@@ -142,7 +143,7 @@ impl Findings {
     }
 }
 
-/// Waits for what can only be had asynchronously; a check has a thread to itself.
+/// Runs a future to completion; every check has a thread of its own.
 fn awaited<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -150,13 +151,14 @@ fn awaited<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
         .block_on(work))
 }
 
-/// Bytes as people read them.
+/// Formats a number of bytes.
 fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut unit = 0;
     let mut tenths = bytes.saturating_mul(10) / 1024;
     while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        (tenths, unit) = (tenths / 1024, unit + 1);
+        tenths /= 1024;
+        unit += 1;
     }
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
@@ -192,7 +194,7 @@ mod tests {
         }
         assert!(
             !Paths::beneath(home.path()).data.exists(),
-            "looking makes nothing"
+            "a check creates nothing"
         );
     }
 
@@ -247,7 +249,7 @@ mod tests {
                 .ends_with("'openai.key_command' ended with exit status: 1"),
             "{checks:?}"
         );
-        // PATH is surely set, and surely not to be printed.
+        // PATH is certainly set, and certainly must not be printed.
         patient.settings.openai.key_env = "PATH".to_owned();
         let checks = Subject::Keys.examine(&patient);
         assert_eq!(checks[0].verdict, Verdict::Ok);

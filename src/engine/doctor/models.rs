@@ -1,4 +1,4 @@
-//! Keys and backends, by the same questions that binding asks them. Nothing is sent.
+//! Checks of API keys and backends, by the same conditions as binding. Nothing is sent.
 
 use super::{Findings, Patient};
 use crate::engine::agent::openai::key::{key, place};
@@ -11,7 +11,7 @@ pub(super) fn keys(patient: &Patient, found: &mut Findings) {
         Err(failure) => found.warn(
             "openai",
             failure.message,
-            format!("{}; a rehearsal needs none", failure.hint),
+            format!("{}; a dry run needs none", failure.hint),
         ),
     }
 }
@@ -39,7 +39,9 @@ pub(super) fn backends(patient: &Patient, found: &mut Findings) {
             }
         }
         match refusal {
-            None if personas.is_empty() => found.ok(backend.name(), "ready; no persona names it"),
+            None if personas.is_empty() => {
+                found.ok(backend.name(), "ready; not used by any persona")
+            }
             None => found.ok(backend.name(), format!("ready for {ready} personas")),
             Some(why) if ready > 0 => found.warn(
                 backend.name(),

@@ -1,9 +1,9 @@
-//! The operator's answer to a question, from its arrival to what is told back.
+//! The operator's decision on a pending approval, from its arrival to the answer.
 //!
-//! First whether it can be given at all; a late answer learns who was first and touches nothing.
-//! Before an approval counts, the file is hashed again: other content than was reviewed decides
-//! nothing and is asked about anew. What the answer then makes of the run is the machine's, and
-//! storing it the loop's.
+//! First the decision is checked: a late one is told what was decided before and changes nothing.
+//! Before an approval takes effect, the file is hashed again; if its content differs from what was
+//! reviewed, nothing is decided and the new content needs its own approval. The machine decides
+//! what follows, and the driver stores it.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use super::Driver;
 use crate::engine::api::Answer;
 use crate::engine::attempt::{self, Judged};
 use crate::engine::beside::Beside;
+use crate::engine::blocking::blocking;
 use crate::engine::cheaper;
-use crate::engine::context::blocking;
 use crate::engine::machine::{Input, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
@@ -24,33 +24,31 @@ use crate::model::state::{Decision, Via};
 use crate::model::time::Timestamp;
 use crate::store::approvals;
 
-/// The operator's answer to a question.
+/// A decision of the operator on an approval.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    /// Which question; absent: the one that waits.
+    /// The approval decided on; `None` means the pending one.
     pub request_id: Option<RequestId>,
-    /// The answer.
     pub action: Decision,
-    /// The operator's words.
+    /// Comment for the agent, or the reason.
     pub comment: String,
-    /// Who.
     pub by: String,
-    /// By which way.
     pub via: Via,
-    /// What was reviewed, where the answer insists on it.
+    /// Hash of the reviewed content, if the decision requires it to be unchanged.
     pub reviewed: Option<ContentHash>,
-    /// How far an answer about a tool reaches.
+    /// Scope of a permission for tool calls.
     pub scope: Option<Scope>,
-    /// By how much a budget is raised.
+    /// Amount by which the budget is raised.
     pub raise: Option<NanoUsd>,
-    /// Who goes on for less.
+    /// Cheaper personas that take over.
     pub personas: Vec<PersonaChoice>,
 }
 
 impl Driver {
-    /// Gives the answer, if it can be given and is about what lies there; says what became of it.
+    /// Applies the decision, if it is still possible and the content is the reviewed one.
     pub(super) async fn decided(&mut self, decision: Answered) -> Result<Answer> {
-        let (open, words) = (self.state.approval.clone(), decision.comment.clone());
+        let open = self.state.approval.clone();
+        let words = decision.comment.clone();
         let (seats, personas): (Vec<_>, Vec<_>) =
             self.new_seats(&decision).await?.into_iter().unzip();
         let input = Input::Decide {
@@ -64,7 +62,7 @@ impl Driver {
             raise: decision.raise,
             seats,
         };
-        // Whether it can be given at all comes first: a late answer must not touch the file.
+        // Checked before the file is read or restored: a late decision must not touch it.
         if let Err(failure) = decide(self.plan(), &self.state, input.clone(), Timestamp::now()) {
             return self
                 .decided_before(failure, decision.request_id, decision.action, &words)
@@ -84,8 +82,8 @@ impl Driver {
         })
     }
 
-    /// The seats that the answer's choices make. An answer that comes too late makes none; that it does is
-    /// the machine's to say.
+    /// Returns the agent assignments that follow from the decision's persona choices. A late
+    /// decision has none; the machine rejects it afterwards.
     async fn new_seats(&self, decision: &Answered) -> Result<Vec<(NewSeat, Persona)>> {
         let Some(open) = self
             .state
@@ -103,16 +101,22 @@ impl Driver {
             .as_deref()
             .is_some_and(|question| question.budget().is_some());
         if !about_budget || decision.action != Decision::Approve {
-            let message = format!("{} of gate {} takes no persona", decision.action, open.gate);
+            let message = format!(
+                "{} of gate {} accepts no persona",
+                decision.action, open.gate
+            );
             return Err(Failure::new(Code::UsageInvalid, message)
-                .hint("cheaper personas go on where `budget_exceeded` is approved"));
+                .hint("cheaper personas can be chosen when approving `budget_exceeded`"));
         }
-        let (context, files) = (Arc::clone(&self.context), Arc::clone(&self.files));
-        let (state, choices) = (self.state.clone(), decision.personas.clone());
+        let context = Arc::clone(&self.context);
+        let files = Arc::clone(&self.files);
+        let state = self.state.clone();
+        let choices = decision.personas.clone();
         blocking(move || cheaper::seats(&context, &files, &state, &choices)).await
     }
 
-    /// What a late answer learns: that it is the one that counted, or who was first.
+    /// Answers a late decision: success if the same decision took effect before, else who
+    /// decided.
     async fn decided_before(
         &self,
         failure: Failure,
@@ -128,12 +132,14 @@ impl Driver {
         let run_id = self.run_id();
         let found = self
             .context
+            .journal
             .read(move |conn| approvals::get(conn, request_id))
             .await?;
         let Some(first) = found.filter(|row| row.run_id == run_id) else {
             return Err(failure);
         };
-        // The same answer with other words is another answer: those words went nowhere.
+        // The same decision with another comment is a different one: its comment reached no
+        // agent.
         let same_words = words.is_empty() || first.comment.as_deref() == Some(words);
         if first.state == action.resolves_to() && same_words {
             return Ok(Answer::Decided {
@@ -142,7 +148,7 @@ impl Driver {
                 action,
             });
         }
-        // A question that the end of its run closed was answered by nobody.
+        // An approval that was closed by the end of its run has no decision.
         if failure.code == Code::RunAlreadyTerminal && first.resolved_by.is_none() {
             return Err(failure);
         }
@@ -151,20 +157,21 @@ impl Driver {
             .resolved_at
             .map_or_else(String::new, |at| format!(" at {at}"));
         let message = format!(
-            "gate {} of run {} was answered already: {} by {who}{when}",
+            "gate {} of run {} was already decided: {} by {who}{when}",
             first.gate,
             run_id.short(),
             first.state
         );
         let hint = format!(
-            "`phasedeck show {}` says what was decided and where the run stands",
+            "`phasedeck show {}` shows the decision and the state of the run",
             run_id.short()
         );
         Err(Failure::new(Code::ApprovalAlreadyResolved, message).hint(hint))
     }
 
-    /// Hashes the file again before an approval counts. New content is validated and asked about
-    /// anew; content that is gone or does not fit is kept by its hash, and what was shown is put back.
+    /// Hashes the file again before an approval takes effect. New valid content is submitted
+    /// for approval; missing or invalid content is kept by its hash, and the reviewed content
+    /// is restored.
     async fn refuse_changed_content(&mut self) -> Result<()> {
         let Some((phase_key, expected)) = self
             .state
@@ -192,7 +199,7 @@ impl Driver {
             .map_or(0, |phase| phase.versions);
         let judged =
             match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await {
-                // A link or a folder in its place is no more what was reviewed than nothing at all.
+                // A link or directory in its place is treated like a missing file.
                 Err(failure) if failure.code == Code::PathOutsideWorktree => Judged::Missing,
                 judged => judged?,
             };
@@ -211,17 +218,19 @@ impl Driver {
             .zip(valid)
             .map(|(sha256, bytes)| attempt::artifact_ref(&definition, sha256, bytes, versions + 1));
         if replacement.is_none() {
+            // Restored before the fact is stored: after a crash in between, the next approval finds
+            // the reviewed content in place.
             attempt::restore_validated(&self.context, &workspace, &artifact).await?;
         }
         let what = match (&found, &replacement) {
-            (_, Some(_)) => "has other content now, which is valid; the gate asks about it",
+            (_, Some(_)) => "now has other, valid content, which needs approval",
             (Some(_), None) => {
-                "has other content now, which is not valid; what you reviewed was put back"
+                "now has other content, which is invalid; the reviewed content was restored"
             }
-            (None, None) => "is gone or unreadable; what you reviewed was put back",
+            (None, None) => "is missing or unreadable; the reviewed content was restored",
         };
         let message = format!(
-            "{} is not what you reviewed ({}): it {what}",
+            "{} is not the content you reviewed ({}): it {what}",
             artifact.path,
             expected.short()
         );
@@ -232,8 +241,10 @@ impl Driver {
         self.input_with(Input::ContentChanged { found, replacement }, beside)
             .await?;
         let hint = match &self.state.approval {
-            Some(_) => "nothing was decided; look at it and answer the new question",
-            None => "nothing was decided; resume the run, and it asks about what lies there now",
+            Some(_) => "nothing was decided; review the new content and decide again",
+            None => {
+                "nothing was decided; resume the run to get an approval for the current content"
+            }
         };
         Err(Failure::new(Code::ArtifactChanged, message).hint(hint))
     }

@@ -1,10 +1,10 @@
-//! The loop of one run: one task that owns the run's state.
+//! Run loop: one task per run, which owns the run's state.
 //!
-//! It turns what happens (commands, ends of activities) into inputs, has the machine decide, commits
-//! the facts, folds them in, and then starts the activity that the new state wants, if it is not
-//! running. It ends when the run rests (paused) or is over; going on later is a new driver, made from
-//! the journal. There is no separate recovery: a driver that finds nothing running starts what is
-//! missing. What an answer at a gate goes through before it counts is beside it, in `decisions.rs`.
+//! The driver turns commands and finished activities into inputs, has the machine decide, commits
+//! the resulting facts, applies them, and then starts the activity that the new state requires. It
+//! exits when the run is paused or has ended; a resume starts a new driver from the journal. There
+//! is no separate recovery path: a driver that finds nothing running starts what is missing.
+//! `decisions` handles answers at gates, `stopping` pause and abort, `storing` the commits.
 
 mod decisions;
 mod picking;
@@ -39,73 +39,51 @@ use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
 
-/// Something for one run.
+/// Command to the driver of one run.
 pub enum Order {
-    /// Its turn in the line of its thread has come.
+    /// Start the run: it is first in its thread's queue.
     Begin,
-    /// Go on.
-    Resume {
-        /// Who said so, by which way.
-        who: Sender,
-        /// Where the answer goes.
-        reply: Reply,
-    },
-    /// Rest at the next checkpoint, or when the time is over.
+    /// Resume the paused run.
+    Resume { who: Sender, reply: Reply },
+    /// Pause at the next checkpoint, or when `grace` is over.
     Pause {
-        /// Why.
         reason: PauseReason,
-        /// How long the next checkpoint may take.
+        /// Time allowed for reaching the next checkpoint.
         grace: Duration,
-        /// Where the answer goes, when the run rests.
+        /// Answered when the run is paused.
         reply: Option<Reply>,
     },
-    /// End.
+    /// Abort the run.
     Abort {
-        /// Who said so, by which way.
         who: Sender,
-        /// In their words.
         reason: String,
-        /// Whether worktree and branch go back to where they were before it.
+        /// Whether to reset worktree and branch to their state before the run.
         roll_back: bool,
-        /// Where the answer goes, when it has ended.
+        /// Answered when the run has ended.
         reply: Reply,
     },
-    /// Leave the thread to a run that waits for it.
+    /// Hand the thread over to a queued run.
     GiveWay {
-        /// To whom.
         to: Successor,
-        /// How long the next checkpoint may take.
+        /// Time allowed for reaching the next checkpoint.
         grace: Duration,
     },
-    /// Answer the question that waits.
-    Decide {
-        /// The answer.
-        decision: Answered,
-        /// Where what became of it goes.
-        reply: Reply,
-    },
-    /// Take the artifact of a fork for the phase that waits.
+    /// Apply a decision to the pending approval.
+    Decide { decision: Answered, reply: Reply },
+    /// Use a fork's artifact for the phase that is waiting for approval.
     Pick {
-        /// The fork.
         fork: RunId,
-        /// Who takes it.
         by: String,
-        /// Where what became of it goes.
         reply: Reply,
     },
-    /// Put the operator's own content in place of what is asked about.
-    Revise {
-        /// The content.
-        revision: Revision,
-        /// Where what became of it goes.
-        reply: Reply,
-    },
+    /// Replace the content under approval with the operator's edited version.
+    Revise { revision: Revision, reply: Reply },
 }
 
-/// Where the answer to an order goes.
+/// Reply channel of a command.
 pub type Reply = oneshot::Sender<Result<Answer>>;
 
-/// One run's owner.
+/// Owner of one run's state; see the module documentation.
 pub struct Driver {
     context: Arc<Context>,
     files: Arc<RunFiles>,
@@ -113,43 +91,45 @@ pub struct Driver {
     orders: mpsc::Receiver<Order>,
     running: Option<Running>,
     stopping: Option<Stopping>,
-    /// The last attempt that this driver began. Its turns are stored by its desk and not folded here.
+    /// The last attempt this driver started. Its turns are stored by the attempt recorder and
+    /// are not yet applied to `state`.
     begun: Option<(PhaseKey, u32)>,
-    /// What its turns stored, as far as it is known here: it need not be read again.
+    /// Events the attempt stored, as far as they are known here; they need not be read again.
     stored: Vec<Event>,
-    /// What the last commit found, for the attempt that follows it.
+    /// Workspace opened by the last commit, for the attempt that follows it.
     workspace: Option<Arc<Workspace>>,
-    /// Who got the thread.
+    /// The run that took over the thread.
     handed_to: Option<RunId>,
 }
 
-/// What the owner of a run leaves.
+/// What a driver returns when it exits.
 pub struct Rest {
-    /// Orders that came too late for it.
+    /// Commands that arrived too late for this driver.
     pub late: mpsc::Receiver<Order>,
-    /// The run that got the thread and has begun.
+    /// The run that took over the thread and has started.
     pub handed_to: Option<RunId>,
 }
 
-/// How an activity ended.
+/// Result of an activity.
 struct Ended {
     input: Input,
-    /// What is stored together with it.
+    /// Rows committed in the same transaction.
     beside: Beside,
-    /// The folder as it was found for a commit. No agent works until the next attempt begins, which needs
-    /// not look for it again.
+    /// The workspace that a commit opened. No agent runs until the next attempt starts, so that
+    /// attempt can use it without opening it again.
     workspace: Option<Arc<Workspace>>,
 }
 
 struct Running {
-    /// Ends with its owner: a second owner must never meet work of the first.
+    /// Aborted when its driver is dropped: a second driver must never run beside work of the
+    /// first.
     task: AbortOnDropHandle<Ended>,
     stop: Stop,
     what: Activity,
 }
 
 impl Order {
-    /// Answers that it cannot be followed.
+    /// Answers the command with `failure`.
     pub(super) fn refuse(self, failure: &Failure) {
         match self {
             Self::Resume { reply, .. }
@@ -168,7 +148,7 @@ impl Order {
 }
 
 impl Driver {
-    /// An owner for a run, from its journal.
+    /// Creates the driver of a run from its journal state.
     #[must_use]
     pub fn new(
         context: Arc<Context>,
@@ -190,10 +170,11 @@ impl Driver {
         }
     }
 
-    /// Works until the run rests or is over. Orders that are still waiting then are left to the next owner.
+    /// Runs until the run is paused or has ended. Commands still queued then are left to the
+    /// next driver.
     pub async fn run(mut self) -> Rest {
         if let Err(failure) = self.work().await {
-            tracing::error!(run = %self.state.run_id, %failure, "the driver stopped");
+            tracing::error!(run = %self.state.run_id, %failure, "driver failed");
             self.give_up(&failure).await;
         }
         self.rest()
@@ -207,22 +188,23 @@ impl Driver {
         }
     }
 
-    /// A run that cannot be driven is not left looking alive: it rests where a person sees it, if that
-    /// much can be stored, and whoever waits for it learns why.
+    /// Pauses a run that cannot be driven, so that it does not look active, if that much can be
+    /// stored; everyone waiting for an answer gets `failure`.
     async fn give_up(&mut self, failure: &Failure) {
         if let Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) =
             self.stopping.take()
         {
-            replies
-                .into_iter()
-                .for_each(|reply| drop(reply.send(Err(failure.clone()))));
+            for reply in replies {
+                let _ = reply.send(Err(failure.clone()));
+            }
         }
         while let Ok(order) = self.orders.try_recv() {
             order.refuse(failure);
         }
-        // What is ordered from now on may have seen the pause; it is for the next owner.
+        // Commands sent from here on may already be based on the pause; they go to the next
+        // driver.
         if let Err(failure) = self.input(Input::Pause(PauseReason::Crashed)).await {
-            tracing::error!(run = %self.run_id(), %failure, "could not store that it rests");
+            tracing::error!(run = %self.run_id(), %failure, "could not store the pause");
         }
     }
 
@@ -236,17 +218,20 @@ impl Driver {
 
     async fn work(&mut self) -> Result<()> {
         if self.state.status == RunStatus::Executing {
-            // What a crash left half-way is carried on by the rules that would have done it.
+            // A crash between two transactions is continued by the rules that would
+            // have run next.
             self.input(Input::Continue).await?;
         }
         loop {
             if self.running.is_none()
-                && let Some(why) = self.context.store.stop()
+                && let Some(why) = self.context.journal.store.stop()
             {
                 return Err(why);
             }
             self.start_what_is_wanted();
             if self.running.is_none() && self.rests() {
+                // Commands already queued are handled here, so that a resume right after a pause
+                // needs no new driver. Later ones are returned to the supervisor in `Rest::late`.
                 match self.orders.try_recv() {
                     Ok(order) => {
                         self.take(order).await;
@@ -259,7 +244,7 @@ impl Driver {
                 ended = ended(&mut self.running) => self.activity_ended(ended).await?,
                 order = self.orders.recv() => match order {
                     Some(order) => self.take(order).await,
-                    // Nobody can reach this run any more: the host is going away.
+                    // All senders are gone: the host is shutting down.
                     None => return Ok(()),
                 },
             }
@@ -272,7 +257,9 @@ impl Driver {
     }
 
     fn start_what_is_wanted(&mut self) {
-        if self.running.is_some() || self.stopping.is_some() || self.context.store.stop().is_some()
+        if self.running.is_some()
+            || self.stopping.is_some()
+            || self.context.journal.store.stop().is_some()
         {
             return;
         }
@@ -280,14 +267,13 @@ impl Driver {
             return;
         };
         let stop = Stop::default();
-        let (context, files, state) = (
-            Arc::clone(&self.context),
-            Arc::clone(&self.files),
-            self.state.clone(),
-        );
+        let context = Arc::clone(&self.context);
+        let files = Arc::clone(&self.files);
+        let state = self.state.clone();
         let task = match what.clone() {
             Activity::Attempt { phase_key, attempt } => {
-                let (stop, workspace) = (stop.clone(), self.workspace.take());
+                let stop = stop.clone();
+                let workspace = self.workspace.take();
                 let this = (phase_key.clone(), attempt);
                 let taken_up = self.begun.as_ref() == Some(&this);
                 self.begun = Some(this);
@@ -352,7 +338,7 @@ impl Driver {
             (Err(error), None) => return Err(Failure::internal(error)),
         };
         self.workspace = workspace;
-        // Work that we stopped did not fail: it goes on from its last checkpoint.
+        // Work that we stopped did not fail: it resumes from its last checkpoint.
         let input = match (input, &self.stopping) {
             (
                 Input::AttemptEnded {
@@ -368,6 +354,8 @@ impl Driver {
             },
             (input, _) => input,
         };
+        // An attempt that broke off may leave calls open. They are closed before the outcome is
+        // stored: until then their turn numbers are taken and their cost is not charged.
         if let Input::AttemptEnded {
             outcome: Outcome::Failed(_) | Outcome::Stopped | Outcome::TimedOut { .. },
             ..
@@ -375,12 +363,14 @@ impl Driver {
         {
             let run_id = self.run_id();
             self.context
+                .journal
                 .store_patiently(
                     move |tx| close_lost_calls(tx, run_id),
-                    |words| self.note(words),
+                    |message| self.note(message),
                 )
                 .await?;
         }
+        // The outcome first, then the stop: a pause must not discard a finished attempt.
         self.input_with(input, beside).await?;
         self.finish_stopping().await
     }
@@ -441,15 +431,15 @@ impl Driver {
         }
     }
 
-    /// Its turn in the line has come. Where somebody was faster it stays in line.
+    /// Starts a queued run. If another run took the thread first, it stays queued.
     async fn begin(&mut self) {
         if self.state.status != RunStatus::Created {
             return;
         }
         match self.input(Input::Start).await {
             Err(failure) if failure.code != Code::ThreadBusy => {
-                tracing::error!(run = %self.run_id(), %failure, "a run in line could not begin");
-                // It must not hold up who stands behind it.
+                tracing::error!(run = %self.run_id(), %failure, "could not start a queued run");
+                // It must not block the runs queued behind it.
                 self.pause(PauseReason::Crashed, Duration::ZERO, None).await;
             }
             _ => {}
@@ -464,21 +454,21 @@ impl Driver {
         .hint("try again in a moment")
     }
 
-    fn note(&self, words: &str) {
+    fn note(&self, text: &str) {
         if let Some(phase) = self.state.current() {
-            self.context.text(
+            self.context.journal.publish_text(
                 self.run_id(),
                 &phase.key,
                 phase.attempt,
                 super::api::TextKind::Note,
-                words,
+                text,
             );
         }
     }
 }
 
-/// Owns a run whose frozen plan cannot be read: it cannot go on, only rest or be ended. Everything
-/// else is refused with `why`.
+/// Owns a run whose stored definitions cannot be read: it can only be paused or aborted. Every
+/// other command is refused with `why`.
 pub(super) async fn own_unreadable(
     context: Arc<Context>,
     record: RunRecord,
@@ -498,15 +488,15 @@ pub(super) async fn own_unreadable(
         owner.state.status,
         RunStatus::Executing | RunStatus::AwaitingApproval
     ) {
-        tracing::error!(run = %owner.run_id(), failure = %why, "the run cannot go on");
+        tracing::error!(run = %owner.run_id(), failure = %why, "the run cannot continue");
         if let Err(failure) = owner.input(Input::Pause(PauseReason::Crashed)).await {
-            tracing::error!(run = %owner.run_id(), %failure, "could not store that it rests");
+            tracing::error!(run = %owner.run_id(), %failure, "could not store the pause");
         }
     }
     while let Ok(order) = owner.orders.try_recv() {
         match order {
             Order::Abort { .. } => owner.take(order).await,
-            // It can never begin, and must not hold up who stands behind it.
+            // It can never start, and must not block the runs queued behind it.
             Order::Begin => {
                 owner
                     .pause(PauseReason::Crashed, Duration::ZERO, None)
@@ -525,13 +515,14 @@ async fn ended(running: &mut Option<Running>) -> Result<Ended, tokio::task::Join
     }
 }
 
-/// A panic in an activity is ours; the run stops where a person can go on, and the others never notice.
+/// Maps a panic in an activity to a failed activity: the run stops where an operator can retry it,
+/// and other runs are not affected.
 fn panicked(what: Activity, error: &tokio::task::JoinError) -> Input {
     let failure = Failure::new(
         Code::SessionRecoveryRequired,
-        format!("a defect of phasedeck stopped the work: {error}"),
+        format!("internal error in phasedeck: {error}"),
     )
-    .hint("approve tries again from the last stored turn");
+    .hint("approve to retry from the last stored turn");
     match what {
         Activity::Attempt { phase_key, attempt } => Input::AttemptEnded {
             phase_key,

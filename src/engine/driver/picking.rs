@@ -1,13 +1,12 @@
-//! Takes the artifact of a fork for the phase that waits at a gate.
+//! Picking: uses a fork's artifact for the phase that is waiting at a gate.
 //!
-//! What the fork left in its worktree takes the place of what lies in this one's, which is kept
-//! aside; then the gate asks about the new content as about any other content that changed under it.
-//! Picking approves nothing.
+//! The fork's files replace the files in this run's worktree, which are moved aside; then the gate
+//! asks for approval of the new content, as after any other change. Picking approves nothing.
 
 use super::Driver;
 use crate::engine::api::Answer;
 use crate::engine::attempt::{self, Judged};
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::engine::machine::Input;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactRef, Picked};
@@ -18,7 +17,7 @@ use crate::model::state::RunStatus;
 use crate::store::{Reader, events, runs};
 
 impl Driver {
-    /// Puts the content of a fork under the gate that waits.
+    /// Replaces the content under the pending gate with the content of `fork`.
     pub(super) async fn picked(&mut self, fork: RunId, by: String) -> Result<Answer> {
         let waiting = self
             .state
@@ -29,11 +28,11 @@ impl Driver {
             Failure::new(
                 Code::NoPendingApproval,
                 format!(
-                    "run {} waits at no gate for which a fork could be picked",
+                    "run {} is not waiting at a gate for which a fork could be picked",
                     self.run_id().short()
                 ),
             )
-            .hint("`phasedeck show` says what it does")
+            .hint("`phasedeck show` shows its state")
         })?;
         let path = self.context.paths.database();
         let (record, made) = blocking(move || {
@@ -63,6 +62,7 @@ impl Driver {
             .state
             .phase(&phase_key)
             .map_or(0, |phase| phase.versions);
+        // Read back from disk: the approval will be checked against the hash of this file.
         let (content, artifact) =
             match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await? {
                 Judged::Read {
@@ -75,7 +75,7 @@ impl Driver {
                 ),
                 _ => {
                     return Err(Failure::internal(
-                        "the artifact of a fork is not what it was when it was validated",
+                        "the artifact of a fork changed after it was validated",
                     ));
                 }
             };
@@ -94,7 +94,7 @@ impl Driver {
     }
 }
 
-/// The valid artifact of a fork, the commit that holds it, and who made it.
+/// Returns the fork's valid artifact, the commit that contains it, and the persona that made it.
 fn made_by_fork(
     run: RunId,
     phase: &PhaseKey,
@@ -103,13 +103,13 @@ fn made_by_fork(
 ) -> Result<(ArtifactRef, Option<String>, VersionedName)> {
     let refuse = |why: String| {
         Failure::new(Code::UsageInvalid, why).hint(format!(
-            "`phasedeck pick {}` shows what can be picked",
+            "`phasedeck pick {}` lists the forks that can be picked",
             run.short()
         ))
     };
     if fork.origin.forked_from != Some(run) || fork.origin.forked_phase.as_ref() != Some(phase) {
         return Err(refuse(format!(
-            "run {} is no fork of {phase} in run {}",
+            "run {} is not a fork of {phase} in run {}",
             fork.id.short(),
             run.short()
         )));
@@ -126,7 +126,7 @@ fn made_by_fork(
     }) {
         Some(made) => Ok(made),
         None => Err(refuse(format!(
-            "fork {} has no valid artifact; it is {}",
+            "fork {} has no valid artifact; its state is {}",
             fork.id.short(),
             made.status
         ))),

@@ -1,16 +1,16 @@
-//! The operator's own content in place of what a gate asks about.
+//! The operator's edited version of an artifact that is waiting for approval.
 //!
-//! It goes the way of an agent's: checked against the schema, stored by its hash, written where the
-//! artifact lies, and asked about anew as the next version. Content that does not fit changes
-//! nothing. The file is written before the facts are stored: a crash in between leaves other content
-//! than was asked about, and the gate finds that by itself before an approval counts.
+//! It is handled like an agent's version: validated against the schema, stored by hash, written to
+//! the artifact's path, and submitted for approval as the next version. Invalid content changes
+//! nothing. The file is written before the facts are stored: after a crash in between, the file
+//! differs from the content under approval, which the gate detects before an approval takes effect.
 
 use super::Driver;
 use crate::engine::api::Answer;
 use crate::engine::artifact::file;
 use crate::engine::artifact::validate::validate;
 use crate::engine::attempt;
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::engine::machine::{Input, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactError, ArtifactRef};
@@ -21,19 +21,18 @@ use crate::model::time::Timestamp;
 use crate::model::workflow::ExpectedArtifact;
 use crate::store::contents::Content;
 
-/// Content that the operator wrote.
+/// Content that the operator edited.
 #[derive(Clone, Debug)]
 pub struct Revision {
-    /// The question that it was written for.
+    /// The approval it was edited for.
     pub request_id: RequestId,
-    /// The whole content.
     pub content: String,
-    /// Who wrote it.
     pub by: String,
 }
 
 impl Driver {
-    /// Takes the content as the next version, if the question is still open and it fits.
+    /// Stores the content as the next version, if the approval is still pending and it is
+    /// valid.
     pub(super) async fn revised(&mut self, revision: Revision) -> Result<Answer> {
         let Revision {
             request_id,
@@ -42,7 +41,7 @@ impl Driver {
         } = revision;
         let (expected, current) = match self.revisable(request_id) {
             Ok(found) => found,
-            // A second delivery of what counted already.
+            // Redelivery of a command that has already taken effect.
             Err(_) if self.is_there_already(&content) => {
                 return Ok(Answer::Accepted {
                     run_id: self.run_id(),
@@ -77,7 +76,7 @@ impl Driver {
             .any(|artifact| artifact.sha256 == hash)
     }
 
-    /// The artifact that the question is about.
+    /// Returns the artifact under approval.
     fn revisable(&self, request_id: RequestId) -> Result<(ExpectedArtifact, ArtifactRef)> {
         let asks = Input::Decide {
             request_id: Some(request_id),
@@ -90,7 +89,7 @@ impl Driver {
             raise: None,
             seats: Vec::new(),
         };
-        // A question that takes no answer takes no content either.
+        // An approval that accepts no decision accepts no new content either.
         decide(self.plan(), &self.state, asks, Timestamp::now())?;
         let open = self
             .state
@@ -109,13 +108,13 @@ impl Driver {
         expected.zip(current).ok_or_else(|| {
             Failure::new(
                 Code::UsageInvalid,
-                "this question is about no artifact, so there is nothing to edit",
+                "this approval has no artifact, so there is nothing to edit",
             )
-            .hint("answer it as it is")
+            .hint("answer it without editing")
         })
     }
 
-    /// Checks the content, takes it in and writes it to the worktree.
+    /// Validates the content, stores it by hash and writes it to the worktree.
     async fn accepted(
         &self,
         expected: &ExpectedArtifact,
@@ -123,15 +122,11 @@ impl Driver {
         content: String,
     ) -> Result<(ArtifactRef, Content)> {
         let workspace = attempt::open_workspace(&self.context, &self.files.record, false).await?;
-        let (root, contents, files) = (
-            workspace.root().to_path_buf(),
-            self.context.contents.clone(),
-            self.files.clone(),
-        );
-        let (limit, expected) = (
-            self.context.settings.engine.max_artifact_bytes,
-            expected.clone(),
-        );
+        let root = workspace.root().to_path_buf();
+        let contents = self.context.contents.clone();
+        let files = self.files.clone();
+        let limit = self.context.settings.engine.max_artifact_bytes;
+        let expected = expected.clone();
         blocking(move || {
             let bytes = content.into_bytes();
             if bytes.len() as u64 > limit {
@@ -152,7 +147,7 @@ impl Driver {
             if *content.sha256() == current.sha256 {
                 return Err(Failure::new(
                     Code::UsageInvalid,
-                    format!("{} is what it was", expected.path),
+                    format!("{} is unchanged", expected.path),
                 )
                 .hint("nothing was stored"));
             }
@@ -169,7 +164,7 @@ impl Driver {
     }
 }
 
-/// Everything that is wrong, one thing a line.
+/// Error that lists the validation errors, one per line.
 fn unfit(expected: &ExpectedArtifact, errors: &[ArtifactError], total: u32) -> Failure {
     let place = |pointer: &str| {
         if pointer.is_empty() {
@@ -178,22 +173,22 @@ fn unfit(expected: &ExpectedArtifact, errors: &[ArtifactError], total: u32) -> F
             pointer.to_owned()
         }
     };
-    let mut told: Vec<String> = errors
+    let mut lines: Vec<String> = errors
         .iter()
         .map(|error| format!("{}: {}", place(&error.pointer), error.message))
         .collect();
     let more = (total as usize).saturating_sub(errors.len());
     if more > 0 {
-        told.push(format!("and {more} more"));
+        lines.push(format!("and {more} more"));
     }
     Failure::new(
         Code::UsageInvalid,
         format!(
-            "{} does not fit {}:\n{}",
+            "{} does not match {}:\n{}",
             expected.path,
             expected.schema,
-            told.join("\n")
+            lines.join("\n")
         ),
     )
-    .hint("nothing was stored; correct it and send it again")
+    .hint("nothing was stored; correct the content and send it again")
 }

@@ -1,8 +1,9 @@
-//! How a run is stopped: paused, ended, or made to give its thread to another.
+//! Stopping a run: pause, abort, or hand-over of its thread to another run.
 //!
-//! A stop that has to wait for work to end is noted on the run's row first, so that it also holds when
-//! the host dies meanwhile. Giving way is one transaction: the older run rests (or ends) and the newer
-//! one begins, or neither; a newer one that was taken back meanwhile leaves the older one at work.
+//! A stop that has to wait for running work is first recorded in the run's row, so that it survives
+//! the host. A hand-over is one transaction: the older run is paused (or aborted) and the newer one
+//! starts, or neither happens. If the newer run was aborted in the meantime, the older one
+//! continues.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Driver, Reply, Running};
 use crate::engine::api::{Answer, Sender};
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::engine::machine::{self, Input, decide};
 use crate::engine::run_files::load_files;
 use crate::engine::{final_report, rollback};
@@ -22,7 +23,7 @@ use crate::model::state::{PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
 use crate::store::{Reader, events, journal, runs, threads};
 
-/// A stop that is under way.
+/// A stop in progress.
 pub(super) enum Stopping {
     Pause {
         reason: PauseReason,
@@ -33,34 +34,29 @@ pub(super) enum Stopping {
         reason: String,
         roll_back: bool,
         replies: Vec<Reply>,
-        /// Of those who asked for a pause and get an end.
+        /// Replies to pause commands that an abort superseded.
         overtaken: Vec<Reply>,
     },
     GiveWay(Successor),
 }
 
-/// Who gets the thread of a run that gives way.
+/// The queued run that gets the thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Successor {
-    /// The run that waits for it.
     pub run: RunId,
-    /// Whether the older run ends and goes back to where it was; otherwise it rests.
+    /// Whether the older run is aborted and rolled back instead of paused.
     pub roll_back: bool,
 }
 
-/// A stop as a run's row keeps it until it has ended.
+/// A requested stop as stored in the run's row until it is carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stop", rename_all = "snake_case")]
 pub enum AskedStop {
-    /// It shall rest.
     Pause,
-    /// It shall end.
     Abort {
-        /// Who said so, by which way.
         who: Sender,
-        /// In their words.
         reason: String,
-        /// Whether worktree and branch go back.
+        /// Whether worktree and branch are reset.
         roll_back: bool,
     },
 }
@@ -103,7 +99,7 @@ impl Driver {
             return;
         }
         match &mut self.stopping {
-            // Who aborted first is who is named.
+            // The first abort determines who is recorded as its author.
             Some(Stopping::Abort { replies, .. }) => replies.push(reply),
             stopping => {
                 let overtaken = if let Some(Stopping::Pause { replies, .. }) = stopping.take() {
@@ -124,14 +120,15 @@ impl Driver {
     }
 
     pub(super) async fn give_way_to(&mut self, successor: Successor, grace: Duration) {
-        // A stop that is under way frees the thread as well.
+        // A stop in progress frees the thread as well.
         if self.stopping.is_none() && self.state.status.holds_thread() {
             self.stopping = Some(Stopping::GiveWay(successor));
             self.stop_running(grace).await;
         }
     }
 
-    /// Asks what is running to end at its next checkpoint, and tells it to end now when the time is over.
+    /// Asks the running activity to end at its next checkpoint, and cancels it when `grace` is
+    /// over.
     async fn stop_running(&mut self, grace: Duration) {
         let Some(Running { stop, .. }) = &self.running else {
             if let Err(failure) = self.finish_stopping().await {
@@ -140,6 +137,8 @@ impl Driver {
             return;
         };
         let stop = stop.clone();
+        // Record the stop before signalling it: if the host dies between the two, recovery
+        // still finds the request.
         self.note_stop().await;
         stop.soon.cancel();
         let deadline = Instant::now() + grace;
@@ -149,8 +148,8 @@ impl Driver {
         });
     }
 
-    /// Makes a stop that an operator asked for outlive the host. One that cannot be noted is no reason
-    /// not to stop.
+    /// Records a stop requested by an operator, so that it survives the host. A failed write
+    /// does not prevent the stop.
     async fn note_stop(&self) {
         let asked = match &self.stopping {
             Some(Stopping::Pause {
@@ -169,17 +168,16 @@ impl Driver {
             },
             _ => return,
         };
-        let (run, text) = (
-            self.run_id(),
-            serde_json::to_string(&asked).unwrap_or_default(),
-        );
+        let run = self.run_id();
+        let text = serde_json::to_string(&asked).unwrap_or_default();
         if let Err(failure) = self
             .context
+            .journal
             .store
             .write(move |tx| threads::set_stop(tx, run, Some(&text)))
             .await
         {
-            tracing::warn!(%run, %failure, "could not note that a stop was asked for");
+            tracing::warn!(%run, %failure, "could not record the requested stop");
         }
     }
 
@@ -195,9 +193,9 @@ impl Driver {
                     .map(|()| Answer::Accepted {
                         run_id: self.run_id(),
                     });
-                replies
-                    .into_iter()
-                    .for_each(|reply| drop(reply.send(done.clone())));
+                for reply in replies {
+                    let _ = reply.send(done.clone());
+                }
             }
             Stopping::Abort {
                 who,
@@ -212,18 +210,18 @@ impl Driver {
                     .map(|()| Answer::Accepted {
                         run_id: self.run_id(),
                     });
-                replies
-                    .into_iter()
-                    .for_each(|reply| drop(reply.send(done.clone())));
+                for reply in replies {
+                    let _ = reply.send(done.clone());
+                }
                 let ended = self.state.status.is_terminal();
                 let late = if ended {
                     done.and_then(|_| Err(machine::ended(&self.state)))
                 } else {
                     done
                 };
-                overtaken
-                    .into_iter()
-                    .for_each(|reply| drop(reply.send(late.clone())));
+                for reply in overtaken {
+                    let _ = reply.send(late.clone());
+                }
             }
             Stopping::GiveWay(successor) => self.give_way(successor).await?,
         }
@@ -240,17 +238,22 @@ impl Driver {
             return self.input(input).await;
         }
         let run = self.run_id();
-        // Whether it can be ended at all comes first, then whether it can go back; only then it ends.
+        // Three steps in this order: check that the run can be aborted, prepare the
+        // rollback, and only then store the abort. A failure in the first two leaves the
+        // run unchanged.
         decide(self.plan(), &self.state, input.clone(), Timestamp::now())?;
         let prepared = match rollback::prepare(&self.context, &self.files.record).await {
             Ok(prepared) => prepared,
             Err(failure) => {
+                // Without this, the next start would carry out the stop that was
+                // just refused.
                 self.context
+                    .journal
                     .store
                     .write(move |tx| threads::set_stop(tx, run, None))
                     .await?;
                 let message = format!(
-                    "run {} cannot be rolled back, and goes on as it was: {}",
+                    "run {} cannot be rolled back and continues: {}",
                     run.short(),
                     failure.message
                 );
@@ -259,24 +262,27 @@ impl Driver {
         };
         let facts = self.facts(input)?;
         let stored = move |tx: &rusqlite::Transaction<'_>| {
+            // The marker is committed with the abort: after a crash, the next host redoes
+            // the rollback.
             threads::set_rollback(tx, run, "asked")?;
             journal::append(tx, run, &facts, Timestamp::now())
         };
         let events = self
             .context
-            .store_patiently(stored, |words| self.note(words))
+            .journal
+            .store_patiently(stored, |message| self.note(message))
             .await?;
         self.take_in(&events).await?;
         rollback::finish(&self.context, run, prepared).await
     }
 
-    /// Hands the thread on. What keeps the newer run from beginning ends that one, and this one goes on.
+    /// Hands the thread over. If the newer run cannot start, it fails and this run continues.
     async fn give_way(&mut self, successor: Successor) -> Result<()> {
         match self.hand_on(successor).await {
             Ok(true) => self.handed_to = Some(successor.run),
             Ok(false) => {}
             Err(failure) => {
-                tracing::warn!(run = %self.run_id(), to = %successor.run, %failure, "could not give way");
+                tracing::warn!(run = %self.run_id(), to = %successor.run, %failure, "could not hand over the thread");
                 fail_waiting(self, successor.run, failure).await;
             }
         }
@@ -295,15 +301,14 @@ impl Driver {
         if newer.status != RunStatus::Created || !self.state.status.holds_thread() {
             return Ok(false);
         }
+        // Everything that can fail comes before the transaction, and leaves both runs unchanged.
         let prepared = if roll_back {
             rollback::prepare(&self.context, &self.files.record).await?
         } else {
             None
         };
-        let (run, begins) = (
-            self.run_id(),
-            decide(&plan, &newer, Input::Start, Timestamp::now())?,
-        );
+        let run = self.run_id();
+        let begins = decide(&plan, &newer, Input::Start, Timestamp::now())?;
         let input = match roll_back {
             true => Input::Abort {
                 by: format!("run {}", to.short()),
@@ -314,7 +319,7 @@ impl Driver {
         };
         let rests = self.facts(input)?;
         let stored = move |tx: &rusqlite::Transaction<'_>| {
-            // Taken back, or begun by somebody, since it was looked at.
+            // The newer run may have been aborted or started since it was read.
             if runs::get(tx, to)?.state != RunStatus::Created.as_str() {
                 return Ok(Vec::new());
             }
@@ -327,7 +332,8 @@ impl Driver {
         };
         let all = self
             .context
-            .store_patiently(stored, |words| self.note(words))
+            .journal
+            .store_patiently(stored, |message| self.note(message))
             .await?;
         let own: Vec<Event> = all
             .into_iter()
@@ -344,11 +350,11 @@ impl Driver {
     }
 }
 
-/// Ends a run that waited for a thread it cannot have.
+/// Fails a queued run that cannot get its thread.
 async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
     let context = &driver.context;
     let message = format!(
-        "run {} could not give way, and goes on: {}",
+        "run {} could not hand over the thread and continues: {}",
         driver.run_id().short(),
         why.message
     );
@@ -357,7 +363,7 @@ async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
         message,
         hint: why.hint,
     };
-    let stored = context.store.write(move |tx| {
+    let stored = context.journal.store.write(move |tx| {
         let waits = runs::get(tx, run)?.state == RunStatus::Created.as_str();
         if waits {
             journal::append(tx, run, &[end], Timestamp::now())
@@ -367,18 +373,18 @@ async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
     });
     match stored.await {
         Ok(events) if !events.is_empty() => {
-            context.tell(&events);
+            context.journal.publish_events(&events);
             final_report::write_and_note(context, run).await;
         }
         Ok(_) => {}
-        Err(failure) => tracing::error!(%run, %failure, "could not end a run that waits in vain"),
+        Err(failure) => tracing::error!(%run, %failure, "could not fail a run that cannot start"),
     }
 }
 
-/// What the row of a run says about a stop that its host did not live to see.
+/// Reads a requested stop that the previous host did not carry out.
 ///
 /// # Errors
-/// What the store says.
+/// `db_corrupt` if the stored stop cannot be parsed; errors of the database.
 pub fn asked_stop(conn: &rusqlite::Connection, run: RunId) -> Result<Option<AskedStop>> {
     let Some(text) = threads::stop_of(conn, run)? else {
         return Ok(None);
@@ -386,8 +392,8 @@ pub fn asked_stop(conn: &rusqlite::Connection, run: RunId) -> Result<Option<Aske
     serde_json::from_str(&text).map(Some).map_err(|e| {
         Failure::new(
             Code::DbCorrupt,
-            format!("the stop that was asked of run {run} cannot be read: {e}"),
+            format!("the requested stop of run {run} cannot be read: {e}"),
         )
-        .hint("pause or abort it again")
+        .hint("pause or abort the run again")
     })
 }

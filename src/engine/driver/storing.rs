@@ -1,7 +1,8 @@
-//! From an input to facts on the disk, and from those to the run's state.
+//! Committing: from an input to stored facts, and from those to the run's state.
 //!
-//! The machine decides, the facts are committed together with what goes beside them, and only then folded
-//! in. A full disk or a held database is waited out; a row that has vanished is written anew.
+//! The machine decides; the facts are committed together with the rows that belong to them, and
+//! only then applied. A full disk or a locked database is waited out. If the run's row is missing,
+//! it is restored.
 
 use std::sync::Arc;
 
@@ -16,22 +17,24 @@ use crate::model::time::Timestamp;
 use crate::store::{events, journal, runs};
 
 impl Driver {
-    /// Decides, commits, folds in; a full disk or a held database is waited out.
+    /// Decides, commits and applies; waits out a full disk or a locked database.
     pub(super) async fn input(&mut self, input: Input) -> Result<()> {
         self.input_with(input, Beside::default()).await
     }
 
-    /// As [`input`](Self::input), with what is stored in the same transaction.
+    /// Like [`input`](Self::input), with rows to store in the same transaction.
     pub(super) async fn input_with(&mut self, input: Input, mut beside: Beside) -> Result<()> {
         let facts = self.warned(self.facts(input)?).await?;
         if facts
             .iter()
             .any(|fact| matches!(fact, Fact::RunResumed { .. }))
         {
+            // Servers that were unavailable may be back: a resume is the operator's
+            // retry.
             self.context.backends.look_again().await;
         }
         self.stored = std::mem::take(&mut beside.stored);
-        // An answer is left out: its turn went with the row.
+        // The pending answer is left out: its turn was deleted together with the run's row.
         let kept = Beside {
             unsettled: None,
             ..beside.clone()
@@ -50,7 +53,8 @@ impl Driver {
         if beside.is_empty() {
             return self
                 .context
-                .append_patiently(run_id, facts, |words| self.note(words))
+                .journal
+                .append_patiently(run_id, facts, |message| self.note(message))
                 .await;
         }
         let job = move |tx: &rusqlite::Transaction<'_>| {
@@ -59,11 +63,12 @@ impl Driver {
             Ok(events)
         };
         self.context
-            .store_patiently(job, |words| self.note(words))
+            .journal
+            .store_patiently(job, |message| self.note(message))
             .await
     }
 
-    /// Folds stored events in; with the end of the run its report is written.
+    /// Applies stored events, and writes the final report when the run has ended.
     pub(super) async fn take_in(&mut self, events: &[Event]) -> Result<()> {
         self.fold(events).await?;
         if self.state.status.is_terminal()
@@ -74,9 +79,9 @@ impl Driver {
         Ok(())
     }
 
-    /// The run's row has vanished: it is written anew from memory, with everything the journal knows.
+    /// Restores the run's row, which has disappeared, from memory, and then appends the facts.
     async fn append_to_restored(&self, beside: Beside, facts: Vec<Fact>) -> Result<Vec<Event>> {
-        tracing::error!(run = %self.run_id(), "the row of the run has vanished; it is written anew from its journal");
+        tracing::error!(run = %self.run_id(), "the row of the run is missing; restoring it");
         let record = self.files.record.clone();
         let job = move |tx: &rusqlite::Transaction<'_>| {
             runs::restore(tx, &record)?;
@@ -84,11 +89,12 @@ impl Driver {
             journal::append(tx, record.id, &facts, Timestamp::now())
         };
         self.context
-            .store_patiently(job, |words| self.note(words))
+            .journal
+            .store_patiently(job, |message| self.note(message))
             .await
     }
 
-    /// The same facts, and behind each valid version what it holds that it should not.
+    /// Adds a warning after a validated version that contains a secret.
     async fn warned(&self, mut facts: Vec<Fact>) -> Result<Vec<Fact>> {
         let Some(at) = facts
             .iter()
@@ -111,16 +117,14 @@ impl Driver {
             .all()
             .flat_map(|backend| backend.secrets())
             .collect();
-        let (contents, known, worktree) = (
-            self.context.contents.clone(),
-            Arc::clone(&self.context.redactor),
-            self.context.paths.worktree(self.run_id()),
-        );
+        let contents = self.context.contents.clone();
+        let known = Arc::clone(&self.context.redactor);
+        let worktree = self.context.paths.worktree(self.run_id());
         let look = move |conn: &rusqlite::Connection| {
             let known = known.and_also(later);
-            let text = contents
-                .text(conn, &artifact.sha256)
-                .inspect_err(|failure| tracing::warn!(%failure, "not looked through for secrets"));
+            let text = contents.text(conn, &artifact.sha256).inspect_err(
+                |failure| tracing::warn!(%failure, "could not scan an artifact for secrets"),
+            );
             let words = text
                 .ok()
                 .and_then(|text| secrets::told(&known, &worktree, &text));
@@ -137,14 +141,15 @@ impl Driver {
                 }
             }))
         };
-        if let Some(warned) = self.context.read(look).await? {
+        if let Some(warned) = self.context.journal.read(look).await? {
             facts.insert(at + 1, warned);
         }
         Ok(facts)
     }
 
-    /// What an input makes. A valid artifact that nobody is asked about needs nothing more in a plain
-    /// folder, so its phase is completed, and the next one begun, in the same transaction.
+    /// Returns the facts that an input produces. In a plain directory a valid artifact without
+    /// a gate needs no commit, so its phase completes, and the next one starts, in the same
+    /// transaction.
     pub(super) fn facts(&self, input: Input) -> Result<Vec<Fact>> {
         let at = Timestamp::now();
         let valid = matches!(
@@ -158,6 +163,7 @@ impl Driver {
         if !valid || !self.files.in_plain_folder() || self.stopping.is_some() {
             return Ok(facts);
         }
+        // Decides the next step on a copy: `self.state` changes only after the commit.
         let mut ahead = self.state.clone();
         for fact in &facts {
             ahead.apply(&Event {
@@ -183,20 +189,23 @@ impl Driver {
         Ok(facts)
     }
 
-    /// Takes events in, and before them what agents' turns added to the journal in between.
+    /// Applies events, preceded by those that the attempt recorder stored in the meantime.
     async fn fold(&mut self, new: &[Event]) -> Result<()> {
         let until = new.first().map_or(u64::MAX, |first| first.seq);
         let stored = std::mem::take(&mut self.stored);
         for event in stored.iter().filter(|event| event.seq < until) {
-            // Another may have been stored in between; what comes after it is read with it.
+            // Another writer may have stored an event in between; the rest is then read
+            // from the journal.
             if event.seq == self.state.last_seq + 1 {
                 self.state.apply(event)?;
             }
         }
-        let (run_id, from) = (self.run_id(), self.state.last_seq + 1);
+        let run_id = self.run_id();
+        let from = self.state.last_seq + 1;
         let missing = match new.first() {
             Some(first) => first.seq.saturating_sub(from),
-            // What the input was about may all have been stored by a desk, and there is nothing new then.
+            // The recorder may have stored everything the input was about; then there
+            // is nothing new.
             None if stored.is_empty() => 0,
             None => u64::MAX,
         };
@@ -204,6 +213,7 @@ impl Driver {
             let count = u32::try_from(missing).unwrap_or(u32::MAX);
             let between = self
                 .context
+                .journal
                 .read(move |conn| events::from(conn, run_id, from, count))
                 .await?;
             between

@@ -1,8 +1,9 @@
-//! Reaching a host in another process: commands through the inbox, news by reading the database.
+//! Access to a host in another process: commands go through the inbox, events come from the
+//! database.
 //!
-//! A command is a durable row with the sender's token before anybody acts on it, and its answer is
-//! stored beside it; neither side needs the other to be alive at the same moment. News are events
-//! that were stored since the last look. An agent's streaming text does not travel this way.
+//! A command is stored as a row with the sender's token before it is executed, and its answer is
+//! stored beside it, so the two processes need not be alive at the same time. Events are delivered
+//! by reading what was stored since the last poll. Streamed agent text is not delivered this way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use tokio::sync::{broadcast, mpsc};
 use super::doorbell::Doorbell;
 use super::lock::live_host;
 use crate::engine::api::{Answer, Command, Port, Request, Sender, Signal};
-use crate::engine::context::{Context, blocking, news_channel};
+use crate::engine::blocking::blocking;
+use crate::engine::context::Context;
+use crate::engine::journal_writer::signal_channel;
 use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
@@ -22,29 +25,31 @@ use crate::model::state::ApprovalStatus;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, approvals, events, inbox, run_list};
 
-/// How often an attached port looks for an answer that it waits for.
+/// Poll interval while waiting for an answer.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long an answer may take before the sender is told that the command is stored but open.
+/// Time after which the sender is told that the command is stored but not yet answered.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
-/// The host itself is looked for at every so many looks for an answer.
+/// The host is checked at every n-th poll for an answer.
 const HOST_LOOK: u32 = 4;
-/// So often it may be missing in a row: one host may just be handing over to another.
+/// Number of consecutive checks without a host that are tolerated: one host may be handing over to
+/// another.
 const HANDED_ON: u32 = 5;
-/// How far the next look reaches back behind this one, in case the clocks differ.
+/// Overlap of consecutive polls for changed runs, in case the clocks differ.
 const OVERLAP_MS: i64 = 60_000;
-/// Events read at one look and run.
+/// Maximum number of events read per query.
 const EVENTS_AT_ONCE: u32 = 2048;
 
-/// A port to the host of `paths` in another process.
+/// Connects to the host of `paths` in another process.
 ///
 /// # Errors
-/// What opening the database for reading says.
+/// Errors of opening the database for reading.
 pub fn attach(paths: &Paths, runtime: &tokio::runtime::Handle) -> Result<Port> {
     let reader = Reader::open(&paths.database())?;
-    // Before the port exists: news is whatever its owner cannot have read from the archive yet.
+    // Before the port exists: the port delivers every event that its owner may not have found in
+    // the archive.
     let news = News::from_now(&reader)?;
     let (requests, incoming) = mpsc::channel(64);
-    let signals = news_channel();
+    let signals = signal_channel();
     runtime.spawn(carry(paths.clone(), incoming));
     runtime.spawn(watch(paths.clone(), reader, news, signals.clone()));
     Ok(Port::new(requests, signals))
@@ -93,8 +98,9 @@ async fn leave(paths: &Paths, command: Command, sender: Sender, token: ClientTok
     .await
 }
 
-/// A command that is served again after a crash must not act a second time: a start must find the run
-/// it began, and an answer must not fall on the question after the one that was open when it was given.
+/// Makes a command idempotent, since it is executed again after a crash: a start gets a key by
+/// which it finds the run it created, and a decision is bound to the approval that is pending now,
+/// so that it cannot apply to the next one.
 fn exactly_once(
     conn: &rusqlite::Connection,
     mut command: Command,
@@ -121,7 +127,8 @@ async fn wait_for_answer(paths: &Paths, token: ClientToken) -> Result<Answer> {
     let reader = blocking(move || Reader::open(&path)).await?;
     let deadline = tokio::time::Instant::now() + ANSWER_WAIT;
     let mut ticks = tokio::time::interval(LOOK);
-    let (mut alone, mut looks) = (0, 0_u32);
+    let mut alone = 0;
+    let mut looks = 0_u32;
     while tokio::time::Instant::now() < deadline {
         ticks.tick().await;
         looks += 1;
@@ -138,23 +145,23 @@ async fn wait_for_answer(paths: &Paths, token: ClientToken) -> Result<Answer> {
                 .into();
             return answer;
         }
-        // Looked for the answer once more since the host was last seen to be gone.
+        // The answer was checked once more after the last check of the host.
         if alone > HANDED_ON {
             return Err(Failure::new(
                 Code::HostGoingAway,
-                "the host is gone; the command is stored, and the next one takes it up",
+                "the host is gone; the command is stored, and the next host will execute it",
             )
-            .hint("start `phasedeck` or `phasedeck host`; giving the command again is harmless"));
+            .hint("start `phasedeck` or `phasedeck host`; repeating the command is harmless"));
         }
     }
     Err(Failure::new(
         Code::PaneBrieflyUnresponsive,
-        "the host has not answered yet; the command is stored and will be taken up",
+        "the host has not answered yet; the command is stored and will be executed",
     )
-    .hint("look with `phasedeck show` in a moment; giving the command again is harmless"))
+    .hint("check with `phasedeck show` in a moment; repeating the command is harmless"))
 }
 
-/// An answer as the inbox keeps it.
+/// An answer as stored in the inbox.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredAnswer {
@@ -171,7 +178,7 @@ impl From<StoredAnswer> for Result<Answer> {
     }
 }
 
-/// Serves one command that another process left, and stores the answer beside it.
+/// Executes one command from another process and stores the answer beside it.
 pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
     let sender = Sender {
         by: row.by,
@@ -187,7 +194,7 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
         ))),
     };
     let stored = match answer {
-        // Not acted on: it is left for the host that comes next.
+        // Not executed: left for the next host.
         Err(failure) if failure.code == Code::HostGoingAway => return,
         Ok(answer) => StoredAnswer::Ok(answer),
         Err(failure) => StoredAnswer::Err(failure),
@@ -196,16 +203,18 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
         return;
     };
     let answered = context
+        .journal
         .store
         .write(move |tx| inbox::answer(tx, row.token, &text, Timestamp::now()))
         .await;
     if let Err(failure) = answered {
-        tracing::error!(%failure, "could not store an answer; the command will be served again");
+        tracing::error!(%failure, "could not store an answer; the command will be executed again");
     }
 }
 
-/// Whether a command has acted already, under a host that died before it could say so: a run that went
-/// on (or rested) since the command was left must not do so a second time.
+/// Returns the answer of a command that was already executed by a host that died before it could
+/// answer. A run that has been resumed (or paused) since the command was stored must not be resumed
+/// again.
 async fn acted_before(
     context: &Context,
     command: &Command,
@@ -217,14 +226,10 @@ async fn acted_before(
         Command::Pick { .. } => &["artifact.changed"],
         _ => return None,
     };
-    let (run_id, from) = (command.run_id()?, run_seq? + 1);
-    let (path, kinds) = (
-        context.paths.database(),
-        kinds
-            .iter()
-            .map(|kind| (*kind).to_owned())
-            .collect::<Vec<_>>(),
-    );
+    let run_id = command.run_id()?;
+    let from = run_seq? + 1;
+    let path = context.paths.database();
+    let kinds: Vec<_> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
     let found = blocking(move || {
         events::filtered(
             Reader::open(&path)?.connection(),
@@ -241,7 +246,7 @@ async fn acted_before(
         .then_some(Answer::Accepted { run_id })
 }
 
-/// What has been told already.
+/// Position up to which events have been delivered.
 struct News {
     seen: BTreeMap<RunId, u64>,
     since: Timestamp,
@@ -250,8 +255,10 @@ struct News {
 
 impl News {
     fn from_now(reader: &Reader) -> Result<Self> {
-        // The version first: what is committed in between is looked for, and found told already.
-        let (version, since) = (reader.data_version()?, overlapping(Timestamp::now()));
+        // The version is read first: a commit in between then causes one more poll, which finds
+        // nothing new.
+        let version = reader.data_version()?;
+        let since = overlapping(Timestamp::now());
         let seen = run_list::moved(reader.connection(), Timestamp(0))?
             .into_iter()
             .collect();
@@ -263,8 +270,8 @@ impl News {
     }
 }
 
-/// Rows carry the writer's clock, and its moment before the commit; a little overlap costs nothing,
-/// because what was seen is skipped.
+/// Rows carry the writer's clock, read before the commit. The overlap is harmless, because events
+/// that were delivered are skipped.
 fn overlapping(looked: Timestamp) -> Timestamp {
     Timestamp(looked.0 - OVERLAP_MS)
 }
@@ -281,13 +288,13 @@ async fn watch(paths: Paths, reader: Reader, mut news: News, signals: broadcast:
         }
         match tell_news(&reader, &mut news, &signals) {
             Ok(()) => news.version = now,
-            Err(failure) => tracing::warn!(%failure, "could not read news"),
+            Err(failure) => tracing::warn!(%failure, "could not read new events"),
         }
     }
 }
 
 fn tell_of_host(paths: &Paths, hosted: &mut bool, signals: &broadcast::Sender<Signal>) {
-    // What cannot be looked at has not ended.
+    // A lock that cannot be checked does not count as released.
     let there = !matches!(live_host(paths), Ok(None));
     if std::mem::replace(hosted, there) != there {
         let _ = signals.send(Signal::Host(there));
@@ -311,7 +318,7 @@ fn tell_news(reader: &Reader, news: &mut News, signals: &broadcast::Sender<Signa
     Ok(())
 }
 
-/// Writes one thing beside a live host, which SQLite allows in turn.
+/// Runs one write transaction beside a running host; SQLite serializes the writers.
 pub fn write_beside<T: Send + 'static>(
     paths: &Paths,
     write: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T> + Send + 'static,

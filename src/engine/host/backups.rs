@@ -1,21 +1,22 @@
-//! A copy of the database each day in which something was stored, while a host lives.
+//! Daily database backups while a host runs, on days with new data.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::context::{Context, blocking};
+use crate::engine::blocking::blocking;
+use crate::engine::context::Context;
 use crate::model::time::Timestamp;
 use crate::store::backup;
 
-/// A host that is there for a moment makes none, and none is made while the console comes up.
+/// Delay before the first backup: a short-lived host makes none, and startup is not slowed down.
 const FIRST: Duration = Duration::from_secs(60);
-/// How often it is looked whether a new day has begun.
+/// Interval of the check for a new day.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// Makes copies for as long as the host can store anything.
+/// Makes backups until the store is closed.
 pub(super) async fn keep(context: Arc<Context>) {
     tokio::time::sleep(FIRST).await;
-    while context.store.stop().is_none() {
+    while context.journal.store.stop().is_none() {
         let database = context.paths.database();
         match blocking(move || backup::daily(&database, Timestamp::now())).await {
             Ok(Some(copy)) => tracing::info!(copy = %copy.display(), "the database was backed up"),

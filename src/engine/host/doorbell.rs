@@ -1,8 +1,8 @@
-//! Sleeping until another process does something to the data: writes the database, or lets go of the lock.
+//! Waits for another process to change the data: to write the database or to release the lock.
 //!
-//! The kernel tells of changes in the data folder, so an idle process is not woken at all between two of
-//! them; a slow look now and then covers what it could not tell. Where it tells nothing, the look is as
-//! quick as it must be.
+//! inotify reports changes in the data directory, so an idle process is not woken between two of
+//! them; a slow poll covers changes it cannot report. Where inotify is unavailable, a fast poll
+//! replaces it.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::engine::paths::Paths;
 
-/// The least time between two looks, however often it rings.
+/// Minimum time between two wake-ups, however many changes are reported.
 const QUICK: Duration = Duration::from_millis(25);
-/// The longest time between two looks where the kernel tells of changes.
+/// Poll interval where changes are reported.
 const SLOW: Duration = Duration::from_secs(5);
-/// The time between two looks where it does not.
+/// Poll interval where changes are not reported.
 const BLIND: Duration = Duration::from_millis(50);
 
-/// Looks after a ring, by the time since: the kernel tells of a write before it is on the disk, and only
-/// then can it be read.
+/// Additional wake-ups, by the time since the last reported change: the kernel reports a write
+/// before the transaction is committed and can be read.
 const ECHOES: [Duration; 6] = [ms(5), ms(15), ms(40), ms(100), ms(250), ms(700)];
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// See the module.
+/// Waits for changes of the data directory; see the module documentation.
 pub(super) struct Doorbell {
     rings: Option<watch::Watch>,
     looked: Instant,
@@ -34,7 +34,7 @@ pub(super) struct Doorbell {
 }
 
 impl Doorbell {
-    /// A bell at the data folder; on the runtime that will wait for it.
+    /// Watches the data directory. Must be called on the runtime that will wait.
     pub(super) fn new(paths: &Paths) -> Self {
         let now = Instant::now();
         Self {
@@ -45,7 +45,7 @@ impl Doorbell {
         }
     }
 
-    /// Waits until something may have changed since the last call.
+    /// Waits until the data may have changed since the last call.
     pub(super) async fn rung(&mut self) {
         match &mut self.rings {
             None => sleep_until(self.looked + BLIND).await,
@@ -53,7 +53,8 @@ impl Doorbell {
                 let echo = ECHOES.get(self.echo).map(|after| self.rang + *after);
                 tokio::select! {
                     () = rings.next() => {
-                        (self.rang, self.echo) = (Instant::now(), 0);
+                        self.rang = Instant::now();
+                        self.echo = 0;
                         sleep_until(self.looked + QUICK).await;
                     }
                     () = sleep_until(echo.unwrap_or_else(|| Instant::now() + SLOW)) => self.echo += 1,
@@ -75,7 +76,7 @@ mod watch {
 
     use crate::engine::paths::Paths;
 
-    /// The kernel's word on the data folder.
+    /// inotify watch on the directories of the database and of the lock.
     pub(super) struct Watch {
         kernel: AsyncFd<OwnedFd>,
         lock: Vec<u8>,
@@ -83,9 +84,10 @@ mod watch {
     }
 
     impl Watch {
-        /// None where the kernel does not tell.
+        /// Returns `None` where inotify is unavailable.
         pub(super) fn new(paths: &Paths) -> Option<Self> {
-            let (lock, database) = (paths.lock(), paths.database());
+            let lock = paths.lock();
+            let database = paths.database();
             let name = |path: &std::path::Path| {
                 path.file_name()
                     .map(|name| name.as_encoded_bytes().to_vec())
@@ -112,7 +114,7 @@ mod watch {
             })
         }
 
-        /// The next change that means something: a commit, or the end of whoever holds the lock.
+        /// Waits for a relevant change: a commit, or the release of the lock.
         pub(super) async fn next(&mut self) {
             loop {
                 let Ok(mut ready) = self.kernel.readable().await else {
@@ -120,7 +122,7 @@ mod watch {
                 };
                 let rang =
                     ready.try_io(|kernel| Ok(rings(kernel.get_ref(), &self.lock, &self.log)));
-                // Read to the end: more is told anew.
+                // `rings` reads until the queue is empty; a later event makes it readable again.
                 ready.clear_ready();
                 if matches!(rang, Ok(Ok(true))) {
                     return;
@@ -129,14 +131,14 @@ mod watch {
         }
     }
 
-    /// Takes everything that was told; whether any of it matters.
+    /// Drains the event queue; returns whether any event is relevant.
     fn rings(kernel: &OwnedFd, lock: &[u8], log: &[u8]) -> bool {
         let mut space = [MaybeUninit::uninit(); 4096];
-        let mut told = Reader::new(kernel, &mut space);
+        let mut events = Reader::new(kernel, &mut space);
         let mut rang = false;
-        while let Ok(event) = told.next() {
+        while let Ok(event) = events.next() {
             let name = event.file_name().map(CStr::to_bytes).unwrap_or_default();
-            // What was lost may have mattered.
+            // Events dropped by the kernel may have been relevant.
             let lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
             let written = event.events().contains(ReadFlags::MODIFY) && name == log;
             rang |= lost
@@ -151,7 +153,7 @@ mod watch {
 mod watch {
     use crate::engine::paths::Paths;
 
-    /// Nothing tells here.
+    /// Never created on this platform.
     pub(super) struct Watch(std::convert::Infallible);
 
     impl Watch {
@@ -170,7 +172,7 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
-    /// Nothing wakes it, once what was written before has faded away.
+    /// Waits for the remaining echoes, then asserts that nothing wakes it.
     async fn asleep(bell: &mut Doorbell) {
         while bell.echo < ECHOES.len() {
             bell.rung().await;
@@ -178,14 +180,14 @@ mod tests {
         let woken = tokio::time::timeout(ms(300), bell.rung()).await;
         assert!(
             woken.is_err() || cfg!(not(target_os = "linux")),
-            "it is woken by nothing"
+            "nothing changed"
         );
     }
 
     async fn rings(bell: &mut Doorbell) {
         tokio::time::timeout(Duration::from_secs(2), bell.rung())
             .await
-            .expect("it rings");
+            .expect("the change is reported");
     }
 
     fn runtime() -> tokio::runtime::Runtime {
@@ -225,7 +227,7 @@ mod tests {
             drop(lock);
             rings(&mut bell).await;
             assert_eq!(super::super::live_host(&paths).unwrap(), None);
-            // Looking at the lock rings nobody.
+            // Probing the lock (read-only) must not wake anyone.
             asleep(&mut bell).await;
         });
     }

@@ -1,7 +1,7 @@
-//! What one host leaves for the next: runs that it paused and that shall go on.
+//! Hand-over to the next host: runs that this host paused and that should be resumed.
 //!
-//! The word is left as commands in the inbox, before the lock is given up. Whoever becomes the host
-//! next serves them, whether or not it is the one that was meant to; nothing is lost in between.
+//! The requests are stored as commands in the inbox before the lock is released. The next host
+//! executes them, whichever process that is, so none is lost in between.
 
 use crate::engine::api::{Command, Sender};
 use crate::engine::context::Context;
@@ -13,27 +13,28 @@ use crate::model::time::Timestamp;
 use crate::store::inbox::{self, NewCommand};
 use crate::store::runs;
 
-/// Which runs the next host goes on with.
+/// Which runs the next host resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandOver {
-    /// None; they are paused.
+    /// None; they stay paused.
     Nothing,
-    /// All that were at work.
+    /// All runs that were active.
     Everything,
-    /// Those whose `on_disconnect` says `continue`, by their own choice or by the settings.
+    /// Runs whose own `on_disconnect`, or else the setting, is `continue`.
     AsRunsSay,
 }
 
-/// Leaves a command to go on for each of the `paused` runs that are handed over; says how many.
+/// Stores a resume command for each of the `paused` runs selected by `over`; returns their number.
 ///
 /// # Errors
-/// What the store says.
+/// Errors of the database.
 pub(super) fn leave_word(context: &Context, paused: Vec<RunId>, over: HandOver) -> Result<usize> {
     if over == HandOver::Nothing || paused.is_empty() {
         return Ok(0);
     }
-    let (settings, sender) = (context.settings.clone(), Sender::of_process(Via::Engine));
-    context.store.write_blocking(move |tx| {
+    let settings = context.settings.clone();
+    let sender = Sender::of_process(Via::Engine);
+    context.journal.store.write_blocking(move |tx| {
         let mut handed = 0;
         for run_id in paused {
             let record = runs::get(tx, run_id)?;

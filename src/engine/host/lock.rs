@@ -1,9 +1,9 @@
 //! The lock that makes a process the host of a data directory.
 //!
-//! An OS lock on a file that is never deleted: it is free the moment its owner is gone, however it
-//! went. The file's content says who holds it, for people only. Somebody may delete the file all the
-//! same, and the next host then locks another one: so the last host's claim in the database names its
-//! file, and where that one is still locked, by the word of the kernel, its owner is still the host.
+//! An OS lock on a file that is never deleted: the kernel releases it when its holder exits, for
+//! whatever reason. The content of the file names the holder, for people only. If someone deletes
+//! the file anyway, the next host locks a new one; therefore the database records the lock file of
+//! the last host, and while the kernel still reports that file as locked, its holder is the host.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -19,24 +19,24 @@ use crate::model::time::Timestamp;
 use crate::store::failpoint::Step;
 use crate::store::fence::{self, Claimant};
 
-/// Somebody who only looks holds the lock for microseconds, and so does a child between fork and exec;
-/// neither is a host.
+/// A process that probes the lock holds it for microseconds, and so does a child between fork and
+/// exec; neither is a host, so a busy lock is retried.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// The length of the lock's file.
+/// Length of the lock file in bytes.
 const TEXT_BYTES: usize = 128;
 
-/// Who holds a data directory.
+/// Holder of the lock of a data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostInfo {
-    /// Its process.
+    /// Process id; 0 if unknown.
     pub pid: u32,
-    /// Since when.
+    /// When the lock was taken.
     pub since: Timestamp,
 }
 
-/// The held lock; dropping it frees it.
+/// The lock, held until dropped.
 pub struct HostLock {
     file: File,
 }
@@ -45,7 +45,7 @@ impl HostLock {
     /// Takes the lock.
     ///
     /// # Errors
-    /// `session_manager_already_running` naming the holder; `io_failed`. Nothing else was touched.
+    /// `session_manager_already_running`, naming the holder; `io_failed`. Nothing else is changed.
     pub fn take(paths: &Paths) -> Result<Self> {
         paths.create()?;
         let path = paths.lock();
@@ -78,15 +78,15 @@ impl HostLock {
         Ok(Self { file })
     }
 
-    /// This process as the holder of this very file.
+    /// Returns the identity of this process as the holder of this lock file.
     ///
     /// # Errors
-    /// `io_failed` when the file cannot be looked at.
+    /// `io_failed` if the file's metadata cannot be read.
     pub fn claimant(&self) -> Result<Claimant> {
         let meta = self
             .file
             .metadata()
-            .map_err(|error| Failure::io("cannot look at the lock", &error))?;
+            .map_err(|error| Failure::io("cannot read the metadata of the lock file", &error))?;
         Ok(Claimant {
             pid: std::process::id(),
             lock_device: meta.dev(),
@@ -94,12 +94,12 @@ impl HostLock {
         })
     }
 
-    /// Makes sure that no host lives whose lock was deleted under it.
+    /// Checks that no running host holds a lock file that was deleted.
     ///
     /// # Errors
-    /// `session_manager_already_running` naming that host; `io_failed`. Nothing was changed.
+    /// `session_manager_already_running`, naming that host; `io_failed`. Nothing is changed.
     pub fn look_for_others(&self, paths: &Paths) -> Result<()> {
-        // What is wrong with a database is said by whoever opens it to work with it.
+        // Errors of the database are reported where it is opened for work.
         let last = fence::last_host(&paths.database()).unwrap_or_default();
         let other = last.filter(|last| !same_file(&self.file, last.who) && is_locked(last.who));
         other.map_or(Ok(()), |last| {
@@ -108,7 +108,7 @@ impl HostLock {
                 since: last.since,
             };
             Err(taken(Some(&who)).hint(format!(
-                "its lock {} was deleted under it; end that process first",
+                "its lock file {} was deleted while it was running; end that process first",
                 paths.lock().display()
             )))
         })
@@ -120,14 +120,12 @@ fn same_file(file: &File, who: Claimant) -> bool {
         .is_ok_and(|meta| (meta.dev(), meta.ino()) == (who.lock_device, who.lock_inode))
 }
 
-/// Whether the kernel knows of a lock on that file, which may have no name any more. Where it tells nothing
-/// the claim in the database keeps hosts apart.
+/// Returns whether the kernel reports a lock on that file, which may have no name any more. Where
+/// `/proc/locks` is unavailable, the host epoch in the database keeps hosts apart.
 fn is_locked(who: Claimant) -> bool {
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    let (major, minor) = (
-        rustix::fs::major(who.lock_device),
-        rustix::fs::minor(who.lock_device),
-    );
+    let major = rustix::fs::major(who.lock_device);
+    let minor = rustix::fs::minor(who.lock_device);
     let file = format!("{major:02x}:{minor:02x}:{}", who.lock_inode);
     locks.lines().any(|line| {
         line.contains(" FLOCK ")
@@ -138,21 +136,23 @@ fn is_locked(who: Claimant) -> bool {
 
 impl Drop for HostLock {
     fn drop(&mut self) {
-        // Closing would free it too, but not while a child that was just forked holds a copy.
+        // Closing releases the lock too, but not while a freshly forked child has a copy of the
+        // descriptor.
         let _ = self.file.unlock();
     }
 }
 
-/// Who hosts a data directory at the moment, if anybody does.
+/// Returns the current host of a data directory, if there is one.
 ///
 /// # Errors
-/// `io_failed` when the lock file cannot be read.
+/// `io_failed` if the lock file cannot be read.
 pub fn live_host(paths: &Paths) -> Result<Option<HostInfo>> {
     let path = paths.lock();
     if !path.exists() {
         return Ok(None);
     }
-    // For reading only: whoever waits for the holder's end is not woken by somebody who looks.
+    // Opened read-only: closing a file opened for writing would wake processes that watch for the
+    // holder's exit.
     let mut file = File::open(&path)
         .map_err(|error| Failure::io(format!("cannot open {}", path.display()), &error))?;
     match file.try_lock_shared() {
@@ -165,7 +165,7 @@ pub fn live_host(paths: &Paths) -> Result<Option<HostInfo>> {
             since: Timestamp::default(),
         }))),
         Err(TryLockError::Error(error)) => Err(Failure::io(
-            format!("cannot look at {}", path.display()),
+            format!("cannot check the lock {}", path.display()),
             &error,
         )),
     }
@@ -181,14 +181,14 @@ fn open(path: &Path) -> Result<File> {
         .map_err(|error| Failure::io(format!("cannot open {}", path.display()), &error))
 }
 
-/// One write of always the same length, so that nobody reads half of it.
+/// Writes the file in one write of constant length, so that no reader sees half of it.
 fn write(file: &mut File, info: &HostInfo) -> std::io::Result<()> {
     file.rewind()?;
     file.write_all(format!("{:<TEXT_BYTES$}", serde_json::to_string(info)?).as_bytes())?;
     file.set_len(TEXT_BYTES as u64)
 }
 
-/// Who has just taken the lock may not have said yet who it is.
+/// Reads the holder, retrying: a process that has just taken the lock may not have written it yet.
 fn read_patiently(file: &mut File) -> Option<HostInfo> {
     let mut info = read(file);
     for _ in 1..TRIES {
@@ -214,9 +214,9 @@ fn taken(info: Option<&HostInfo>) -> Failure {
     });
     Failure::new(
         Code::SessionManagerAlreadyRunning,
-        format!("another phasedeck works on this data folder{who}"),
+        format!("another phasedeck process uses this data directory{who}"),
     )
-    .hint("use that one; `phasedeck runs`, `show`, `approve` and their siblings work beside it")
+    .hint("use that one; `phasedeck runs`, `show`, `approve` and similar commands work beside it")
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! The process that owns a data directory and executes its runs; and how others reach it.
+//! The host: the process that locks a data directory and executes its runs.
 //!
-//! [`Host::start`] takes the lock before it opens anything, recovers what the last host left, and
-//! then serves commands: from its own process through a [`Port`], from others through the inbox in
-//! the database. It works on a runtime of its own, so that nothing it does delays a key press.
-//! [`attach`] gives a `Port` of the same make whose other end is that inbox.
+//! [`Host::start`] takes the lock before it opens anything, recovers what the previous host left,
+//! and then serves commands: from its own process through a [`Port`], from other processes through
+//! the inbox in the database. The engine has its own runtime, so its work never delays keyboard
+//! input. [`attach`] returns a `Port` of the same type for another process; its requests go to the
+//! inbox.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -23,7 +24,8 @@ use super::agent::openai::{Models, OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
 use super::anchor;
 use super::api::{Port, Request, Signal};
-use super::context::{Context, blocking};
+use super::blocking::blocking;
+use super::context::Context;
 use super::paths::Paths;
 use super::supervisor::{Call, Supervisor};
 use super::{rollback, slots};
@@ -47,11 +49,11 @@ mod tellers;
 pub use attach::{attach, write_beside};
 pub use handover::HandOver;
 
-/// Calls that may wait for the supervisor.
+/// Capacity of the supervisor's message channel, in addition to the runs to take up.
 const CALLS_WAITING: usize = 256;
 
-/// Threads for work that waits for the disk. Each keeps memory of its own, and more of them do not make
-/// the disk quicker.
+/// Threads for blocking work. Each one uses memory of its own, and more of them do not make the
+/// disk faster.
 const BLOCKING: usize = 32;
 
 /// The host of a data directory.
@@ -66,16 +68,17 @@ pub struct Host {
 }
 
 impl Host {
-    /// Becomes the host: lock, database, recovery, service.
+    /// Becomes the host: takes the lock, opens the database, recovers, and starts serving.
     ///
     /// # Errors
-    /// `network_file_system` and `session_manager_already_running` before anything is read or changed; what opening the
-    /// database says; `config_invalid` for settings a backend cannot work with.
+    /// `network_file_system` and `session_manager_already_running`, before anything is read or
+    /// changed; errors of opening the database; `config_invalid` for settings that a backend
+    /// rejects.
     pub fn start(paths: &Paths, settings: &Settings) -> Result<Self> {
         Self::begin(paths, settings, true)
     }
 
-    /// As [`start`](Self::start), to store one command: nothing that waits in line begins.
+    /// Like [`start`](Self::start), but only to store one command: queued runs are not started.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -87,6 +90,8 @@ impl Host {
         let remote = remote::check(&paths.data, settings.host.allow_network_fs)?;
         let lock = HostLock::take(paths)?;
         lock.look_for_others(paths)?;
+        // The time of the lock file, not of this process's clock: it is compared with other files'
+        // times.
         let begun = std::fs::metadata(paths.lock())
             .and_then(|meta| meta.modified())
             .unwrap_or(std::time::UNIX_EPOCH);
@@ -105,10 +110,13 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
-        let mut notices = anchor::check(paths, &context.store.reader()?)?;
+        // Compared before recovery appends anything to the journals.
+        let mut notices = anchor::check(paths, &context.journal.store.reader()?)?;
         notices.extend(full);
         notices.extend(remote);
-        notices.iter().for_each(|words| tracing::warn!("{words}"));
+        for notice in &notices {
+            tracing::warn!("{notice}");
+        }
         let Recovered {
             going_on,
             reports,
@@ -116,7 +124,8 @@ impl Host {
         } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
         for run_id in going_on {
-            // First of all calls, so that no drain overtakes them; there is room for each.
+            // Queued before any other message, so that a drain cannot overtake them. The capacity
+            // above includes them.
             let _ = calls.try_send(Call::TakeUp(run_id));
         }
         runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone(), begins).run());
@@ -128,23 +137,26 @@ impl Host {
             recovery::write_reports(Arc::clone(&shared), reports).await;
             recovery::mend_reports(Arc::clone(&shared)).await;
             let swept = blocking(move || Ok(sweep::unfinished_files(&shared.paths, begun))).await;
-            tracing::info!(files = ?swept, "unfinished files of hosts that were killed were taken away");
+            tracing::info!(files = ?swept, "removed unfinished files of previous hosts");
         });
         for backend in context.backends.all().filter(|_| begins) {
             let backend = Arc::clone(backend);
             runtime.spawn(async move { backend.in_background().await });
         }
         let tellers = Tellers::start(&context, &runtime);
-        let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
+        let port = Port::new(relay(&runtime, calls.clone()), context.journal.signals());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
         runtime.spawn(backups::keep(Arc::clone(&context)));
-        runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
-        runtime.spawn(tell_of_hold(context.store.clone(), context.signals.clone()));
+        runtime.spawn(tell_of_stop(context.journal.store.clone(), calls.clone()));
+        runtime.spawn(tell_of_hold(
+            context.journal.store.clone(),
+            context.journal.signals(),
+        ));
         runtime.spawn(keep_anchor(
-            context.store.clone(),
+            context.journal.store.clone(),
             anchor::Keeper::new(paths)?,
-            context.signals.subscribe(),
+            context.journal.subscribe(),
         ));
         Ok(Self {
             context,
@@ -157,32 +169,33 @@ impl Host {
         })
     }
 
-    /// The way to this host's engine.
+    /// Returns a port to this host's engine.
     #[must_use]
     pub fn port(&self) -> Port {
         self.port.clone()
     }
 
-    /// What the operator should know of how the data was found; empty where all is as it was left.
+    /// Returns what the operator should know about the state in which the data was found.
     #[must_use]
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
 
-    /// The runtime the engine works on.
+    /// Returns a handle to the engine's runtime.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.runtime.handle().clone()
     }
 
-    /// Waits until this host can store nothing any more, and says why: another has taken the data folder
-    /// over, or the disk failed. Its work has been told to end then; what is left is to end the process.
+    /// Waits until the store is closed for good, and returns why: another host has taken over the
+    /// data directory, or the disk failed. All work has been cancelled by then; the process should
+    /// exit.
     pub fn stopped(&self) -> impl Future<Output = Failure> + Send + use<> {
-        let store = self.context.store.clone();
+        let store = self.context.journal.store.clone();
         async move { store.stopped().await }
     }
 
-    /// Something that shortens a drain that is under way, from another thread.
+    /// Returns a function that shortens a drain from another thread.
     pub fn hurry(&self) -> impl Fn() + Send + Sync + 'static {
         let calls = self.calls.clone();
         move || {
@@ -190,25 +203,26 @@ impl Host {
         }
     }
 
-    /// Pauses everything, waits until nothing is running any more, and gives the data directory back.
-    /// In-flight work gets `grace` to reach its next checkpoint and a moment to end; what has not ended
-    /// then is left as a crash leaves it.
+    /// Pauses all runs, waits until nothing is running, and releases the data directory. Running
+    /// work gets `grace` to reach its next checkpoint and a few seconds to exit; what has not
+    /// exited then is left as a crash would leave it.
     ///
     /// # Errors
-    /// What closing the database says; everything acknowledged is on disk all the same.
+    /// Errors of closing the database. Everything that was acknowledged is on disk even then.
     pub fn shutdown(self, grace: Duration) -> Result<()> {
         self.leave(grace, HandOver::Nothing).map(drop)
     }
 
-    /// As [`shutdown`](Self::shutdown), and leaves word for the next host to go on with what `over` says.
-    /// Says how many runs that are.
+    /// Like [`shutdown`](Self::shutdown), and requests that the next host resume the runs selected
+    /// by `over`. Returns their number.
     ///
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub fn leave(self, grace: Duration, over: HandOver) -> Result<usize> {
         let (done, drained) = oneshot::channel();
         let asked = self.calls.blocking_send(Call::Drain { grace, done });
-        // The supervisor drops the sender only when it is gone itself; then nothing runs either.
+        // The supervisor drops the sender only when it exits itself; then nothing is running
+        // either.
         let paused = if asked.is_ok() {
             self.runtime.block_on(drained).unwrap_or_default()
         } else {
@@ -216,35 +230,38 @@ impl Host {
         };
         self.tellers.finish(&self.runtime);
         self.runtime.shutdown_timeout(Duration::from_secs(5));
+        // The order matters: requests for the next host are stored while this one still holds the
+        // lock, the checkpoint follows the last write, and the lock is released after the database
+        // is closed.
         let handed = handover::leave_word(&self.context, paused, over)
             .inspect_err(
-                |failure| tracing::error!(%failure, "could not hand over; the runs are paused"),
+                |failure| tracing::error!(%failure, "could not hand over the runs; they stay paused"),
             )
             .unwrap_or_default();
         let anchor =
             || anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep());
-        if let (None, Err(failure)) = (self.context.store.stop(), anchor()) {
-            tracing::warn!(%failure, "the anchor is behind the database");
+        if let (None, Err(failure)) = (self.context.journal.store.stop(), anchor()) {
+            tracing::warn!(%failure, "could not update the integrity checkpoint");
         }
-        let closed = self.context.store.close_blocking();
+        let closed = self.context.journal.store.close_blocking();
         drop(self.lock);
         closed.map(|()| handed)
     }
 }
 
-/// What models cost: the settings, and over them what the provider said when it was last asked.
+/// Returns model prices: those in the settings take precedence over the provider's last known list.
 ///
 /// # Errors
-/// `config_invalid` for a price that is none.
+/// `config_invalid` for an invalid price.
 pub(crate) fn prices(settings: &Settings, paths: &Paths) -> Result<Prices> {
     let models = Models::kept(&paths.models(), &settings.openai.base_url);
     Ok(Prices::new(&settings.prices)?.knowing(models))
 }
 
-/// Every way to have work done, as these settings say.
+/// Creates all backends from the settings.
 ///
 /// # Errors
-/// `config_invalid` for settings that a backend cannot work with.
+/// `config_invalid` for settings that a backend rejects.
 pub(crate) fn backends(settings: &Settings, prices: Prices) -> Result<Vec<Arc<dyn Backend>>> {
     Ok(vec![
         Arc::new(OpenAi::new(&settings.openai, prices)?.with_servers(settings.mcp.clone())),
@@ -253,25 +270,27 @@ pub(crate) fn backends(settings: &Settings, prices: Prices) -> Result<Vec<Arc<dy
     ])
 }
 
-/// Who can store nothing must not work on, and refuses what it is asked.
+/// Tells the supervisor when the store is closed for good: without it, work must end and requests
+/// must be refused.
 async fn tell_of_stop(store: Store, calls: mpsc::Sender<Call>) {
     let why = store.stopped().await;
-    tracing::error!(failure = %why, "nothing can be stored any more");
+    tracing::error!(failure = %why, "the store is closed");
     let _ = calls.send(Call::Stopped(why)).await;
 }
 
-/// Nothing is begun that could not be stored, and the runs go on when the other lets go: only the operator
-/// has to know.
+/// Signals when another process locks or unlocks the database. Commits wait until it is unlocked,
+/// so only the operator needs to know.
 async fn tell_of_hold(store: Store, signals: broadcast::Sender<Signal>) {
     let mut held = store.held();
     while held.changed().await.is_ok() {
         let held = *held.borrow_and_update();
-        tracing::warn!(held, "another process holds the database");
+        tracing::warn!(held, "database locked by another process");
         let _ = signals.send(Signal::Held(held));
     }
 }
 
-/// The anchor belongs to the host: one that was overtaken leaves it alone.
+/// Maintains the integrity checkpoint until the store is closed: a host that was replaced must not
+/// touch it.
 async fn keep_anchor(store: Store, keeper: anchor::Keeper, news: broadcast::Receiver<Signal>) {
     tokio::select! {
         biased;
@@ -280,7 +299,7 @@ async fn keep_anchor(store: Store, keeper: anchor::Keeper, news: broadcast::Rece
     }
 }
 
-/// Ports speak in requests, the supervisor in calls.
+/// Forwards the requests of ports to the supervisor as messages.
 fn relay(runtime: &Runtime, calls: mpsc::Sender<Call>) -> mpsc::Sender<Request> {
     let (requests, mut incoming) = mpsc::channel(CALLS_WAITING);
     runtime.spawn(async move {
@@ -293,13 +312,14 @@ fn relay(runtime: &Runtime, calls: mpsc::Sender<Call>) -> mpsc::Sender<Request> 
     requests
 }
 
-/// Takes up commands that other processes left. A command stays open until its answer is stored, so
-/// one that was being served when the host died is served again; its token and the run's own rules
+/// Executes commands from other processes. A command stays open until its answer is stored, so one
+/// that was in progress when the host died is executed again; its token and the rules of the run
 /// make that harmless.
 async fn serve_inbox(context: Arc<Context>, port: Port) {
-    let (mut looked_at, mut first) = (None, true);
+    let mut looked_at = None;
+    let mut first = true;
     let mut taken = BTreeSet::new();
-    // Before the first look, so that nothing falls between the two.
+    // Created before the first read, so that no change is missed in between.
     let mut bell = Doorbell::new(&context.paths);
     let Some(mut reader) = open_reader(&context).await else {
         return;
@@ -313,17 +333,24 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
         let (version, open) = match found {
             Ok(found) => found,
             Err(failure) => {
-                tracing::warn!(%failure, "could not look into the inbox");
+                tracing::warn!(%failure, "could not read the inbox");
                 continue;
             }
         };
         looked_at = Some(version);
         let Some(open) = open else { continue };
-        // Also a host at rest learns that another has taken over: by any commit of that one.
-        if !context.store.holds(reader.connection()).unwrap_or(true) {
-            let _ = context.store.write(|_| Ok(())).await;
+        // An idle host detects by this read that another one has taken over. The empty write makes
+        // the store notice it and close.
+        if !context
+            .journal
+            .store
+            .holds(reader.connection())
+            .unwrap_or(true)
+        {
+            let _ = context.journal.store.write(|_| Ok(())).await;
             return;
         }
+        // A command stays open while it is executed; it must not be started again meanwhile.
         taken.retain(|token| open.iter().any(|row| row.token == *token));
         for row in open {
             if taken.insert(row.token) {
@@ -343,7 +370,8 @@ async fn open_reader(context: &Context) -> Option<Reader> {
 
 type Found = Result<(i64, Option<Vec<crate::model::record::InboxRecord>>)>;
 
-/// Reads the open commands, or nothing where nothing was written since `looked_at`; gives the reader back.
+/// Reads the open commands, or `None` if the database is unchanged since `looked_at`; returns the
+/// reader as well.
 async fn look(reader: Reader, looked_at: Option<i64>) -> (Reader, Found) {
     let version = reader.data_version();
     let found = match version {
@@ -354,13 +382,15 @@ async fn look(reader: Reader, looked_at: Option<i64>) -> (Reader, Found) {
     (reader, found)
 }
 
-/// Records that the operator agrees to use a persona, by its hash. Works beside a live host too: it
-/// is one row, and SQLite takes writers in turn.
+/// Records that the operator allows a persona, identified by its hash. Works beside a running host:
+/// it is one row, and SQLite serializes writers.
 ///
 /// # Errors
-/// What opening or writing the database says.
+/// Errors of opening or writing the database.
 pub fn give_consent(paths: &Paths, persona: &str, hash: &ContentHash, by: &str) -> Result<()> {
-    let (persona, hash, by) = (persona.to_owned(), hash.clone(), by.to_owned());
+    let persona = persona.to_owned();
+    let hash = hash.clone();
+    let by = by.to_owned();
     attach::write_beside(paths, move |tx| {
         consents::give(tx, &persona, &hash, &by, Timestamp::now())
     })

@@ -1,9 +1,9 @@
-//! What happens at start-up, under the lock, before any command is served.
+//! Startup recovery, under the lock and before any command is served.
 //!
-//! The order: final reports that are missing are written, from rows alone; calls that a crash left
-//! open are charged; runs whose host died are paused (`ask`), taken up again (`resume`) or failed
-//! (`fail`). Each step leaves the next start nothing to do twice: reports and facts have keys, and a
-//! call is closed once. Runs that have ended are never touched.
+//! In this order: missing final reports are written, from rows alone; calls left open by a crash
+//! are charged; runs whose host died are paused (`ask`), resumed (`resume`) or failed (`fail`).
+//! Every step is idempotent, so a crash during recovery is harmless: reports and facts have keys,
+//! and a call is closed once. Runs that have ended are never changed.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 
 use crate::engine::agent::desk::close_lost_calls;
-use crate::engine::context::{Context, blocking};
+use crate::engine::blocking::blocking;
+use crate::engine::context::Context;
 use crate::engine::driver::{AskedStop, asked_stop};
 use crate::engine::machine::{Activity, Input, Outcome, Plan, decide, wanted};
 use crate::engine::{final_report, run_files};
@@ -27,25 +28,25 @@ use crate::store::failpoint::Step;
 use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{Reader, events, journal, runs, threads, turns};
 
-/// Reports that are written before anything else; the rest does not keep the operator waiting.
+/// Number of reports written before the host serves commands; the others follow in the background.
 const REPORTS_AT_ONCE: usize = 16;
 
-/// So often a run is taken up after a crash without getting anywhere.
+/// Number of resumptions without progress after which a run is no longer resumed automatically.
 const FRUITLESS: usize = 3;
-/// Events that are looked at for that; each try makes two, and one for each phase that was done.
+/// Number of events inspected for that; each resumption adds two, plus one per skipped phase.
 const LOOKED_BACK: u32 = 256;
 
-/// What start-up recovery leaves to the host.
+/// Work that startup recovery leaves to the host.
 pub struct Recovered {
-    /// The runs that go on at once.
+    /// Runs to resume at once.
     pub going_on: Vec<RunId>,
-    /// The runs whose report is still to be written.
+    /// Runs whose final report still has to be written.
     pub reports: Vec<RunId>,
-    /// The runs whose worktree has still to go back.
+    /// Runs whose rollback still has to be performed.
     pub to_roll_back: Vec<RunId>,
 }
 
-/// What one run needs.
+/// Recovery of one run.
 struct Found {
     run_id: RunId,
     facts: Vec<Fact>,
@@ -53,10 +54,10 @@ struct Found {
     rolls_back: bool,
 }
 
-/// Puts in order what the last host left, and says what is left to do.
+/// Recovers the runs of the previous host and returns the remaining work.
 ///
 /// # Errors
-/// What the store says. A run that cannot be recovered is logged and left as it is; the others go on.
+/// Errors of the database. A run that cannot be recovered is logged and left unchanged.
 pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
     Step::Recovery.before();
     let reader = Reader::open(&context.paths.database())?;
@@ -67,6 +68,7 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
     let later = reports.split_off(reports.len().min(REPORTS_AT_ONCE));
     runtime.block_on(write_reports(Arc::clone(context), reports));
     context
+        .journal
         .store
         .write_blocking(|tx| threads::clear_lines(tx))?;
     let mut found = Vec::new();
@@ -75,11 +77,11 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
         match examine(context.settings.engine.on_crash, &reader, record) {
             Ok(needs) => found.extend(needs),
             Err(failure) => {
-                tracing::error!(run = %run_id, %failure, "could not recover; left as it is")
+                tracing::error!(run = %run_id, %failure, "could not recover the run; left unchanged")
             }
         }
     }
-    // All at once, so that they share commits.
+    // Concurrently, so that they share commits.
     let stored = runtime.block_on(join_all(found.iter().map(|found| store(context, found))));
     let mut recovered = Recovered {
         going_on: Vec::new(),
@@ -92,23 +94,25 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
             Ok(false) if found.goes_on => recovered.going_on.push(found.run_id),
             Ok(false) => {}
             Err(failure) => {
-                tracing::error!(run = %found.run_id, %failure, "could not recover; left as it is")
+                tracing::error!(run = %found.run_id, %failure, "could not recover the run; left unchanged")
             }
         }
     }
+    // Read last, so that it includes the rollbacks recorded above.
     recovered.to_roll_back = threads::to_roll_back(reader.connection())?;
     Step::Recovery.after();
     Ok(recovered)
 }
 
-/// Writes final reports, one after the other. One that cannot be written is left to the next start.
+/// Writes final reports one after the other. A report that cannot be written is retried at the next
+/// start.
 pub async fn write_reports(context: Arc<Context>, runs: Vec<RunId>) {
     for run_id in runs {
         final_report::write_and_note(&context, run_id).await;
     }
 }
 
-/// Writes reports whose files are gone, the `.json` or the `.md`, though they were written once.
+/// Rewrites final reports whose `.json` or `.md` file has been deleted.
 pub async fn mend_reports(context: Arc<Context>) {
     let path = context.paths.database();
     let gone = blocking(move || {
@@ -126,23 +130,23 @@ pub async fn mend_reports(context: Arc<Context>) {
     });
     match gone.await {
         Ok(gone) => write_reports(context, gone).await,
-        Err(failure) => tracing::warn!(%failure, "could not look for reports that are gone"),
+        Err(failure) => tracing::warn!(%failure, "could not check for missing reports"),
     }
 }
 
-/// What a run needs, if anything.
+/// Determines the recovery of a run, if it needs any.
 fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option<Found>> {
     let run_id = record.id;
     let state = events::state(reader.connection(), run_id)?;
     let stop = asked_stop(reader.connection(), run_id)
-        .inspect_err(|failure| tracing::error!(%failure, "it counts as none"))
+        .inspect_err(|failure| tracing::error!(%failure, "ignoring an unreadable stop request"))
         .unwrap_or_default();
     let facts = match state.status {
         RunStatus::Executing | RunStatus::AwaitingApproval => match &stop {
             Some(stop) => stopped(record, &state, stop)?,
             None => after_crash(policy, reader, record, &state)?,
         },
-        // What was never begun has not crashed: it begins when it is told.
+        // A run that was never started cannot have crashed.
         _ => Vec::new(),
     };
     if facts.is_empty() && turns::open(reader.connection(), run_id)?.is_empty() {
@@ -166,10 +170,14 @@ fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option
     }))
 }
 
-/// Closes the calls of a run that were open, then stores what became of it; says whether it has ended.
+/// Charges the run's open calls, then stores its facts. Returns whether the run has ended.
 async fn store(context: &Context, found: &Found) -> Result<bool> {
-    let (run_id, facts, rolls_back) = (found.run_id, found.facts.clone(), found.rolls_back);
-    let stored = context.store.write(move |tx| {
+    let run_id = found.run_id;
+    let facts = found.facts.clone();
+    let rolls_back = found.rolls_back;
+    // One transaction: a rollback without its marker, or an end with open calls, would never be
+    // completed, since recovery does not look at runs that have ended.
+    let stored = context.journal.store.write(move |tx| {
         if rolls_back {
             threads::set_rollback(tx, run_id, "asked")?;
         }
@@ -182,7 +190,7 @@ async fn store(context: &Context, found: &Found) -> Result<bool> {
         .any(|event| event.fact.key() == "run.ended"))
 }
 
-/// What an operator had asked of a run, and its host did not live to do.
+/// Facts of a stop that an operator requested and the previous host did not complete.
 fn stopped(record: RunRecord, state: &RunState, stop: &AskedStop) -> Result<Vec<Fact>> {
     let input = match stop.clone() {
         AskedStop::Pause => Input::Pause(PauseReason::Operator),
@@ -209,7 +217,7 @@ fn after_crash(
     if policy == OnCrash::Fail {
         return Ok(failed(state));
     }
-    // Resting needs no plan, so that a run whose rows are broken rests too.
+    // A pause needs no plan, so a run whose definitions are unreadable is paused too.
     let plan = Plan::unreadable(record.thread.clone());
     let rests = decide(
         &plan,
@@ -220,21 +228,21 @@ fn after_crash(
     if policy == OnCrash::Ask {
         return Ok(rests);
     }
-    // A run that waits for a person does nothing that could end a host.
+    // A run that waits for an operator does nothing that could crash a host.
     if state.status == RunStatus::Executing && fruitless(reader, state)? >= FRUITLESS {
         return given_up(reader, record, state);
     }
     match going_on(reader, record, state, &rests) {
         Ok(goes_on) => Ok(rests.into_iter().chain(goes_on).collect()),
         Err(failure) => {
-            tracing::error!(run = %state.run_id, %failure, "cannot go on after a crash; it rests");
+            tracing::error!(run = %state.run_id, %failure, "cannot resume after a crash; the run is paused");
             Ok(rests)
         }
     }
 }
 
-/// How often the run was taken up after a crash and crashed again before it got anywhere. The journal is
-/// the count: each try was stored before it was made.
+/// Counts how often the run was resumed after a crash and crashed again without progress. The
+/// journal is a reliable counter: each resumption is stored before it is made.
 fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
     let last = events::before(
         reader.connection(),
@@ -261,12 +269,12 @@ fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
         .count())
 }
 
-/// A run that takes its host with it each time is left to a person.
+/// Stops automatic resumption of a run that crashes its host each time.
 fn given_up(reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
     let files = run_files::load_files(reader.connection(), record)?;
-    let message = format!("the host died {FRUITLESS} times when this run went on");
+    let message = format!("the host died {FRUITLESS} times while resuming this run");
     let failure = Failure::new(Code::SessionRecoveryRequired, message)
-        .hint("approve tries once more; reject or abort ends the run");
+        .hint("approve to try once more; reject or abort to end the run");
     let input = match wanted(&files.plan, state) {
         Some(Activity::Attempt { phase_key, attempt }) => Input::AttemptEnded {
             phase_key,
@@ -296,7 +304,8 @@ fn going_on(
             fact: fact.clone(),
         })?;
     }
-    let (by, via) = ("engine.on_crash".to_owned(), Via::Engine);
+    let by = "engine.on_crash".to_owned();
+    let via = Via::Engine;
     decide(
         &files.plan,
         &paused,
@@ -305,10 +314,10 @@ fn going_on(
     )
 }
 
-/// The run fails first, then each of its conversations.
+/// Facts of a failed run, followed by those of its sessions.
 fn failed(state: &RunState) -> Vec<Fact> {
-    let message = "the host died while the run was in flight, and engine.on_crash is `fail`";
-    let hint = "set engine.on_crash to `ask` or `resume` to go on after a crash";
+    let message = "the host died while the run was active, and engine.on_crash is `fail`";
+    let hint = "set engine.on_crash to `ask` or `resume` to continue runs after a crash";
     let end = Fact::RunFailed {
         code: Code::SessionRecoveryRequired,
         message: message.to_owned(),

@@ -1,11 +1,10 @@
-//! Whether the data folder lies on the disk of another machine, where locks and flushes may mean less
-//! than they say.
+//! Detects a data directory on a network file system, where locks and flushes may not be reliable.
 
 use std::path::Path;
 
 use crate::model::error::{Code, Failure, Result};
 
-/// The file systems of other machines, by the number that the kernel gives them.
+/// Network file systems by the type number that `statfs` returns.
 const REMOTE: &[(u64, &str)] = &[
     (0x6969, "nfs"),
     (0x517b, "smb"),
@@ -17,11 +16,11 @@ const REMOTE: &[(u64, &str)] = &[
     (0x6573_5546, "fuse"),
 ];
 
-/// Looks at the disk that `folder` lies on, or will lie on. Where the operator `allowed` the disk of another
-/// machine, gives what they should keep in mind.
+/// Checks the file system that contains `folder`, or will contain it. Returns a warning if it is a
+/// network file system and the operator `allowed` that.
 ///
 /// # Errors
-/// `network_file_system` for the disk of another machine, unless that was allowed. Nothing was made.
+/// `network_file_system` for a network file system that is not allowed. Nothing is created.
 pub fn check(folder: &Path, allowed: bool) -> Result<Option<String>> {
     let there = folder.ancestors().find(|folder| folder.exists());
     judge(there.and_then(kind), allowed, folder)
@@ -31,18 +30,18 @@ fn judge(kind: Option<u64>, allowed: bool, folder: &Path) -> Result<Option<Strin
     let Some(name) = kind.and_then(named) else {
         return Ok(None);
     };
-    let words = format!(
-        "{} lies on a {name} file system: the database can be damaged there when two machines use it, and what was said to be \
-         stored may not survive",
+    let message = format!(
+        "{} is on a {name} file system: the database can be corrupted if two machines use it, and \
+         committed data may be lost",
         folder.display()
     );
     if allowed {
         return Ok(Some(format!(
-            "{words}; put the data folder on a local disk"
+            "{message}; use a data directory on a local disk"
         )));
     }
-    Err(Failure::new(Code::NetworkFileSystem, words)
-        .hint("put the data folder on a local disk, or set host.allow_network_fs = true if only this machine uses it"))
+    Err(Failure::new(Code::NetworkFileSystem, message)
+        .hint("use a data directory on a local disk, or set host.allow_network_fs = true if only this machine uses it"))
 }
 
 fn named(kind: u64) -> Option<&'static str> {
@@ -54,7 +53,7 @@ fn named(kind: u64) -> Option<&'static str> {
 
 #[cfg(target_os = "linux")]
 fn kind(folder: &Path) -> Option<u64> {
-    // Some kernels give the upper half of a 32-bit number the sign of the lower.
+    // The type is a signed long on some platforms, so a 32-bit magic number may be sign-extended.
     rustix::fs::statfs(folder)
         .ok()
         .and_then(|stat| u64::try_from(stat.f_type).ok())
@@ -79,18 +78,18 @@ mod tests {
             assert!(
                 refused
                     .message
-                    .starts_with(&format!("/home/kim/data lies on a {name} file system: ")),
+                    .starts_with(&format!("/home/kim/data is on a {name} file system: ")),
                 "{refused}"
             );
             assert!(
                 refused.hint.contains("host.allow_network_fs = true"),
                 "{refused}"
             );
-            let told = judge(Some(*kind), true, folder).unwrap().unwrap();
+            let warning = judge(Some(*kind), true, folder).unwrap().unwrap();
             assert!(
-                told.starts_with(&refused.message)
-                    && told.ends_with("put the data folder on a local disk"),
-                "{told}"
+                warning.starts_with(&refused.message)
+                    && warning.ends_with("use a data directory on a local disk"),
+                "{warning}"
             );
         }
         for local in [Some(0xef53), Some(0x0102_1994), None] {

@@ -1,8 +1,8 @@
-//! What happens when the disk is full: every run stops where it is, and goes on when there is space.
+//! Full disk: pauses all runs and resumes them when space is available.
 //!
-//! The first fact that finds no room gives the ballast back, so that it and the pauses can be stored.
-//! Runs rest with reason `disk_full`. When the ballast fits again there is room: it is made, and the runs
-//! that rested for want of space go on by themselves.
+//! The first write that fails for lack of space releases the reserved disk space, so that it and
+//! the pauses can be stored. Runs are paused with reason `disk_full`. When the reserve can be
+//! allocated again, the runs paused for lack of space are resumed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,16 +10,17 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::engine::context::{Context, blocking};
+use crate::engine::blocking::blocking;
+use crate::engine::context::Context;
 use crate::engine::supervisor::Call;
 use crate::model::error::{Code, Result};
 use crate::store::fence::Claimant;
 use crate::store::{Store, ballast};
 
-/// How often it is looked whether there is space again.
+/// Interval of the check for free space.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Opens the database, where there is no room even for that with the space that was kept; says so then.
+/// Opens the database, on a full disk with the help of the reserved space; returns a notice then.
 ///
 /// # Errors
 /// As [`Store::open_as_host`].
@@ -29,17 +30,17 @@ pub(super) fn open(database: &Path, who: Claimant) -> Result<(Store, Option<Stri
             let free = ballast::free_bytes(database).map_or_else(String::new, |free| {
                 format!(", {} KiB are left", free / 1024)
             });
-            let words = format!(
-                "the disk of {} is full: the space that was kept for this is in use{free}",
+            let notice = format!(
+                "the disk of {} is full: the reserved space is in use{free}",
                 database.display()
             );
-            Store::open_as_host(database, who).map(|store| (store, Some(words)))
+            Store::open_as_host(database, who).map(|store| (store, Some(notice)))
         }
         opened => opened.map(|store| (store, None)),
     }
 }
 
-/// Keeps the ballast, and stops and starts runs as space goes and comes.
+/// Maintains the reserved space, and pauses and resumes runs as the disk fills and empties.
 pub(super) async fn watch(context: Arc<Context>, calls: mpsc::Sender<Call>) {
     let database = context.paths.database();
     let kept = {
@@ -51,8 +52,8 @@ pub(super) async fn watch(context: Arc<Context>, calls: mpsc::Sender<Call>) {
     };
     let _ = kept().await;
     loop {
-        context.full.notified().await;
-        tracing::warn!(free = ?ballast::free_bytes(&database), "no space left on the disk; all runs rest");
+        context.journal.disk_is_full().await;
+        tracing::warn!(free = ?ballast::free_bytes(&database), "disk full; pausing all runs");
         if calls.send(Call::NoSpace).await.is_err() {
             return;
         }
@@ -62,7 +63,7 @@ pub(super) async fn watch(context: Arc<Context>, calls: mpsc::Sender<Call>) {
                 break;
             }
         }
-        tracing::warn!("there is space again; the runs go on");
+        tracing::warn!("disk space is available again; resuming the runs");
         if calls.send(Call::SpaceAgain).await.is_err() {
             return;
         }

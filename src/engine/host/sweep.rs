@@ -1,8 +1,8 @@
-//! What a killed process left half-written: files that were never given their name.
+//! Removal of unfinished files that a killed process left behind.
 //!
-//! Contents, reports, backups and the anchor are written beside their place and then renamed; a kill in between leaves the
-//! first of the two, which nobody reads. Every file that is older than this host and has such a name is
-//! taken away, a little after the start.
+//! Contents, reports, backups and the integrity checkpoint are written to a temporary name and then
+//! renamed. A kill in between leaves the temporary file, which nothing reads. Files with such a
+//! name that are older than this host are removed shortly after startup.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,14 +11,14 @@ use crate::engine::paths::Paths;
 use crate::store::backup;
 use crate::store::failpoint::Step;
 
-/// Who writes a file beside a host needs less than this for it.
+/// A process beside the host needs less time than this to write a file.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
-/// How the names of unfinished files begin.
+/// Prefixes of temporary file names.
 const UNFINISHED: [&str; 2] = ["new-", ".tmp"];
 
-/// Removes what is older than `begun`; says how many files that were. One that cannot be removed is left
-/// to the next host.
+/// Removes temporary files older than `begun` and returns their number. A file that cannot be
+/// removed is left to the next host.
 pub fn unfinished_files(paths: &Paths, begun: SystemTime) -> usize {
     let folders = std::fs::read_dir(paths.contents())
         .into_iter()
@@ -66,7 +66,8 @@ mod tests {
         let folder = paths.contents().join("ab");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::create_dir_all(paths.reports()).unwrap();
-        let (left, report) = (folder.join("new-x1"), paths.reports().join(".tmpx2"));
+        let left = folder.join("new-x1");
+        let report = paths.reports().join(".tmpx2");
         let kept = [folder.join("ab12"), paths.reports().join("r.report.json")];
         [&left, &report]
             .into_iter()
@@ -75,7 +76,7 @@ mod tests {
         assert_eq!(
             unfinished_files(&paths, SystemTime::now()),
             0,
-            "somebody writes it at this moment"
+            "another process may still be writing the file"
         );
         assert_eq!(
             unfinished_files(&paths, SystemTime::now() + 2 * UNDER_WAY),

@@ -1,7 +1,7 @@
-//! The host's workers that tell the outside world: notices and telemetry.
+//! The host's outbound workers: notifications and telemetry.
 //!
-//! They work beside the runs and never delay one. At the end of the host they get a moment to hand
-//! on what has just happened; notices that do not make it are told by the next host.
+//! They run beside the runs and never delay one. At shutdown they get a few seconds to deliver what
+//! has just happened; notifications that are not delivered in time are sent by the next host.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::context::Context;
 use crate::engine::{notify, telemetry};
 
-/// How long the end of a host waits for what is being told.
+/// Time for pending deliveries at shutdown.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The workers, and how to end them.
+/// The outbound workers and their cancellation.
 pub struct Tellers {
     closing: CancellationToken,
     workers: Vec<JoinHandle<()>>,
 }
 
 impl Tellers {
-    /// Starts them; those with nobody to tell end at once.
+    /// Starts the workers; one without a configured destination exits at once.
     pub fn start(context: &Arc<Context>, runtime: &Runtime) -> Self {
         let closing = CancellationToken::new();
         let workers = vec![
@@ -33,7 +33,7 @@ impl Tellers {
         Self { closing, workers }
     }
 
-    /// Lets them tell what is left, for a moment.
+    /// Delivers what is pending, within the time limit.
     pub fn finish(self, runtime: &Runtime) {
         self.closing.cancel();
         let all = async {
@@ -41,7 +41,7 @@ impl Tellers {
                 let _ = worker.await;
             }
         };
-        // Whoever is not heard in time is cut off with the runtime.
+        // A worker that does not finish in time is dropped with the runtime.
         let _ = runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await });
     }
 }

@@ -1,8 +1,8 @@
-//! What follows from a state alone: the next gate, a repair, the next phase, the end.
+//! Facts that follow from the state alone: the next gate, a repair, the next phase, the end.
 //!
-//! Facts are tried on a copy of the state as they are made ([`Scratch`]), so each one is decided on
-//! what the ones before it lead to. Nothing here knows an input; what inputs say is in `decide.rs`,
-//! which makes its facts on the same copy and then lets it advance.
+//! Each fact is applied to a copy of the state ([`Scratch`]) as it is produced, so later facts are
+//! decided on the resulting state. This module sees no inputs; `decide.rs` handles them on the same
+//! copy and then calls `advance`.
 
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::model::state::{Decision, PhaseStatus, RunStatus, Via};
 use crate::model::time::Timestamp;
 use crate::model::workflow::Phase;
 
-/// A state on which facts are tried as they are made.
+/// A copy of the state to which facts are applied as they are produced.
 pub(super) struct Scratch<'a> {
     pub(super) plan: &'a Plan,
     pub(super) state: RunState,
@@ -36,7 +36,7 @@ impl Scratch<'_> {
         Ok(())
     }
 
-    /// Adds what follows from the state, until something has to be waited for.
+    /// Adds the facts that follow from the state until the run has to wait.
     pub(super) fn advance(&mut self) -> Result<()> {
         while self.state.status == RunStatus::Executing {
             let before = self.facts.len();
@@ -122,7 +122,7 @@ impl Scratch<'_> {
         Ok(())
     }
 
-    /// A rehearsal talks to nobody, so it has no conversation.
+    /// A dry run calls no model, so it has no agent session.
     fn open_session(&mut self, phase: &Phase) -> Result<()> {
         if self.plan.rehearsal || self.state.sessions.contains_key(&phase.role) {
             return Ok(());
@@ -214,7 +214,7 @@ impl Scratch<'_> {
         })
     }
 
-    /// Ids that the engine makes follow from the journal, so that deciding again decides the same.
+    /// Derive ids from the journal, so that repeating a decision produces the same ids.
     pub(super) fn next_request(&self) -> RequestId {
         RequestId(Uuid::new_v5(
             &self.state.run_id.0,

@@ -1,4 +1,4 @@
-//! An answer of the operator: whether it can be given now, and what it makes.
+//! Decisions of the operator: whether one is allowed now, and the facts it produces.
 
 use super::advance::Scratch;
 use crate::model::error::{Code, Failure, Result};
@@ -12,7 +12,7 @@ use crate::model::run_state::OpenApproval;
 use crate::model::state::{Decision, Via};
 
 impl Scratch<'_> {
-    /// The question that an answer is about, if it can be given.
+    /// Returns the pending approval that a decision applies to, if the decision is allowed.
     pub(super) fn answerable(
         &self,
         id: Option<RequestId>,
@@ -79,7 +79,7 @@ impl Scratch<'_> {
         Ok(open.clone())
     }
 
-    /// Whether what was said about a budget can let its next call through.
+    /// Returns whether a budget decision lets the next model call proceed.
     pub(super) fn unlocks(
         &self,
         open: &OpenApproval,
@@ -141,7 +141,8 @@ impl Scratch<'_> {
         } = said;
         if matches!(open.question.as_deref(), Some(Question::Tool(_))) && action != Decision::Abort
         {
-            // No to a tool is no to the phase: the agent is told, and goes on without it.
+            // Rejecting a tool call does not reject the phase: the agent receives the refusal and
+            // continues.
             return Ok(());
         }
         match (action, phase_key) {
@@ -162,7 +163,7 @@ impl Scratch<'_> {
     }
 }
 
-/// An answer, as it was given.
+/// A decision as submitted by the operator.
 pub(super) struct Said<'a> {
     pub(super) action: Decision,
     pub(super) comment: &'a str,

@@ -1,8 +1,8 @@
-//! Which facts an input makes of a state.
+//! Decides which facts an input produces in a state.
 //!
-//! Every input first makes the facts that it is about. Then [`Scratch::advance`] adds what follows
-//! from the state they lead to, until something has to be waited for. Since that looks at nothing but
-//! the state, a run that stopped half-way is carried on by the same rules.
+//! Each input first produces its own facts. [`Scratch::advance`] then adds the facts that follow
+//! from the resulting state, until the run has to wait. Because `advance` depends only on the
+//! state, the same rules continue an interrupted run.
 
 use super::SESSION_RECOVERY_GATE;
 use super::advance::Scratch;
@@ -20,15 +20,15 @@ use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, PhaseStatus, RunStatus, Via};
 use crate::model::time::Timestamp;
 
-/// How many errors an event carries; the next prompt gets them all, from the content itself.
+/// Maximum number of errors in an event; the next prompt validates the content again and lists all.
 const ERRORS_IN_EVENT: usize = 5;
 
-/// Says which facts `input` makes, in order. Inputs that came too late make none.
+/// Returns the facts that `input` produces, in order. Late inputs produce none.
 ///
 /// # Errors
-/// Why the operator cannot have this now: `run_already_terminal`, `no_pending_approval`,
-/// `approval_already_resolved`, `artifact_changed`, `usage_invalid`, `illegal_transition`. The state
-/// is untouched.
+/// The reason why the operator's request is rejected: `run_already_terminal`,
+/// `no_pending_approval`, `approval_already_resolved`, `artifact_changed`, `usage_invalid`,
+/// `illegal_transition`. The state is unchanged.
 pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Result<Vec<Fact>> {
     let mut scratch = Scratch {
         plan,
@@ -153,18 +153,19 @@ impl Scratch<'_> {
             Some(Refusal::AtWork(_)) => return Ok(()),
             Some(_) => return Err(self.not_now("resumed")),
             None if self.state.status == RunStatus::Created => return self.start(),
-            // Paused while it waited for its thread: it has yet to begin.
+            // The run was paused while queued for its thread, so it has not started yet.
             None if self.state.paused_from == Some(RunStatus::Created) => return self.begin_run(),
             None => {}
         }
-        // Going on is the answer to the question whether to go on.
+        // Resuming also answers a pending approval that asks whether to resume.
         if let Some(open) = self
             .state
             .approval
             .clone()
             .filter(|open| open.phase_key.is_none())
         {
-            // The settings may allow more by now; where they do not, the next call asks anew.
+            // The settings may allow more now. If they do not, the next call asks for approval
+            // again.
             let money = open
                 .question
                 .as_deref()
@@ -222,7 +223,8 @@ impl Scratch<'_> {
     fn pause(&mut self, reason: PauseReason) -> Result<()> {
         match self.state.status {
             RunStatus::Paused => Ok(()),
-            // What has not begun has nothing to stop; it leaves the line only when a person takes it out.
+            // A queued run has nothing to interrupt; it leaves the queue only at an operator's
+            // request.
             RunStatus::Created
                 if !matches!(reason, PauseReason::Operator | PauseReason::Crashed) =>
             {
@@ -254,7 +256,8 @@ impl Scratch<'_> {
         })
     }
 
-    /// Other bytes lie there; `by` brought them, and wrote them where they are `picked` from nowhere.
+    /// The artifact on disk differs. `by` is its source, and its author unless it was `picked` from
+    /// a fork.
     fn content_changed(
         &mut self,
         found: Option<ContentHash>,
@@ -402,7 +405,7 @@ impl Scratch<'_> {
         }
     }
 
-    /// Stops the run where a person can mend and go on.
+    /// Pauses the run so that a person can fix the problem and resume.
     fn needs_person(&mut self, phase_key: &PhaseKey, failure: &Failure) -> Result<()> {
         let Some(role) = self.plan.phase(phase_key).map(|phase| phase.role.clone()) else {
             return Ok(());
@@ -434,7 +437,7 @@ impl Scratch<'_> {
         })
     }
 
-    /// Asks the operator about something that is no artifact.
+    /// Opens an approval that concerns no artifact.
     fn ask_about(
         &mut self,
         phase_key: Option<PhaseKey>,
@@ -483,7 +486,7 @@ impl Scratch<'_> {
     }
 }
 
-/// Why an ended run takes no order.
+/// Explains why a finished run accepts no commands.
 #[must_use]
 pub fn ended(state: &RunState) -> Failure {
     Failure::new(

@@ -1,4 +1,4 @@
-//! What can happen to a run: the words that its rules are told in.
+//! Inputs of the run machine.
 
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, ArtifactRef, LongWait, Picked};
@@ -9,138 +9,114 @@ use crate::model::persona::NewSeat;
 use crate::model::question::{BudgetQuestion, Scope, ToolQuestion};
 use crate::model::state::{Decision, PauseReason, Via};
 
-/// Something that happened to a run.
+/// An input to a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// It may begin.
+    /// The run may start.
     Start,
-    /// It shall go on.
-    Resume {
-        /// Who said so.
-        by: String,
-        /// By which way.
-        via: Via,
-    },
-    /// Its owner has just taken it up; what stopped half-way is carried on.
+    /// Resume the run.
+    Resume { by: String, via: Via },
+    /// A host has taken over the run; continue interrupted work.
     Continue,
-    /// Nothing of it is running any more, and it shall rest.
+    /// All work has stopped; pause the run.
     Pause(PauseReason),
-    /// Nothing of it is running any more, and it shall end.
+    /// All work has stopped; abort the run.
     Abort {
-        /// Who said so.
         by: String,
-        /// By which way.
         via: Via,
-        /// In their words.
         reason: String,
     },
-    /// The operator answered.
+    /// The operator decided a pending approval.
     Decide {
-        /// Which question; absent: the one that waits.
+        /// The approval; defaults to the pending one.
         request_id: Option<RequestId>,
-        /// The answer.
         action: Decision,
-        /// The operator's words.
+        /// Comment of the operator.
         comment: String,
-        /// Who.
         by: String,
-        /// By which way.
         via: Via,
-        /// What was reviewed, where the answer insists on it.
+        /// The content that was reviewed, if the decision is bound to it.
         reviewed: Option<ContentHash>,
-        /// How far an answer about a tool reaches.
+        /// Scope of a tool permission.
         scope: Option<Scope>,
-        /// By how much a budget is raised.
+        /// Amount by which a budget is raised.
         raise: Option<NanoUsd>,
-        /// Who goes on for less; each is frozen with the answer.
+        /// Cheaper agent assignments; each is frozen with the decision.
         seats: Vec<NewSeat>,
     },
-    /// The file is not what was validated and shown.
+    /// The artifact on disk differs from the validated one.
     ContentChanged {
-        /// What lies there; absent: nothing.
+        /// Hash of the file on disk; absent if there is no file.
         found: Option<ContentHash>,
-        /// The new content as a version, where it is valid; otherwise the old one was put back.
+        /// The new content as a version, if valid; otherwise the previous content was restored.
         replacement: Option<ArtifactRef>,
     },
-    /// The operator wrote a version in place of the one that is asked about; it fits its schema.
+    /// The operator replaced the version under review with an edited, valid one.
     Revised {
-        /// The question that it was written for.
+        /// The approval for which it was edited.
         request_id: RequestId,
-        /// The new version.
         artifact: ArtifactRef,
-        /// Who wrote it.
         by: String,
     },
-    /// The operator took the version of a fork in place of the one that is asked about.
+    /// The operator replaced the version under review with that of a fork.
     Picked {
-        /// The new version.
         artifact: ArtifactRef,
-        /// Whose it is.
+        /// The fork that produced it.
         picked: Picked,
-        /// Who took it.
         by: String,
     },
-    /// An attempt is over.
+    /// An attempt ended.
     AttemptEnded {
-        /// Of which phase.
         phase_key: PhaseKey,
-        /// Which attempt.
         attempt: u32,
-        /// How.
         outcome: Outcome,
     },
-    /// A phase is in the branch.
+    /// A phase was committed to the branch.
     Committed {
-        /// Which phase.
         phase_key: PhaseKey,
         /// The commit; absent in a plain folder.
         commit: Option<String>,
     },
-    /// A phase could not be brought into the branch.
+    /// A phase could not be committed to the branch.
     CommitFailed {
-        /// Which phase.
         phase_key: PhaseKey,
-        /// Why.
         failure: Failure,
     },
 }
 
-/// How an attempt ended.
+/// Result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The artifact is there and fits.
+    /// The artifact exists and is valid.
     Valid(ArtifactRef),
-    /// It is there and does not fit.
+    /// The artifact exists and is invalid.
     Invalid {
-        /// Its content.
         sha256: Option<ContentHash>,
-        /// Its length.
+        /// Length of the content.
         bytes: u64,
-        /// Why; all that are reported.
+        /// Reported validation errors.
         errors: Vec<ArtifactError>,
-        /// How many there are.
+        /// Total number of validation errors.
         errors_total: u32,
     },
-    /// The agent ended its turn and the file is not there.
+    /// The agent ended its turn without writing the artifact.
     Missing,
-    /// The agent did not end in time, and was stopped.
-    TimedOut {
-        /// The limit.
-        seconds: u64,
-    },
-    /// No artifact is expected, and the agent ended; with the commit, where no gate stands before it.
+    /// The agent exceeded its time limit and was stopped.
+    TimedOut { seconds: u64 },
+    /// The phase has no artifact and the agent finished. Includes the commit if no gate precedes
+    /// it.
     Done {
-        /// The commit, where it was made.
+        /// The commit, if one was made.
         commit: Option<String>,
     },
-    /// The agent wants to use a tool that the operator must allow; the attempt goes on with the answer.
+    /// A tool call needs approval; the attempt continues with the decision.
     Asks(Box<ToolQuestion>),
-    /// The model's server asks for a long wait; the attempt goes on after it.
+    /// The model provider requested a long wait; the attempt continues after it.
     Waits(LongWait),
-    /// The next call would cross a budget; everything before it is stored.
+    /// The next call would exceed a budget; all previous turns are stored.
     OverBudget(BudgetQuestion),
-    /// It was asked to stop, and did.
+    /// The attempt was asked to stop and has stopped.
     Stopped,
-    /// The agent could not work.
+    /// The agent failed.
     Failed(Failure),
 }

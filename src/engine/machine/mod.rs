@@ -1,9 +1,9 @@
 //! The rules of a run: pure functions from a state and an input to facts.
 //!
-//! [`decide`] says which facts an input makes; `RunState::apply` takes them in; [`wanted`] says what
-//! should be going on in a state. Work is started from the difference between what is wanted and
-//! what is running, so recovery is the ordinary path: after a crash nothing is running, and the
-//! difference is exactly what is missing. Nothing here does IO or looks at a clock.
+//! [`decide`] returns the facts that an input produces, `RunState::apply` applies them, and
+//! [`wanted`] returns the activity that a state requires. The driver starts whatever is required
+//! and not running. Recovery therefore needs no separate path: after a crash nothing is running, so
+//! the driver starts exactly what is missing. This module performs no IO and reads no clock.
 
 mod advance;
 mod answer;
@@ -21,5 +21,5 @@ pub use input::{Input, Outcome};
 pub use plan::Plan;
 pub use wanted::{Activity, wanted};
 
-/// The gate that asks a person to mend or give up an agent session.
+/// The gate that asks the operator to repair or abandon an agent session.
 pub const SESSION_RECOVERY_GATE: &str = "session_recovery_required";

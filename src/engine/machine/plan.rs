@@ -1,25 +1,23 @@
-//! What a run was begun with and keeps: its workflow and who fills each seat.
+//! The frozen start data of a run: its workflow and agent assignments.
 
 use crate::model::id::{GateKey, PhaseKey, RoleId, ThreadId, VersionedName};
 use crate::model::persona::Binding;
 use crate::model::run_state::RunState;
 use crate::model::workflow::{Phase, Workflow};
 
-/// The frozen plan of a run.
+/// Frozen plan of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The workflow as it was at the start.
     pub workflow: Workflow,
-    /// Who fills each seat.
+    /// Agent assignments by role.
     pub bindings: Vec<Binding>,
-    /// The run's lane.
     pub thread: ThreadId,
-    /// Whether everything is rehearsal.
+    /// Whether the whole run is a dry run.
     pub rehearsal: bool,
 }
 
 impl Plan {
-    /// The plan of a run whose own cannot be read: enough to rest or to end it, and for nothing else.
+    /// Substitute for an unreadable plan; sufficient only to pause or abort the run.
     #[must_use]
     pub fn unreadable(thread: ThreadId) -> Self {
         let (name, description) = ("unreadable".to_owned(), String::new());
@@ -39,26 +37,27 @@ impl Plan {
         }
     }
 
-    /// The phase with this key.
+    /// Returns the phase with this key.
     #[must_use]
     pub fn phase(&self, key: &PhaseKey) -> Option<&Phase> {
         self.workflow.phase(key)
     }
 
-    /// The gates of a phase, the workflow's defaults included.
+    /// Returns the gates of a phase, including the workflow's defaults.
     #[must_use]
     pub fn gates(&self, key: &PhaseKey) -> &[GateKey] {
         self.phase(key)
             .map_or(&[], |phase| self.workflow.gates(phase))
     }
 
-    /// Who fills a seat.
+    /// Returns the agent assigned to a role.
     #[must_use]
     pub fn binding(&self, role: &RoleId) -> Option<&Binding> {
         self.bindings.iter().find(|binding| binding.role == *role)
     }
 
-    /// Who works on a phase now: who was named for it since the start, else who fills its seat.
+    /// Returns the agent of a phase: the one assigned after the start, or else the one assigned to
+    /// its role.
     #[must_use]
     pub fn works_on<'a>(&'a self, phase: &Phase, state: &'a RunState) -> Option<&'a Binding> {
         state
@@ -66,7 +65,7 @@ impl Plan {
             .or_else(|| self.binding(&phase.role))
     }
 
-    /// The persona of a phase now; a plan is checked for it when it is loaded.
+    /// Returns the current persona of a phase; loading a plan verifies that it exists.
     #[must_use]
     pub fn persona(&self, phase: &Phase, state: &RunState) -> VersionedName {
         self.works_on(phase, state).map_or_else(

@@ -1,28 +1,24 @@
-//! What should be going on in a state.
+//! The activity that a state requires.
 
 use super::plan::Plan;
 use crate::model::id::PhaseKey;
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::{Decision, PhaseStatus, RunStatus};
 
-/// Something that takes time and ends with an input.
+/// Long-running work that ends with an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// Have an agent work, and validate what it wrote.
+    /// Run an agent and validate its artifact.
     Attempt {
-        /// On which phase.
         phase_key: PhaseKey,
-        /// Which attempt, from 1.
+        /// Attempt number, starting at 1.
         attempt: u32,
     },
-    /// Put what the operator (or no gate at all) let pass into the run's branch.
-    Commit {
-        /// Which phase.
-        phase_key: PhaseKey,
-    },
+    /// Commit the approved (or ungated) result of a phase to the run's branch.
+    Commit { phase_key: PhaseKey },
 }
 
-/// The activity that a state asks for. A run that waits, is paused or has ended wants none.
+/// Returns the activity that a state requires. A waiting, paused or finished run requires none.
 #[must_use]
 pub fn wanted(plan: &Plan, state: &RunState) -> Option<Activity> {
     if state.status != RunStatus::Executing {
@@ -43,7 +39,7 @@ pub fn wanted(plan: &Plan, state: &RunState) -> Option<Activity> {
     }
 }
 
-/// Whether nothing more has to be asked about a phase.
+/// Returns whether a phase has no more gates to pass.
 pub(super) fn passed(plan: &Plan, phase: &PhaseState) -> bool {
     let every_gate = phase.gates_passed as usize >= plan.gates(&phase.key).len();
     match phase.status {

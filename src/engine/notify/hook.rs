@@ -1,8 +1,8 @@
-//! The operator's own command: it gets the notice as JSON on standard input, and the sentence in a
-//! variable.
+//! Notification command: receives the notification as JSON on standard input and its text in an
+//! environment variable.
 //!
-//! Not through a shell: the words of the setting are the program and its arguments. It may take half
-//! a minute; then it is ended.
+//! The setting lists the program and its arguments; no shell is involved. The command is killed
+//! after 30 seconds.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,13 +13,12 @@ use tokio::process::Command;
 use super::message::Message;
 use crate::model::error::{Code, Failure, Result};
 
-/// How long the command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs the command with the notice.
+/// Runs the command for a notification.
 ///
 /// # Errors
-/// `io_failed` when it cannot be started, ends with another code than 0, or takes too long.
+/// `io_failed` if it cannot be started, exits with a nonzero code, or times out.
 pub async fn tell(command: &[String], message: &Message) -> Result<()> {
     let Some((program, arguments)) = command.split_first() else {
         return Ok(());
@@ -36,7 +35,7 @@ pub async fn tell(command: &[String], message: &Message) -> Result<()> {
         .spawn()
         .map_err(|e| Failure::io(format!("cannot start the notify command '{program}'"), &e))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A command that does not read is told by its variables.
+        // A command may ignore its input and use the environment variables only.
         let _ = stdin.write_all(&json).await;
     }
     let refused = |what: String| {

@@ -1,8 +1,8 @@
-//! Tells an operator who has no console open: a command of theirs, or a webhook.
+//! Sends notifications through a command or a webhook.
 //!
-//! A worker of the host looks at stored events, hands those that matter to each way that is set, and
-//! stores how far it got, so that a notice is told at least once also when the host dies in between.
-//! What happened before notices were first wanted is not told. It never delays a run.
+//! A host worker reads stored events, delivers the relevant ones through each configured channel,
+//! and stores its position. Delivery is at least once, even if the host dies in between. Events
+//! from before notifications were first enabled are not delivered. Notifications never delay a run.
 
 use std::sync::Arc;
 
@@ -25,12 +25,13 @@ mod hook;
 mod message;
 mod webhook;
 
-/// Events read at once.
+/// Events per read.
 const PAGE: u32 = 256;
-/// Tries of one way for one notice.
+/// Attempts per channel and notification.
 const TRIES: u32 = 5;
 
-/// Tells notices until `closing`, and then what is left. Returns at once where no way is set.
+/// Delivers notifications until `closing`, then the remaining ones. Returns at once if no channel
+/// is configured.
 pub async fn run(context: Arc<Context>, closing: CancellationToken) {
     let settings = &context.settings.notify;
     if settings.command.is_empty() && settings.webhook.is_empty() {
@@ -40,7 +41,7 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
         Ok(webhook) => webhook,
         Err(failure) => return tracing::error!(%failure, "no webhook"),
     };
-    let mut signals = context.signals.subscribe();
+    let mut signals = context.journal.subscribe();
     let teller = Teller {
         context: Arc::clone(&context),
         webhook,
@@ -78,19 +79,21 @@ struct Teller {
 }
 
 impl Teller {
-    /// Tells what the last host could not. Runs that were never told of begin at their open question.
+    /// Delivers what the last host did not. Runs without a stored position start at their pending
+    /// approval.
     async fn catch_up(&self) -> Result<()> {
-        for run in self.context.read(notices::behind).await? {
+        for run in self.context.journal.read(notices::behind).await? {
             self.run_moved(run).await?;
         }
         Ok(())
     }
 
-    /// Tells everything of a run that matters and was not told.
+    /// Delivers all relevant events of a run after its stored position.
     async fn run_moved(&self, run: RunId) -> Result<()> {
         loop {
             let events = self
                 .context
+                .journal
                 .read(move |conn| events::from(conn, run, notices::last(conn, run)? + 1, PAGE))
                 .await?;
             let Some(last) = events.last().map(|event| event.seq) else {
@@ -109,6 +112,7 @@ impl Teller {
 
     async fn told(&self, run: RunId, seq: u64) -> Result<()> {
         self.context
+            .journal
             .store
             .write(move |tx| notices::advance(tx, run, seq))
             .await
@@ -119,7 +123,7 @@ impl Teller {
             return Ok(());
         };
         let settings = &self.context.settings.notify;
-        // A way that stays shut was logged; the next notice tries it anew.
+        // The failed channel was logged; the next notification tries it again.
         if !settings.command.is_empty() {
             let again = |failure: &Failure| is_worth_another_try("the notify command", failure);
             let _ = retried(TRIES, again, || hook::tell(&settings.command, &message)).await;
@@ -131,7 +135,7 @@ impl Teller {
         Ok(())
     }
 
-    /// What to tell; nothing of a question that was answered meanwhile.
+    /// Returns the notification to send; none if the approval was resolved meanwhile.
     async fn message(&self, event: &Event) -> Result<Option<Message>> {
         let (id, asked) = (event.run_id, asked(&event.fact));
         let read = move |conn: &rusqlite::Connection| {
@@ -140,7 +144,7 @@ impl Teller {
                 .find(|question| Some(question.id) == asked);
             Ok((runs::get(conn, id)?, question))
         };
-        let (run, question) = self.context.read(read).await?;
+        let (run, question) = self.context.journal.read(read).await?;
         if asked.is_some()
             && question
                 .as_ref()
@@ -151,7 +155,7 @@ impl Teller {
         let token = match &question {
             Some(question) => {
                 let (text, store) = gate_token::mint(question, Timestamp::now());
-                self.context.store.write(store).await?;
+                self.context.journal.store.write(store).await?;
                 Some(text)
             }
             None => None,

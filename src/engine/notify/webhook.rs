@@ -17,10 +17,10 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::NotifySettings;
 use crate::model::time::Timestamp;
 
-/// How long a delivery may take.
+/// Delivery timeout.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The way to one receiver.
+/// Client for one receiver.
 pub struct Webhook {
     client: Client,
     url: Url,
@@ -28,10 +28,10 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// The webhook of the settings; `None` where none is set.
+    /// Creates the configured webhook; `None` if none is configured.
     ///
     /// # Errors
-    /// `config_invalid` for an address or a secret that cannot be used.
+    /// `config_invalid` for an unusable address or secret.
     pub fn new(settings: &NotifySettings) -> Result<Option<Self>> {
         if settings.webhook.is_empty() {
             return Ok(None);
@@ -66,10 +66,10 @@ impl Webhook {
         }))
     }
 
-    /// Delivers a notice once.
+    /// Delivers a notification once.
     ///
     /// # Errors
-    /// `llm_unreachable`-like faults are `recoverable`; what the receiver refuses is not tried again.
+    /// `recoverable` failures may be retried; a request that the receiver rejects may not.
     pub async fn tell(&self, message: &Message) -> Result<()> {
         let body = serde_json::to_vec(message).map_err(Failure::internal)?;
         let mut request = self

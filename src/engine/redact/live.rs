@@ -1,21 +1,22 @@
-//! Text that comes in pieces, without secrets.
+//! Redacts streamed text.
 //!
-//! A piece is shown as far as it cannot be part of a secret that goes on in the next one. What is held back
-//! is a word, or the beginning of a secret; so the pieces together show what the whole text would.
+//! Text is released only when it cannot be part of a secret that continues in the next chunk. At
+//! most a word or the start of a secret is withheld, so the chunks together equal the redacted
+//! whole.
 
 use super::Redactor;
 
-/// So much is held back at most, in bytes: nobody's key is longer.
+/// Maximum number of withheld bytes; no key is longer.
 const MOST_HELD: usize = 64 * 1024;
 
-/// The part of a text that is not shown yet.
+/// Text that is not released yet.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     held: String,
 }
 
 impl Live {
-    /// Takes a piece; gives what can be shown.
+    /// Appends a chunk and returns the text that can be released.
     #[must_use]
     pub fn push(&mut self, redactor: &Redactor, piece: &str) -> String {
         self.held.push_str(piece);
@@ -29,7 +30,7 @@ impl Live {
         redactor.apply(&shown).into_owned()
     }
 
-    /// What is left when the text has ended.
+    /// Returns the remaining text at the end of the stream.
     #[must_use]
     pub fn finish(&mut self, redactor: &Redactor) -> String {
         redactor.apply(&std::mem::take(&mut self.held)).into_owned()

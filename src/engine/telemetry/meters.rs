@@ -1,6 +1,7 @@
-//! Counts what events tell: runs by end, calls, tokens, cost, and how long phases took and gates waited.
+//! Aggregates events to metrics: runs by result, calls, tokens, cost, phase durations and gate wait
+//! times.
 //!
-//! Sums since the host began, as OTLP's cumulative temporality wants them.
+//! Sums start with the host, as OTLP's cumulative temporality requires.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +14,22 @@ pub const BOUNDS: [f64; 10] = [
     1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0,
 ];
 
-/// What a series is told apart by.
+/// Labels that identify a series.
 pub type Labels = Vec<(&'static str, String)>;
 
-/// Values that fell into each bound, and beyond the last.
+/// Counts of values per bucket, including the overflow bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
-    /// One more than there are bounds.
+    /// One more bucket than there are bounds.
     pub counts: [u64; BOUNDS.len() + 1],
-    /// Of all values, in seconds.
+    /// Sum of all values, in seconds.
     pub sum: f64,
 }
 
-/// Everything counted since the host began.
+/// All metrics since the host started.
 #[derive(Clone, Debug)]
 pub struct Meters {
-    /// Since when.
+    /// Start time.
     pub since: Timestamp,
     /// Sums by name and labels.
     pub sums: BTreeMap<(&'static str, Labels), i64>,
@@ -38,7 +39,7 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// Nothing counted yet.
+    /// Creates empty metrics.
     #[must_use]
     pub fn since(since: Timestamp) -> Self {
         Self {

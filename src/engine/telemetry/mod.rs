@@ -1,8 +1,8 @@
-//! Traces and metrics of runs for an OpenTelemetry collector; off unless an endpoint is set.
+//! Exports traces and metrics of runs to an OpenTelemetry collector; off unless an endpoint is set.
 //!
-//! Everything is read off the events that are stored anyway: [`spans`] folds them to spans, [`meters`]
-//! counts them, [`otlp`] sends both by OTLP over HTTP as JSON. A worker of the host does it; it never
-//! delays a run, and what a collector does not take after a few tries is dropped and logged.
+//! All data is derived from stored events: [`spans`] folds them to spans, [`meters`] aggregates
+//! them, [`otlp`] sends both by OTLP over HTTP as JSON. A host worker does this without delaying a
+//! run. Data that the collector rejects after a few attempts is dropped and logged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,21 +27,21 @@ mod meters;
 mod otlp;
 mod spans;
 
-/// How long ended spans wait for company.
+/// Time for which finished spans are batched.
 const GATHER: Duration = Duration::from_secs(1);
-/// Spans sent at once.
+/// Maximum number of spans per request.
 const BATCH: usize = 256;
-/// Events read at once.
+/// Events per read.
 const PAGE: u32 = 512;
 
-/// Sends traces and metrics until `closing`, and then what is left. Returns at once where no endpoint is set.
+/// Exports until `closing`, then the remaining data. Returns at once if no endpoint is set.
 pub async fn run(context: Arc<Context>, closing: CancellationToken) {
     let collector = match Collector::new(&context.settings.telemetry) {
         Ok(Some(collector)) => collector,
         Ok(None) => return,
         Err(failure) => return tracing::error!(%failure, "no telemetry"),
     };
-    let mut signals = context.signals.subscribe();
+    let mut signals = context.journal.subscribe();
     let mut watcher = Watcher {
         context,
         collector,
@@ -51,7 +51,7 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
     };
     let mut flush: Option<Instant> = None;
     loop {
-        // Nothing waits to be sent: sleep until something happens.
+        // Nothing is batched: sleep until an event arrives.
         let due = async {
             match flush {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -90,7 +90,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// Takes an event, and first what of its run was missed.
+    /// Processes an event, after any missed events of its run.
     async fn take(&mut self, event: &Event) -> Result<()> {
         let known = self.runs.get(&event.run_id).map(Spans::seq);
         if known.is_none_or(|seq| seq + 1 < event.seq) {
@@ -111,13 +111,15 @@ impl Watcher {
         Ok(())
     }
 
-    /// Reads what came before: spans that ended before this host began were the last one's to send.
+    /// Replays earlier events without exporting: the previous host was responsible for spans that
+    /// ended before this host started.
     async fn catch_up(&mut self, run: RunId, before: u64) -> Result<()> {
         let is_new = !self.runs.contains_key(&run);
         loop {
             let from = self.runs.get(&run).map_or(0, Spans::seq) + 1;
             let events = self
                 .context
+                .journal
                 .read(move |conn| events::from(conn, run, from, PAGE))
                 .await?;
             let spans = self.runs.entry(run).or_insert_with(|| Spans::of(run));

@@ -15,22 +15,22 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::TelemetrySettings;
 use crate::model::time::Timestamp;
 
-/// How long a delivery may take.
+/// Request timeout.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Tries of one delivery.
+/// Attempts per request.
 const TRIES: u32 = 3;
 
-/// The way to one collector.
+/// Client for one collector.
 pub struct Collector {
     client: Client,
     endpoint: Url,
 }
 
 impl Collector {
-    /// The collector of the settings; `None` where none is set.
+    /// Creates the configured collector client; `None` if none is configured.
     ///
     /// # Errors
-    /// `config_invalid` for an address or a header that cannot be used.
+    /// `config_invalid` for an unusable address or header.
     pub fn new(settings: &TelemetrySettings) -> Result<Option<Self>> {
         if settings.otlp_endpoint.is_empty() {
             return Ok(None);
@@ -62,12 +62,12 @@ impl Collector {
         Ok(Some(Self { client, endpoint }))
     }
 
-    /// Sends spans; what is not taken is logged and dropped.
+    /// Sends spans; logs and drops what the collector rejects.
     pub async fn traces(&self, spans: &[Span]) {
         self.send("v1/traces", &traces(spans)).await;
     }
 
-    /// Sends everything counted so far.
+    /// Sends all metrics.
     pub async fn metrics(&self, meters: &Meters, now: Timestamp) {
         if !(meters.sums.is_empty() && meters.histograms.is_empty()) {
             self.send("v1/metrics", &metrics(meters, now)).await;
@@ -111,7 +111,7 @@ impl Collector {
     }
 }
 
-/// Why a delivery was not taken, and whether that may pass.
+/// Why a request failed, and whether a retry may succeed.
 struct Refusal {
     may_pass: bool,
     why: String,
@@ -160,7 +160,7 @@ fn metrics(meters: &Meters, now: Timestamp) -> Json {
     json!({ "resourceMetrics": [{ "resource": resource(), "scopeMetrics": [{ "scope": { "name": "phasedeck" }, "metrics": all }] }] })
 }
 
-/// A metric is named once, however many series it has.
+/// OTLP lists each metric once with all its series.
 fn by_name(
     points: impl Iterator<Item = (&'static str, Json)>,
 ) -> impl Iterator<Item = (&'static str, Vec<Json>)> {

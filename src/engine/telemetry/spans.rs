@@ -1,8 +1,8 @@
 //! Folds the events of a run to spans: run, phase, attempt, turn, tool, gate.
 //!
-//! A span is handed out when the event that ends it comes. Its id is made from the run and the event
-//! that began it, so that telling a span twice is harmless. The run's id is the trace's. Waiting for
-//! a person is a span of its own (`gate`), never part of an attempt.
+//! A span is emitted by the event that ends it. Its id derives from the run and the event that
+//! started it, so exporting a span twice is harmless. The run id is the trace id. Waiting for a
+//! person is a separate span (`gate`), never part of an attempt.
 
 use std::collections::BTreeMap;
 
@@ -12,33 +12,28 @@ use crate::model::event::{CallStatus, Event, Fact, ToolOutcome};
 use crate::model::id::{PhaseKey, RequestId, RunId};
 use crate::model::time::Timestamp;
 
-/// Something that took time.
+/// A trace span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// The trace: 32 hex digits of the run's id.
+    /// Trace id: the run id as 32 hex digits.
     pub trace: String,
-    /// 16 hex digits.
+    /// Span id: 16 hex digits.
     pub id: String,
-    /// The span it is part of; empty for the run.
+    /// Parent span; empty for the run.
     pub parent: String,
     /// `run`, `phase spec`, `attempt 1`, `turn 2`, `tool read_file`, `gate spec_approved`.
     pub name: String,
-    /// When it began.
     pub begun: Timestamp,
-    /// When it ended.
     pub ended: Timestamp,
-    /// What is known of it.
     pub attributes: Vec<(&'static str, Value)>,
-    /// Why it ended badly.
+    /// Error message, if the span failed.
     pub error: Option<String>,
 }
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Words.
     Text(String),
-    /// A whole number.
     Whole(i64),
 }
 
@@ -54,14 +49,14 @@ impl From<u64> for Value {
     }
 }
 
-/// When something began, and at which event.
+/// Start of an open span: its time and event.
 #[derive(Clone, Copy, Debug)]
 struct Begun {
     at: Timestamp,
     seq: u64,
 }
 
-/// What is open in one run.
+/// Open spans of one run.
 #[derive(Clone, Debug)]
 pub struct Spans {
     run: RunId,
@@ -74,7 +69,7 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// Nothing yet.
+    /// Creates an empty state.
     #[must_use]
     pub fn of(run: RunId) -> Self {
         let (phases, attempts, gates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -89,13 +84,13 @@ impl Spans {
         }
     }
 
-    /// The last event that was taken.
+    /// Returns the last processed event.
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// Takes the next event; what ended with it.
+    /// Processes the next event and returns the spans that it ends.
     pub fn take(&mut self, event: &Event) -> Vec<Span> {
         self.seq = event.seq;
         let here = Begun {
@@ -180,7 +175,8 @@ impl Spans {
     fn end_phase(&mut self, phase: &PhaseKey, event: &Event, error: Option<&str>) -> Vec<Span> {
         let mut ended = self.end_attempt(phase, event, error);
         if let Some(begun) = self.phases.remove(phase) {
-            // The run begins with its first event; a phase and a run never share one.
+            // The run starts with its first event; a phase never starts with the same one, so ids
+            // differ.
             let mut span = self.span(begun, event.at, self.begun, format!("phase {phase}"));
             span.attributes
                 .push(("phasedeck.phase", phase.as_str().into()));
@@ -194,7 +190,7 @@ impl Spans {
         let Some((attempt, persona, begun)) = self.attempts.remove(phase) else {
             return Vec::new();
         };
-        // An attempt begins with the event that may begin its phase too; its id must differ.
+        // An attempt may start with the same event as its phase, so its span id must differ.
         let mut span = self.span(
             begun,
             event.at,
@@ -214,7 +210,7 @@ impl Spans {
         hex::encode(&Sha256::digest(format!("{}:{}:attempt", self.run, begun.seq))[..8])
     }
 
-    /// The span of a call or a tool, beneath the attempt that is open.
+    /// Creates the span of a model or tool call, as a child of the open attempt.
     fn work(&self, event: &Event, phase: &PhaseKey, took_ms: u64, name: String) -> Span {
         let begun = Begun {
             at: Timestamp(

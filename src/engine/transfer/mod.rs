@@ -1,8 +1,9 @@
-//! A run as one file: to keep it, to send it, to look at it elsewhere, history included.
+//! Export and import of a run as one file, including its history.
 //!
-//! One JSON object a line: a head, the rows, the contents by hash, and an end that counts and hashes
-//! everything before it, so that a file that was cut is noticed. An imported run has ended: one that
-//! had not is aborted by the import, in its journal and with words, so that nothing executes it here.
+//! The file has one JSON object per line: a header, the rows, the contents by hash, and a trailer
+//! with the count and hash of all lines before it, which detects truncation. An imported run is
+//! always finished: the import aborts an unfinished one in its journal and records the reason, so
+//! that no host executes it.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
@@ -26,7 +27,7 @@ use crate::store::{Reader, journal, runs};
 
 mod redacted;
 
-/// The version of the file's shape.
+/// Version of the file format.
 const VERSION: u32 = 1;
 
 /// One line of the file.
@@ -76,25 +77,24 @@ pub enum Line {
     },
 }
 
-/// What an import brought.
+/// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Imported {
-    /// Which run.
     pub run_id: RunId,
-    /// Its events.
+    /// Number of events.
     pub events: u64,
-    /// Its contents.
+    /// Number of contents.
     pub contents: u64,
-    /// Whether the words of people, agents and files were left out.
+    /// Whether the text of people, agents and files was omitted.
     pub redacted: bool,
-    /// Where it stood, where it had not ended.
+    /// Status before the import, if the run was unfinished.
     pub aborted_from: Option<String>,
 }
 
-/// Writes a run and everything that belongs to it.
+/// Exports a run with all its data.
 ///
 /// # Errors
-/// `run_not_found`; `db_corrupt` for a content that is gone; `io_failed` when writing fails.
+/// `run_not_found`; `db_corrupt` for a missing content; `io_failed` if writing fails.
 pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> Result<()> {
     let reader = Reader::open(&paths.database())?;
     runs::get(reader.connection(), run)?;
@@ -126,7 +126,7 @@ pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> R
     })?;
     let contents = Contents::new(paths.contents());
     for sha256 in wanted.into_iter().filter(|_| !redact) {
-        // Prompts that held a secret were never kept; what was must be whole.
+        // Prompts that contained a secret were never stored; every stored content must be complete.
         let Some(bytes) = contents.find(reader.connection(), &sha256)? else {
             continue;
         };
@@ -146,11 +146,11 @@ pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> R
     file.line(&end)
 }
 
-/// Reads a run from a file into this installation. Nothing of it is executed here.
+/// Imports a run from a file. It is never executed here.
 ///
 /// # Errors
-/// `usage_invalid` naming the line that is wrong, a file that was cut, a run that is here already, or
-/// a newer file; nothing was stored then but large contents, which nobody refers to.
+/// `usage_invalid` for an invalid line (with its number), a truncated file, an existing run, or a
+/// newer format. Nothing is stored then except large contents, which are unreferenced.
 pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Imported> {
     let read = Read::whole(file)?;
     let contents = Contents::new(paths.contents());
@@ -202,7 +202,7 @@ pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Importe
     })
 }
 
-/// Hashes that an event speaks of.
+/// Returns the hashes that an event refers to.
 fn hashes_in(event: &Row) -> Vec<ContentHash> {
     let payload = event
         .get("payload")
@@ -234,7 +234,7 @@ impl Lines<'_> {
     }
 }
 
-/// A whole file, held against its own end.
+/// Parses a whole file and verifies it against its trailer.
 struct Read {
     run_id: RunId,
     redacted: bool,

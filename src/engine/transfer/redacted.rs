@@ -1,22 +1,22 @@
-//! What a redacted export leaves out: the words of people, agents and files. Names, states, codes,
-//! numbers, times and hashes stay, and so do the workflow, the personas and the schemas.
+//! Redacted export: omits the text of people, agents and files. Names, states, codes, numbers,
+//! times and hashes remain, as do the workflow, the personas and the schemas.
 
 use serde_json::{Value, json};
 
 use crate::store::transfer::Row;
 
-/// Fields of events that hold words of others.
+/// Event fields that contain text of people or agents.
 const WORDS: &[&str] = &[
     "comment", "target", "message", "hint", "errors", "question", "words", "text", "summary",
 ];
 
-/// Takes the words out of a row; whether the row stays at all.
+/// Removes text from a row; returns whether the row is kept.
 pub fn without_words(table: &str, row: &mut Row) -> bool {
     match table {
         "session_transcript" => return false,
         "runs" => {
             blank(row, &["requirements"]);
-            // The links of the journal are over what it said; without it they would only look broken.
+            // The hash chain covers the removed text and could only look broken, so remove it too.
             let after = row
                 .get("last_seq")
                 .and_then(Value::as_i64)

@@ -1,14 +1,14 @@
-//! A file as it was in the commit that a run began from, for those who read and do not run.
+//! Reads a file from a run's base commit, for readers that execute no runs.
 
 use std::path::Path;
 
 use super::repo::Repo;
 use crate::model::error::{Code, Failure, Result};
 
-/// The file's bytes; `None` when the commit has no such file. Blocks until git has answered.
+/// Returns the file's bytes, or `None` if the commit has no such file. Blocks on git.
 ///
 /// # Errors
-/// `worktree_missing` when the repository is gone; `git_failed`.
+/// `worktree_missing` if the repository is gone; `git_failed`.
 pub fn read(repo: &str, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,9 +1,9 @@
-//! Finds what differs between an index and the folder, as paths for `git update-index`.
+//! Lists the differences between an index and the folder, as paths for `git update-index`.
 //!
-//! `git add` is not used for it: it stops at a git repository that an agent made within the folder, or
-//! stores of it a link to a commit that exists nowhere else. Here the files of such a repository are
-//! files like others. A submodule of the operator's stays as the last commit has it: git would look
-//! into its folder by running itself there, with settings that an agent can write.
+//! `git add` does not work here: it fails on a git repository that an agent created in the folder,
+//! or stores it as a gitlink to a commit that exists nowhere else. This module treats the files of
+//! such a repository as ordinary files. The operator's submodules keep the state of the last
+//! commit: to inspect one, git would run inside its folder, with settings that an agent can write.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -12,12 +12,13 @@ use std::path::Path;
 use super::program::Git;
 use crate::model::error::{Code, Failure, Result};
 
-/// Paths that differ, each with a NUL at its end; tracked ones first, so that a file may become a folder.
+/// Returns the differing paths, each terminated by NUL. Tracked paths come first, so that a file
+/// can become a folder.
 ///
-/// `git` has the index; `forced` paths are in the answer also when they are ignored.
+/// `git` must use the index to compare. `forced` paths are included even if they are ignored.
 ///
 /// # Errors
-/// `git_failed`, also for a forced path within a submodule.
+/// `git_failed`, also for a forced path inside a submodule.
 pub(super) async fn changed_paths(
     git: &Git,
     nested: &Nested<'_>,
@@ -58,15 +59,13 @@ pub(super) async fn changed_paths(
         .collect())
 }
 
-/// How to look into git repositories within the folder.
+/// Context for listing git repositories nested in the folder.
 pub(super) struct Nested<'a> {
-    /// The folder.
     pub root: &'a Path,
-    /// The git folder that is used for asking, never the nested one.
+    /// The git folder used for queries; never that of the nested repository.
     pub git_dir: &'a Path,
-    /// Where no file is: an index without entries.
+    /// A path without a file, which git reads as an empty index.
     pub no_index: &'a Path,
-    /// Git with its settings.
     pub git: &'a Git,
 }
 
@@ -85,7 +84,7 @@ impl Nested<'_> {
         Ok(files)
     }
 
-    // What the folder ignores at its top is ignored here too.
+    // The ignore rules at the top of the worktree also apply to nested repositories.
     fn question(&self) -> Vec<OsString> {
         let mut args: Vec<OsString> = ["ls-files", "-z", "--others", "--exclude-standard"]
             .map(OsString::from)
@@ -106,13 +105,13 @@ impl Nested<'_> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Listing<'a> {
     changed: Vec<&'a [u8]>,
-    // With a slash at the end: a git repository of its own.
+    // A trailing slash marks a nested git repository.
     new: Vec<&'a [u8]>,
     submodules: Vec<&'a [u8]>,
 }
 
 impl<'a> Listing<'a> {
-    // `? path`, or `TAG MODE ID STAGE<tab>path`; a path may contain everything but NUL.
+    // `? path`, or `TAG MODE ID STAGE<tab>path`; a path may contain any byte except NUL.
     fn parse(listed: &'a [u8]) -> Self {
         let mut listing = Self::default();
         for entry in entries(listed) {

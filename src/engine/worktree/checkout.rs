@@ -1,8 +1,9 @@
-//! A run's worktree: made once, found again, made again where only the folder is gone.
+//! A run's worktree: created once, reopened later, recreated if only the folder is missing.
 //!
-//! Making one takes several steps, and the program may die between any two. Git writes a reason into
-//! the worktree's lock while it is being made; it is taken away after everything is on disk. So a
-//! worktree with that reason is half made, and is made anew. What was in the way is moved aside.
+//! Creation takes several steps, and the process may die between any two. Git writes a lock reason
+//! into the worktree while it is being created; the lock is removed only after all files are
+//! durable. A worktree with that reason is therefore incomplete and is created again. Existing
+//! files at the path are moved aside.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,10 +17,11 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::store::failpoint::Step;
 
-// Where we left the run's branch; a ref of the worktree alone, so that it goes with it.
+// Last commit we made on the run's branch. A per-worktree ref, so removing the worktree removes it.
 pub(super) const LAST_COMMIT: &str = "refs/worktree/phasedeck/last";
 const BEING_MADE: &str = "phasedeck: being made";
-// How often adding a worktree is tried while others are being added, and the first pause; later ones are longer.
+// Number of attempts to add a worktree while others are being added, and the first pause; later
+// pauses are longer.
 const ADD_TRIES: u32 = 6;
 const ADD_PAUSE: Duration = Duration::from_millis(20);
 
@@ -28,27 +30,28 @@ const ADD_PAUSE: Duration = Duration::from_millis(20);
 pub struct Worktree {
     pub(super) path: PathBuf,
     pub(super) branch: String,
-    // The worktree's own git folder, beneath that of the repository; never what `.git` in `path` says.
+    // The worktree's git folder inside the repository's git folder. The `.git` file in `path` is
+    // never used, because an agent can rewrite it.
     pub(super) git_dir: PathBuf,
     pub(super) git: Git,
 }
 
 impl Worktree {
-    /// Makes the worktree at `path` from `commit`; called again after a crash in the middle, it ends
-    /// with the same result.
+    /// Creates the worktree at `path` from `commit`. After a crash, a second call completes it with
+    /// the same result.
     ///
     /// # Errors
-    /// `git_failed`, `io_failed`, `disk_full`; it can be called again then.
+    /// `git_failed`, `io_failed`, `disk_full`; the call can be repeated.
     pub async fn create(repo: &Repo, run: RunId, commit: &str, path: &Path) -> Result<Self> {
         let branch = branch_of(run);
         make_branch(repo, &branch, commit).await?;
         Self::find_or_make(repo, branch, path).await
     }
 
-    /// Opens the worktree of a run that goes on; a folder that is gone is made again from the branch.
+    /// Opens the worktree of a resumed run. A missing folder is recreated from the branch.
     ///
     /// # Errors
-    /// `worktree_missing` when the branch is gone too; `git_failed`, `io_failed`, `disk_full`.
+    /// `worktree_missing` if the branch is missing too; `git_failed`, `io_failed`, `disk_full`.
     pub async fn open(repo: &Repo, run: RunId, path: &Path) -> Result<Self> {
         let branch = branch_of(run);
         if !repo.branch_exists(&branch).await? {
@@ -67,7 +70,8 @@ impl Worktree {
         Self::find_or_make(repo, branch, path).await
     }
 
-    /// The worktree of a run as it is; `None` where its folder or git's part of it is gone.
+    /// Returns a run's worktree without repairing it; `None` if its folder or git metadata is
+    /// missing.
     ///
     /// # Errors
     /// `io_failed`.
@@ -85,19 +89,19 @@ impl Worktree {
         }))
     }
 
-    /// The folder.
+    /// Returns the folder.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.path
     }
 
-    /// The branch, without `refs/heads/`.
+    /// Returns the branch, without `refs/heads/`.
     #[must_use]
     pub fn branch(&self) -> &str {
         &self.branch
     }
 
-    /// The commit that the run's branch stands on.
+    /// Returns the commit that the run's branch points to.
     ///
     /// # Errors
     /// `git_failed`.
@@ -133,14 +137,14 @@ impl Worktree {
     }
 }
 
-/// The name of the branch that belongs to a run.
+/// Returns the name of a run's branch.
 #[must_use]
 pub fn branch_of(run: RunId) -> String {
     format!("phasedeck/{run}")
 }
 
 async fn make_branch(repo: &Repo, branch: &str, commit: &str) -> Result<()> {
-    // The empty old value: it must not be there yet.
+    // An empty old value makes `update-ref` fail if the ref exists.
     let made = repo
         .git
         .run(&[
@@ -176,7 +180,8 @@ async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
         .collect();
     let mut tries = 1;
     while let Err(failure) = repo.git.run(&args).await {
-        // Before it begins, git reads every other worktree, also one that another git is writing just now.
+        // Before adding a worktree, git reads all others, including one that a concurrent git
+        // process has only partly written.
         if tries == ADD_TRIES || !failure.message.contains("/commondir") {
             return Err(failure);
         }
@@ -203,8 +208,8 @@ async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
     Ok(git_dir)
 }
 
-// Git does not wait until checked-out files are on disk; after a power loss they would be empty, and
-// empty they would be committed.
+// Git does not sync checked-out files. After a power loss they could be empty and would then be
+// committed as empty files.
 pub(super) async fn make_durable(path: PathBuf) -> Result<()> {
     let sync = move || -> std::io::Result<()> {
         Step::WorktreeSync.before();
@@ -219,7 +224,7 @@ pub(super) async fn make_durable(path: PathBuf) -> Result<()> {
         .map_err(|e| Failure::io("cannot make the worktree durable", &e))
 }
 
-// Whatever is at `path` is kept under another name beside it, and git forgets the worktree that was there.
+// Renames whatever exists at `path` and removes git's record of the previous worktree.
 async fn clear_the_way(repo: &Repo, path: &Path, is_known: bool) -> Result<()> {
     if path.symlink_metadata().is_ok() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -230,7 +235,7 @@ async fn clear_the_way(repo: &Repo, path: &Path, is_known: bool) -> Result<()> {
         tracing::warn!(from = %path.display(), to = %aside.display(), "a worktree that cannot be used was moved aside");
     }
     if is_known {
-        // Twice: also when it is locked.
+        // Git requires `--force` twice to remove a locked worktree.
         let args = ["worktree", "remove", "--force", "--force"].map(OsStr::new);
         repo.git
             .run(&[&args[..], &[path.as_os_str()]].concat())
@@ -239,7 +244,8 @@ async fn clear_the_way(repo: &Repo, path: &Path, is_known: bool) -> Result<()> {
     Ok(())
 }
 
-// The path as git writes it: absolute, with its folder resolved, also when it is itself not there.
+// Returns the path as git records it: absolute, with its parent folder resolved, even if the path
+// does not exist.
 fn settled(path: &Path) -> Result<PathBuf> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Failure::internal(format!(
@@ -254,7 +260,8 @@ fn settled(path: &Path) -> Result<PathBuf> {
     Ok(folder.join(name))
 }
 
-// Git numbers the folders of worktrees that have one name; which one is ours is written in it.
+// Git appends numbers to worktree folders with equal names; the `gitdir` file in each identifies
+// ours.
 fn find_git_dir(common_dir: &Path, path: &Path) -> Option<PathBuf> {
     let pointer = path.join(".git");
     let all = std::fs::read_dir(common_dir.join("worktrees")).ok()?;

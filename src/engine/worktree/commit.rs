@@ -1,10 +1,10 @@
-//! Commits what is in a worktree: every phase one commit, with its trailers, once.
+//! Commits the contents of a worktree: exactly one commit with trailers for each phase.
 //!
-//! By git's plumbing, one step after the other, so that nothing but these steps happens: read the
-//! branch's tree into an index of our own, bring what differs in the folder, write the tree, write the
-//! commit, move the branch if it is still where it was. The agent's own index plays no part and is
-//! replaced at the end. Ours is kept beside it: it knows which files have not been touched since, so that
-//! they need not be read again. Whoever dies in between leaves objects that nobody sees.
+//! Uses git plumbing, so that nothing but these steps runs: read the branch's tree into a private
+//! index, add the differences, write the tree, write the commit, move the branch if it still points
+//! to the expected commit. The agent's index is not read, and is replaced at the end. The private
+//! index is kept for the next commit: its stat data spares reading unchanged files again. A crash
+//! before the refs move leaves only unreachable objects.
 
 use std::path::Path;
 
@@ -15,19 +15,21 @@ use crate::model::error::{Code, Failure, Result};
 use crate::store::failpoint::Step;
 use crate::store::failpoint::planted::{self, Bug};
 
-// The star is for the branch that HEAD is on. NUL is in none of the fields.
+// `*` marks the branch that HEAD is on. NUL separates the fields, because none can contain it.
 const TIP_FORMAT: &str = "--format=%(HEAD)%00%(refname)%00%(objectname)%00%(tree)%00%(contents)%00";
 
-// Beside the index of the worktree.
+// Stored beside the index of the worktree.
 const KEPT_INDEX: &str = "phasedeck-index";
 
 impl Worktree {
-    /// Commits everything in the worktree that is not ignored, and `forced` paths even if they are;
-    /// commits also when nothing changed. When the branch's last commit ends with exactly these
-    /// trailers already, that commit is the answer.
+    /// Commits everything in the worktree that is not ignored, and `forced` paths even if they are
+    /// ignored. Creates a commit even if nothing changed. If the branch's last commit already ends
+    /// with exactly these trailers, returns that commit, so a repeated call does nothing.
     ///
     /// # Errors
-    /// `git_failed`, also when the worktree is no longer on its branch, or the branch no longer has the
+    /// `git_failed`, also if the worktree is no longer on its branch or the branch no longer
+    /// contains the run's commits; `worktree_missing` if the folder is missing. Nothing is
+    /// committed then.
     /// run's commits; `worktree_missing` when its folder is gone. Nothing is committed then.
     pub async fn commit(
         &self,
@@ -58,8 +60,8 @@ impl Worktree {
         Ok(commit)
     }
 
-    /// Whether the folder holds nothing but what the branch's last commit has, ignored files apart. A
-    /// folder that is not on its branch any more is not clean.
+    /// Returns whether the folder matches the branch's last commit, apart from ignored files. A
+    /// folder that is no longer on its branch is not clean.
     ///
     /// # Errors
     /// `git_failed`, `io_failed`.
@@ -107,10 +109,11 @@ impl Worktree {
         git.run(&["write-tree"]).await
     }
 
-    // The tip's tree with what is known of the files in the folder.
+    // The tip's tree, with the known stat data of the files.
     async fn read_tip(&self, git: &Git, index: &Path, tip: &Tip) -> Result<()> {
         let kept = self.git_dir.join(KEPT_INDEX);
-        // By a link, since git tells files that changed in the very moment of their last look by the time of its index.
+        // Hard-link the index to keep its modification time: git uses it to detect files that
+        // changed within the timestamp granularity of the last check ("racily clean").
         if std::fs::hard_link(&kept, index).is_ok() {
             match git.run(&["read-tree", "-m", &tip.commit]).await {
                 Ok(_) => {
@@ -123,14 +126,14 @@ impl Worktree {
             removed.map_err(|e| Failure::io(format!("cannot remove {}", index.display()), &e))?;
         }
         git.run(&["read-tree", &tip.commit]).await?;
-        // It answers with 1 where files differ, and that is what comes next.
+        // Exit code 1 means that files differ; those are handled next.
         git.attempt(&["update-index", "-q", "--refresh"], b"")
             .await?;
         keep(index, &kept);
         Ok(())
     }
 
-    // Both refs or none: the branch, and where we left it.
+    // One transaction moves both refs: the branch, and our record of its last commit.
     async fn move_branch(&self, from: &str, to: &str) -> Result<()> {
         let branch = &self.branch;
         let moves = format!("update refs/heads/{branch} {to} {from}\nupdate {LAST_COMMIT} {to}\n");
@@ -143,7 +146,8 @@ impl Worktree {
             .map(|_| ())
     }
 
-    // So that `git status` in the worktree shows what is true. Only a convenience: the next commit does not read it.
+    // Makes `git status` in the worktree correct. Only a convenience: the next commit does not read
+    // this index.
     pub(super) fn replace_index(&self, index_file: &Path) {
         if let Err(error) =
             Step::WorktreeIndex.around(|| std::fs::rename(index_file, self.git_dir.join("index")))
@@ -152,8 +156,8 @@ impl Worktree {
         }
     }
 
-    // The branch's last commit, if the worktree is on the branch and the branch still has what we committed.
-    // What an agent has committed on top by itself is kept.
+    // Returns the branch's last commit if the worktree is on the branch and the branch still
+    // contains our last commit. Commits that an agent added on top are kept.
     pub(super) async fn own_tip(&self) -> Result<Tip> {
         if !self.path.is_dir() {
             let message = format!("the worktree {} is gone", self.path.display());
@@ -245,8 +249,9 @@ impl Worktree {
     }
 }
 
-// As it is before what changed is brought in: of these files nothing shall be known the next time, since a second
-// change in the same second cannot be told by their times. Only for speed: without it all files are read.
+// Saves the index before changed files are added, so that it has no stat data for them: a second
+// change within the same second would have the same timestamp. Only an optimization; without it all
+// files are read.
 fn keep(index: &Path, kept: &Path) {
     let _there_is_none = Step::WorktreeIndex.around(|| std::fs::remove_file(kept));
     if let Err(error) = std::fs::hard_link(index, kept) {
@@ -265,7 +270,8 @@ fn subject_and_body(message: &str) -> String {
     if clean.trim().is_empty() {
         return "Work of phasedeck".to_owned();
     }
-    // A line of dashes would end the message for programs that read it as mail, before the trailers.
+    // A line of dashes would end the message for programs that parse it as mail, which hides the
+    // trailers.
     clean
         .trim()
         .lines()

@@ -1,4 +1,4 @@
-//! A small repository to try a workflow on, as somebody might really have it.
+//! A small, realistic sample repository to try a workflow on.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,10 +15,11 @@ const FILES: &[(&str, &str)] = &[
     (".gitignore", "__pycache__/\n*.pyc\ntodo.json\n"),
 ];
 
-/// Makes a small repository with one commit on branch `main` in `dir`, which must be empty or not there.
+/// Creates a small repository with one commit on branch `main` in `dir`, which must be empty or
+/// absent.
 ///
 /// # Errors
-/// `usage_invalid` when `dir` has something in it; `git_failed`, `io_failed`.
+/// `usage_invalid` if `dir` is not empty; `git_failed`, `io_failed`.
 pub async fn make_demo_repo(dir: &Path) -> Result<()> {
     make_with(dir, &allowed_env()).await
 }

@@ -1,9 +1,9 @@
-//! Where a run works: a git worktree on a branch of its own, or a plain folder.
+//! A run's workspace: a git worktree on its own branch, or a plain folder.
 //!
-//! [`Repo`] is the operator's repository, found once at the start; [`Worktree`] is a checkout of it on
-//! branch `phasedeck/<run>`, in which each phase becomes a commit. Git is run as a program, and as
-//! little of it as can be: `program` says what is switched off and why. What agents may touch in the
-//! folder is for their tools to hold; `removal` takes away what ended runs leave.
+//! [`Repo`] is the operator's repository, opened once at the start. [`Worktree`] is a checkout of
+//! it on branch `phasedeck/<run>`, where each phase becomes a commit. Git runs as a program with as
+//! few features as possible; `program` lists what is disabled and why. The agents' tools enforce
+//! what may be changed in the folder. `removal` removes worktrees and branches of finished runs.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ mod removal;
 mod replace;
 mod repo;
 
-/// Where a run works.
+/// Workspace of a run.
 #[derive(Clone, Debug)]
 pub enum Workspace {
     /// A git worktree; each phase is a commit.
@@ -35,7 +35,7 @@ pub enum Workspace {
 }
 
 impl Workspace {
-    /// Makes a plain folder, or opens the one that is there.
+    /// Creates a plain folder, or opens an existing one.
     ///
     /// # Errors
     /// `io_failed`.
@@ -44,7 +44,7 @@ impl Workspace {
         Ok(Self::Plain(path.to_path_buf()))
     }
 
-    /// The folder.
+    /// Returns the folder.
     #[must_use]
     pub fn root(&self) -> &Path {
         match self {
@@ -53,7 +53,7 @@ impl Workspace {
         }
     }
 
-    /// Where the repository's refs and objects lie; `None` in a plain folder.
+    /// Returns the folder with the repository's refs and objects; `None` for a plain folder.
     #[must_use]
     pub fn repository(&self) -> Option<&Path> {
         match self {
@@ -62,7 +62,7 @@ impl Workspace {
         }
     }
 
-    /// The run's branch, without `refs/heads/`; `None` in a plain folder.
+    /// Returns the run's branch, without `refs/heads/`; `None` for a plain folder.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         match self {
@@ -71,7 +71,7 @@ impl Workspace {
         }
     }
 
-    /// The commit that the run's branch stands on; `None` in a plain folder.
+    /// Returns the commit that the run's branch points to; `None` for a plain folder.
     ///
     /// # Errors
     /// `git_failed`.
@@ -82,7 +82,7 @@ impl Workspace {
         }
     }
 
-    /// Commits, where there is git; see [`Worktree::commit`]. `None` in a plain folder.
+    /// Commits the folder; see [`Worktree::commit`]. Returns `None` for a plain folder.
     ///
     /// # Errors
     /// As [`Worktree::commit`].

@@ -1,7 +1,7 @@
-//! Runs the git program, with everything switched off that would run something else.
+//! Runs git with every feature disabled that could execute other programs.
 //!
-//! Git executes what repositories and settings tell it to: hooks, filters, file system monitors,
-//! signers, transports. An agent writes the files of its worktree, so:
+//! Repositories and settings can make git execute hooks, filters, file system monitors, signing
+//! programs and transports. An agent can write the files of its worktree. Therefore:
 //!
 //! - The git folder is always named; a `.git` file that an agent has rewritten is never looked at.
 //! - Attributes in the tree are not read (`GIT_ATTR_SOURCE` is the empty tree), the filters that the
@@ -9,7 +9,7 @@
 //!   left out. What must be known from them (name, address, ignored files) is read once by [`Git::of_operator`].
 //! - The environment is an allow-list, there is no input but ours, no prompt, no terminal, and a time limit.
 //!
-//! So content is stored byte for byte: no line ends are changed and no large files fetched.
+//! Content is stored byte for byte: no line ending conversion and no large file filters.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -46,16 +46,16 @@ const SETTINGS: &[&str] = &[
     "worktree.useRelativePaths=false",
 ];
 
-/// What a call of git gave.
+/// Result of a git command.
 pub(super) struct Output {
-    /// The exit code; -1 when a signal ended it.
+    /// Exit code; -1 if a signal killed git.
     pub code: i32,
-    /// What it printed, byte for byte: paths need not be UTF-8.
+    /// Standard output as bytes, because paths need not be UTF-8.
     pub bytes: Vec<u8>,
     told: String,
 }
 
-/// A way to call git: a git folder, perhaps a work tree, and what is switched off.
+/// Configured git invocation: git folder, optional work tree, disabled features.
 #[derive(Clone, Debug)]
 pub(super) struct Git {
     place: Vec<OsString>,
@@ -64,7 +64,7 @@ pub(super) struct Git {
 }
 
 impl Git {
-    /// Git as the operator has it, in `dir`, with the operator's settings; only for reading these.
+    /// Git in `dir` with the operator's settings; used only to read them.
     pub fn of_operator(dir: &Path, allowed: &[(OsString, OsString)]) -> Self {
         let mut env = allowed.to_vec();
         env.extend([
@@ -79,7 +79,7 @@ impl Git {
         }
     }
 
-    /// Git on one git folder, without the settings of user and system.
+    /// Git on one git folder, without user and system settings.
     pub fn quiet(git_dir: &Path, allowed: &[(OsString, OsString)]) -> Self {
         let mut git = Self::of_operator(git_dir, allowed);
         let mut env = git.env.to_vec();
@@ -95,13 +95,13 @@ impl Git {
         git
     }
 
-    /// With variables more.
+    /// Adds environment variables.
     pub fn with_env(mut self, more: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Arc::make_mut(&mut self.env).extend(more);
         self
     }
 
-    /// With these settings on top, whatever their names contain.
+    /// Adds settings; their names may contain any characters.
     pub fn with_settings(self, settings: &[(String, String)]) -> Self {
         let count = pair("GIT_CONFIG_COUNT", &settings.len().to_string());
         let each = settings.iter().enumerate().flat_map(|(i, (key, value))| {
@@ -113,7 +113,7 @@ impl Git {
         self.with_env([count].into_iter().chain(each))
     }
 
-    /// On another git folder, that of a worktree, and its files.
+    /// Switches to another git folder, that of a worktree, and its files.
     pub fn at(&self, git_dir: &Path, work_tree: &Path) -> Self {
         let place = vec![
             "-C".into(),
@@ -128,7 +128,7 @@ impl Git {
         }
     }
 
-    /// With an index file of its own.
+    /// Uses a separate index file.
     pub fn with_index(&self, index: &Path) -> Self {
         Self {
             index: Some(index.to_path_buf()),
@@ -136,15 +136,15 @@ impl Git {
         }
     }
 
-    /// Runs git and returns what it printed.
+    /// Runs git and returns its standard output.
     ///
     /// # Errors
-    /// `git_failed` naming the command and the last lines that git told.
+    /// `git_failed` with the command and the last lines of standard error.
     pub async fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<String> {
         self.run_with(args, b"").await
     }
 
-    /// As [`run`](Self::run), with input.
+    /// As [`run`](Self::run), with standard input.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -157,7 +157,7 @@ impl Git {
         }
     }
 
-    /// As [`run`](Self::run), where paths are printed.
+    /// As [`run`](Self::run), for output that contains paths.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -170,10 +170,10 @@ impl Git {
         }
     }
 
-    /// Runs git where another exit code than 0 is an answer.
+    /// Runs git where a nonzero exit code is a valid result.
     ///
     /// # Errors
-    /// `git_failed` when git cannot be run, or takes too long.
+    /// `git_failed` if git cannot be started or times out.
     pub async fn attempt<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Result<Output> {
         let verb = args
             .first()
@@ -218,7 +218,7 @@ impl Git {
             command.args(["-c", setting]);
         }
         command.args(args.iter().map(AsRef::as_ref));
-        // A group of its own, so that Ctrl-C in the terminal does not end it halfway.
+        // A process group of its own keeps Ctrl-C in the terminal from interrupting git.
         command.process_group(0).kill_on_drop(true);
         command
             .stdin(if has_input {
@@ -233,18 +233,18 @@ impl Git {
 }
 
 impl Output {
-    /// What it printed, as text without the last line end.
+    /// Returns standard output as text without the last line ending.
     pub fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
         text.strip_suffix('\n').unwrap_or(&text).to_owned()
     }
 
-    /// What git told on its error output.
+    /// Returns standard error.
     pub fn told(&self) -> &str {
         &self.told
     }
 
-    /// This answer as an error.
+    /// Converts this result to an error.
     pub fn failure<S: AsRef<OsStr>>(&self, args: &[S]) -> Failure {
         let lines: Vec<&str> = self
             .told
@@ -282,7 +282,7 @@ async fn talk(mut child: Child, input: &[u8]) -> std::io::Result<std::process::O
     let stdin = child.stdin.take();
     let write = async {
         if let Some(mut stdin) = stdin {
-            // Git may end without reading everything; its exit code says why.
+            // Git may exit before reading all input; its exit code tells why.
             let _ = stdin.write_all(input).await;
         }
     };
@@ -304,7 +304,7 @@ fn cannot_run(error: &std::io::Error) -> Failure {
         .hint("install git, or work without it: --no-git")
 }
 
-// The command as a person would type it, without what we add to every call.
+// Formats the command as a person would type it, without the options added to every call.
 fn shown<S: AsRef<OsStr>>(args: &[S]) -> String {
     let words = args.iter().map(|arg| {
         arg.as_ref()

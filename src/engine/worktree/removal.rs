@@ -1,8 +1,8 @@
-//! Takes away what ended runs leave in the operator's repository: worktree and branch.
+//! Removes what finished runs leave in the operator's repository: worktree and branch.
 //!
-//! [`Repo::standing`] says whether anything would be lost by it; [`Repo::remove`] does it, and says
-//! which commit the branch stood on, so that it can be brought back. Which runs, and whether the
-//! operator meant it, is the caller's to know.
+//! [`Repo::standing`] reports what would be lost. [`Repo::remove`] removes it and returns the
+//! branch's last commit, so that it can be restored. The caller selects the runs and obtains the
+//! operator's consent.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,21 +12,21 @@ use super::repo::Repo;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
 
-/// What would be lost with a run's worktree and branch.
+/// What removing a run's worktree and branch would lose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Nothing is there any more.
+    /// Neither worktree nor branch exists.
     Gone,
-    /// Every commit is in another branch too, and the folder holds nothing else.
+    /// Another branch contains every commit, and the folder has no other changes.
     Merged,
-    /// Commits that no other branch has.
+    /// The branch has commits that no other branch contains.
     Unmerged,
-    /// The folder holds changes that are in no commit, or cannot be compared with its branch.
+    /// The folder has uncommitted changes, or cannot be compared with its branch.
     Uncommitted,
 }
 
 impl Repo {
-    /// What would be lost with the worktree at `path` and the branch of `run`.
+    /// Returns what removing the worktree at `path` and the branch of `run` would lose.
     ///
     /// # Errors
     /// `git_failed`, `io_failed`.
@@ -50,14 +50,14 @@ impl Repo {
         })
     }
 
-    /// Removes the worktree at `path` and the branch of `run`, whatever they hold. The commit the
-    /// branch stood on; `None` when there was no branch.
+    /// Removes the worktree at `path` and the branch of `run`, even if work is lost. Returns the
+    /// branch's last commit; `None` if there was no branch.
     ///
     /// # Errors
-    /// `git_failed`, `io_failed`; what is left can be removed by calling it again.
+    /// `git_failed`, `io_failed`; a second call removes what is left.
     pub async fn remove(&self, run: RunId, path: &Path) -> Result<Option<String>> {
         if Worktree::find(self, run, path)?.is_some() {
-            // Twice: also when it is locked.
+            // Git requires `--force` twice to remove a locked worktree.
             let args = ["worktree", "remove", "--force", "--force"].map(OsStr::new);
             self.git
                 .run(&[&args[..], &[path.as_os_str()]].concat())
@@ -92,7 +92,7 @@ impl Repo {
         }
     }
 
-    /// Whether the branch's last commit is in any branch that is not a run's own.
+    /// Returns whether a branch other than those of runs contains the branch's last commit.
     async fn is_elsewhere(&self, branch: &str) -> Result<bool> {
         let reference = format!("refs/heads/{branch}");
         let args = [

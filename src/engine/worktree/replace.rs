@@ -1,8 +1,9 @@
-//! Puts other content into a run's folder, and its branch elsewhere: all of it, or nothing.
+//! Replaces the content of a run's folder and moves its branch, atomically.
 //!
-//! The new content is made whole beside the folder first; what can fail fails there. Then two renames
-//! put it in place, and one transaction of git moves the refs. What was in the folder is kept beside
-//! it under another name, and commits that a branch leaves are kept under a ref of their own.
+//! The new content is written completely beside the folder first, so that errors occur before
+//! anything changes. Two renames then swap the folders, and one git transaction moves the refs. The
+//! previous folder is kept under another name, and commits that leave the branch are kept under a
+//! separate ref.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
 use crate::store::failpoint::Step;
 
-/// Content that lies ready to take the place of a run's folder.
+/// Prepared content that will replace a run's folder.
 #[derive(Debug)]
 pub struct Replacement {
     root: PathBuf,
@@ -29,12 +30,12 @@ struct Moves {
 }
 
 impl Workspace {
-    /// Makes ready what brings the folder and the branch back to `base`, an empty folder where there is
-    /// no git. Changes nothing yet.
+    /// Prepares the rollback of the folder and the branch to `base`; without git, an empty folder.
+    /// Changes nothing yet.
     ///
     /// # Errors
-    /// `git_failed` where the worktree or the branch is no longer as the run left it; `worktree_missing`,
-    /// `io_failed`, `disk_full`.
+    /// `git_failed` if the worktree or the branch is no longer as the run left it;
+    /// `worktree_missing`, `io_failed`, `disk_full`.
     pub async fn going_back(&self, run: RunId, base: Option<&str>) -> Result<Replacement> {
         let root = self.root().to_path_buf();
         let fresh = beside(&root)?;
@@ -67,7 +68,7 @@ impl Workspace {
         })
     }
 
-    /// Makes ready the content of `commit`, or of another plain folder; the branch stays where it is.
+    /// Prepares the content of `commit`, or of another plain folder; the branch does not move.
     ///
     /// # Errors
     /// `git_failed`, `io_failed`, `disk_full`.
@@ -87,7 +88,7 @@ impl Workspace {
 }
 
 impl Worktree {
-    /// Writes the files of `commit` into `dir`, ready to be this worktree's folder; gives the index of it.
+    /// Writes the files of `commit` into `dir` as the future worktree folder; returns its index.
     async fn fill(&self, dir: &Path, commit: &str) -> Result<tempfile::TempDir> {
         let index = tempfile::Builder::new()
             .prefix("phasedeck-index-")
@@ -109,10 +110,10 @@ impl Worktree {
 }
 
 impl Replacement {
-    /// Puts the content in place and moves the refs.
+    /// Swaps the folders and moves the refs.
     ///
     /// # Errors
-    /// `git_failed`, `io_failed`; folder and branch are as they were then.
+    /// `git_failed`, `io_failed`; folder and branch are unchanged then.
     pub async fn put_in_place(self) -> Result<()> {
         let Self { root, fresh, moves } = self;
         let aside = root.with_file_name(format!(
@@ -134,7 +135,7 @@ impl Replacement {
                 Ok(())
             }
         };
-        // Kept from here on: its place is the run's.
+        // From here on the temporary folder must not be deleted: it becomes the run's folder.
         let fresh = fresh.keep();
         if let Err(error) = Step::WorktreeReplaced.around(|| std::fs::rename(&fresh, &root)) {
             back().map_err(|e| failed("bring back", e))?;
@@ -183,7 +184,7 @@ fn name_of(root: &Path) -> String {
         .into_owned()
 }
 
-/// Copies files, folders and links as they are; nothing is followed, and what is neither is left out.
+/// Copies files, folders and symbolic links without following links; skips other file types.
 ///
 /// # Errors
 /// `io_failed`, `disk_full`.

@@ -1,4 +1,4 @@
-//! The operator's repository: found once, asked little, changed only by branches of our own.
+//! The operator's repository: opened once, rarely queried, changed only by the runs' own branches.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,7 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 
 const ALLOWED_ENV: &[&str] = &["PATH", "HOME", "LANG", "XDG_CONFIG_HOME", "TMPDIR"];
-// Known to git without being stored; no attributes are in it.
+// Git knows the empty tree without storing it; it contains no attributes.
 const EMPTY_TREE_SHA1: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 const EMPTY_TREE_SHA256: &str = "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321";
 const NOBODY: (&str, &str) = ("phasedeck", "phasedeck@localhost");
@@ -17,28 +17,29 @@ const NOBODY: (&str, &str) = ("phasedeck", "phasedeck@localhost");
 /// The operator's repository.
 #[derive(Clone, Debug)]
 pub struct Repo {
-    // Where refs, objects and the folders of all worktrees lie; `git` works there.
+    // Folder with refs, objects and worktree metadata; `git` runs there.
     pub(super) common_dir: PathBuf,
     pub(super) git: Git,
-    // The operator's own checkout, for what HEAD means.
+    // The operator's checkout, which determines HEAD.
     own: Git,
     dir: PathBuf,
 }
 
-/// What a run begins from.
+/// Base commit of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
-    /// The branch, without `refs/heads/`; absent when a commit or tag was named, or HEAD is detached.
+    /// The branch, without `refs/heads/`; absent for a commit, a tag or a detached HEAD.
     pub branch: Option<String>,
-    /// The commit's whole id.
+    /// Full commit id.
     pub commit: String,
 }
 
 impl Repo {
-    /// The repository that `dir` lies in; `None` when it lies in none.
+    /// Opens the repository that contains `dir`; `None` if there is none.
     ///
     /// # Errors
-    /// `git_failed`, also for a repository without a commit; `usage_invalid` when `dir` is no folder.
+    /// `git_failed`, also for a repository without a commit; `usage_invalid` if `dir` is not a
+    /// folder.
     pub async fn discover(dir: &Path) -> Result<Option<Self>> {
         Self::discover_with(dir, &allowed_env()).await
     }
@@ -93,10 +94,10 @@ impl Repo {
         }))
     }
 
-    /// The bytes of a file as a commit has it; `None` when it has no such file, or there is no such commit.
+    /// Returns a file of a commit as bytes; `None` if the file or the commit does not exist.
     ///
     /// # Errors
-    /// `git_failed` when git cannot be run.
+    /// `git_failed` if git cannot be started.
     pub async fn committed(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let shown = self
             .git
@@ -105,22 +106,23 @@ impl Repo {
         Ok((shown.code == 0).then_some(shown.bytes))
     }
 
-    /// What tells repositories apart: where refs and objects lie, whichever folder was named.
+    /// Returns the repository's identity: the folder with its refs and objects, whichever checkout
+    /// was opened.
     #[must_use]
     pub fn identity(&self) -> &Path {
         &self.common_dir
     }
 
-    /// The folder that was named, to find it again.
+    /// Returns the folder from which the repository was opened.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The commit that `base` names; the repository's current one when absent.
+    /// Resolves `base` to a commit; defaults to the repository's current commit.
     ///
     /// # Errors
-    /// `usage_invalid` when there is no such commit; `git_failed`.
+    /// `usage_invalid` if there is no such commit; `git_failed`.
     pub async fn resolve(&self, base: Option<&str>) -> Result<Base> {
         let Some(base) = base else {
             let head = self
@@ -160,7 +162,7 @@ impl Repo {
         })
     }
 
-    /// Whether the branch of a run is there.
+    /// Returns whether a run's branch exists.
     ///
     /// # Errors
     /// `git_failed`.
@@ -168,7 +170,7 @@ impl Repo {
         self.branch_exists(&super::branch_of(run)).await
     }
 
-    /// A file of a commit, byte for byte; `None` when it has none there.
+    /// Returns a file of a commit as bytes; `None` if the commit has no such file.
     pub(super) async fn file_at(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let found = self
             .git
@@ -230,7 +232,7 @@ fn no_commit(dir: &Path) -> Failure {
     .hint("make a first one: git commit --allow-empty -m 'Begin'")
 }
 
-// The operator's settings that count, as they are written.
+// Reads the relevant settings of the operator, unparsed.
 #[derive(Default)]
 struct Asked {
     name: Option<String>,
@@ -279,7 +281,7 @@ impl Asked {
                 NOBODY.1,
             ),
         ] {
-            // Git refuses a name of which nothing is left without punctuation.
+            // Git rejects a name that consists only of punctuation.
             let value = set
                 .as_deref()
                 .filter(|text| text.chars().any(char::is_alphanumeric))
@@ -290,11 +292,12 @@ impl Asked {
     }
 }
 
-// The operator's file of ignored names, and empty commands for every filter that the repository defines.
+// Returns the operator's ignore file, and empty commands for every filter that the repository
+// defines.
 async fn settings(asked: &Asked, operator: &Git, quiet: &Git) -> Result<Vec<(String, String)>> {
     let mut settings = Vec::new();
     if let Some(path) = &asked.excludes {
-        // A place such as `~/ignored` is git's to resolve.
+        // Let git expand paths such as `~/ignored`.
         let is_plain = !path.starts_with(['~', '%', ':']);
         let place = if is_plain {
             path.clone()

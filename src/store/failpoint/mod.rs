@@ -1,4 +1,4 @@
-//! The durable steps of the program, each with a name at which a crash can be made to happen.
+//! Failpoints: named durable steps of the program at which tests inject a crash.
 //!
 //! Whatever leaves something behind that a later start reads (a file, a folder's entry, a commit, a
 //! request that is paid for) passes a [`Step`], and whatever comes in many kinds passes a [`Family`]
@@ -16,14 +16,14 @@ pub mod planted;
 
 macro_rules! steps {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// A durable step.
+        /// A durable step of a single kind.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Step {
             $($(#[$doc])* $variant,)*
         }
 
         impl Step {
-            /// Every step, in the order in which a run meets them first.
+            /// All steps, in the order in which a run first passes them.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The name, as the environment gives it and the log tells it.
@@ -46,11 +46,11 @@ steps! {
     DatabaseMarker = "database.marker",
     /// The folder's entries, after any of these.
     DatabaseFolder = "database.folder",
-    /// The disk space kept for bad times.
+    /// The reserved disk space.
     Ballast = "database.ballast",
-    /// The commit of one group of jobs; after it and before the answers lies the moment that counts.
+    /// The commit of a group of jobs. The crash window is after it and before the acknowledgements.
     Commit = "store.commit",
-    /// The log folded into the database file at the end.
+    /// The WAL checkpoint at shutdown.
     Checkpoint = "store.checkpoint",
     /// Start-up recovery as a whole.
     Recovery = "host.recovery",

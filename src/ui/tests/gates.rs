@@ -102,7 +102,7 @@ fn the_facts_of_a_gate_lose_the_less_important_words_first() {
             facts[0]
         );
         assert!(
-            facts[1].contains("valid") && facts[2].contains("unlocks plan"),
+            facts[1].contains("valid") && facts[2].contains("Next: plan"),
             "{width}"
         );
     }
@@ -228,8 +228,7 @@ fn a_pause_at_a_gate_is_told_beside_the_question() {
     });
     let shown = text(&look(&bench.state).0);
     assert!(
-        shown
-            .contains("paused, spec_approved waits: ! opens the question, r goes on (since 04:28)"),
+        shown.contains("paused, approval pending: spec_approved, ! review, r resume (since 04:28)"),
         "{shown}"
     );
 }

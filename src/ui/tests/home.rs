@@ -42,7 +42,7 @@ fn enter_is_not_offered_on_a_run_that_cannot_go_on() {
         .thread = thread;
     let shown = settle(&mut at_home((80, 24), all));
     assert!(
-        shown.contains("It cannot go on.    v look inside    Esc later")
+        shown.contains("Cannot resume.    v look inside    Esc later")
             && !shown.contains("Enter resume"),
         "{shown}"
     );

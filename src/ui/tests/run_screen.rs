@@ -40,7 +40,7 @@ fn a_wait_before_the_next_try_is_counted_down() {
     };
     let shown = at(&mut bench, 500);
     assert!(
-        shown.contains("◷ spec: next try in 12s, try 2 failed [llm_unreachable]"),
+        shown.contains("◷ spec: retry in 12s, try 2 failed [llm_unreachable]"),
         "{shown}"
     );
     assert!(shown.contains("◷ spec "), "{shown}");
@@ -55,20 +55,20 @@ fn a_wait_before_the_next_try_is_counted_down() {
 fn silence_is_told_after_three_minutes_and_ends_with_a_word() {
     let mut bench = on_run((100, 30), Place::Executing);
     bench.ticks += 179_000;
-    assert!(!settle(&mut bench).contains("has said nothing"));
+    assert!(!settle(&mut bench).contains("no output for"));
     bench.ticks += 2_000;
     let shown = settle(&mut bench);
     assert!(
-        shown.contains("◌ spec has said nothing for 3m: p pauses it") && shown.contains("◌ spec "),
+        shown.contains("◌ spec: no output for 3m; p pauses it") && shown.contains("◌ spec "),
         "{shown}"
     );
     bench.happens(retried());
-    assert!(!settle(&mut bench).contains("has said nothing"));
+    assert!(!settle(&mut bench).contains("no output for"));
 
     let mut waiting = on_run((100, 30), Place::Awaiting);
     waiting.ticks += 1_000_000;
     assert!(
-        !settle(&mut waiting).contains("has said nothing"),
+        !settle(&mut waiting).contains("no output for"),
         "one that waits for a person is not quiet"
     );
 }
@@ -175,7 +175,7 @@ fn the_end_of_the_host_is_said_and_its_return_too() {
     let shown = settle(&mut bench);
     assert!(
         shown.contains("no host")
-            && shown.contains("the host has ended, its runs rest: H takes over here"),
+            && shown.contains("the host has exited, its runs are paused: H takes over"),
         "{shown}"
     );
     bench.feed(Msg::Host(true));

@@ -5,7 +5,7 @@
 use super::counters::Counters;
 use super::session::{Step, after};
 use crate::engine::agent::Desk;
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
 use crate::model::id::TurnId;
@@ -18,7 +18,7 @@ use crate::store::{Reader, journal};
 pub async fn session(desk: &Desk, program: &str) -> Result<AgentSession> {
     let (run_id, phase, _) = desk.place();
     let (phase, program) = (phase.clone(), program.to_owned());
-    desk.context()
+    desk.journal()
         .store
         .write(move |tx| sessions::with_program(tx, run_id, &phase, &program, Timestamp::now()))
         .await
@@ -70,8 +70,8 @@ pub async fn prompted(
 ) -> Result<bool> {
     let next = stepped(session, Step::Prompted)?;
     let (before, after, key) = (session.state, next.clone(), key.to_owned());
-    let context = desk.context();
-    let fresh = context.store.write(move |tx| {
+    let journal = desk.journal();
+    let fresh = journal.store.write(move |tx| {
         let now = Timestamp::now();
         sessions::change(tx, &after, before, now)?;
         sessions::note_prompt(tx, &after, &key, turn, now)
@@ -83,11 +83,7 @@ pub async fn prompted(
 
 /// Whether a prompt was sent already in the conversation as the program has it now.
 pub async fn has_prompt(desk: &Desk, session: &AgentSession, key: &str) -> Result<bool> {
-    let (path, session, key) = (
-        desk.context().paths.database(),
-        session.clone(),
-        key.to_owned(),
-    );
+    let (path, session, key) = (desk.paths().database(), session.clone(), key.to_owned());
     blocking(move || sessions::has_prompt(Reader::open(&path)?.connection(), &session, &key)).await
 }
 
@@ -130,7 +126,7 @@ pub async fn said(desk: &Desk, turn: TurnId, pieces: Vec<(Said, String)>) -> Res
 /// Everything that was said in this attempt.
 pub async fn transcript(desk: &Desk) -> Result<Vec<(Said, String)>> {
     let (run_id, phase, attempt) = desk.place();
-    let (path, phase) = (desk.context().paths.database(), phase.clone());
+    let (path, phase) = (desk.paths().database(), phase.clone());
     blocking(move || {
         sessions::transcript(Reader::open(&path)?.connection(), run_id, &phase, attempt)
     })

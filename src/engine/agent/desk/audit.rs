@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use serde::Serialize;
 
 use super::{Desk, ToolDone};
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Failure, Result};
 use crate::model::event::ToolOutcome;
@@ -46,7 +46,7 @@ impl Desk {
             lines.push_str(&serde_json::to_string(&line).map_err(Failure::internal)?);
             lines.push('\n');
         }
-        let (dir, file) = (self.context.paths.audit(), format!("{}.jsonl", self.run_id));
+        let (dir, file) = (self.paths.audit(), format!("{}.jsonl", self.run_id));
         blocking(move || append_private(&dir, &file, &lines)).await
     }
 }

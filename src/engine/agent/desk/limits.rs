@@ -135,7 +135,7 @@ impl Desk {
         }
         let (budget, run_id) = (self.budget.clone(), self.run_id);
         let verdict = self
-            .context
+            .journal
             .read(move |conn| budget.judge_going_on(conn, run_id, so_far, Timestamp::now()))
             .await?;
         match verdict {

@@ -53,8 +53,8 @@ impl Desk {
 
     fn show(&self, kind: TextKind, text: &str) {
         if !text.is_empty() {
-            self.context
-                .text(self.run_id, &self.phase_key, self.attempt, kind, text);
+            self.journal
+                .publish_text(self.run_id, &self.phase_key, self.attempt, kind, text);
         }
     }
 }

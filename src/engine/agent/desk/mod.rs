@@ -25,7 +25,8 @@ pub use lost::close_lost_calls;
 use super::settle::Unsettled;
 use crate::engine::api::TextKind;
 use crate::engine::budget::Budget;
-use crate::engine::context::Context;
+use crate::engine::journal_writer::JournalWriter;
+use crate::engine::paths::Paths;
 use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Result};
 use crate::model::event::{Event, Fact};
@@ -37,9 +38,21 @@ use crate::store::{journal, turns};
 /// How many events a desk remembers for whoever goes on after it.
 const STORED_KEPT: usize = 256;
 
+/// Names one attempt at one phase of one run.
+#[derive(Clone, Debug)]
+pub struct AttemptKey {
+    /// The run.
+    pub run_id: RunId,
+    /// The phase.
+    pub phase_key: PhaseKey,
+    /// Counts from 1.
+    pub attempt: u32,
+}
+
 /// The desk of one attempt.
 pub struct Desk {
-    context: Arc<Context>,
+    journal: JournalWriter,
+    paths: Paths,
     run_id: RunId,
     phase_key: PhaseKey,
     attempt: u32,
@@ -70,19 +83,19 @@ impl Desk {
     /// A desk for one attempt; `opening` is stored before anything else.
     #[must_use]
     pub fn new(
-        context: Arc<Context>,
-        run_id: RunId,
-        phase_key: PhaseKey,
-        attempt: u32,
+        journal: JournalWriter,
+        paths: Paths,
+        redactor: Arc<Redactor>,
+        attempt: AttemptKey,
         persona: String,
         opening: Vec<Fact>,
     ) -> Self {
-        let redactor = Arc::clone(&context.redactor);
         Self {
-            context,
-            run_id,
-            phase_key,
-            attempt,
+            journal,
+            paths,
+            run_id: attempt.run_id,
+            phase_key: attempt.phase_key,
+            attempt: attempt.attempt,
             stretch: 0,
             persona,
             opening: Mutex::new(opening),
@@ -211,7 +224,7 @@ impl Desk {
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
     {
         let events = self
-            .context
+            .journal
             .store_patiently(job, |words| self.text(TextKind::Note, words))
             .await?;
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
@@ -343,9 +356,14 @@ impl Desk {
         (self.run_id, &self.phase_key, self.attempt)
     }
 
-    /// What all drivers share.
-    pub(super) fn context(&self) -> &Arc<Context> {
-        &self.context
+    /// The journal that it writes to.
+    pub(super) fn journal(&self) -> &JournalWriter {
+        &self.journal
+    }
+
+    /// The folders of the host.
+    pub(super) fn paths(&self) -> &Paths {
+        &self.paths
     }
 
     /// Stores what some tools of a turn said, and that the turn stops before the call `at`, which has

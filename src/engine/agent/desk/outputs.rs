@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::Desk;
 use crate::engine::api::TextKind;
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
@@ -40,7 +40,7 @@ impl Desk {
             return None;
         }
         let (dir, phase, redactor) = (
-            self.context.paths.outputs(self.run_id),
+            self.paths.outputs(self.run_id),
             self.phase_key.clone(),
             Arc::clone(&self.redactor),
         );

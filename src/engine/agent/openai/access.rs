@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::fault::Fault;
 use super::key;
 use super::wire::{Limits, Wire};
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::model::error::{Failure, Result};
 use crate::model::settings::OpenAiSettings;
 

@@ -3,9 +3,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::context::Context;
+use crate::engine::agent::AttemptKey;
+use crate::engine::journal_writer::JournalWriter;
 use crate::engine::machine::envelope::{EnvelopeInput, Why, render};
 use crate::engine::paths::Paths;
+use crate::engine::redact::Redactor;
 use crate::model::event::ArtifactError;
 use crate::model::settings::Settings;
 use crate::model::state::Risk;
@@ -18,12 +20,15 @@ fn desk() -> Desk {
     let paths = Paths::beneath(home.path());
     paths.create().unwrap();
     let store = Store::open(&paths.database()).unwrap();
-    let context = Context::new(store, paths, Settings::default(), Vec::new());
     Desk::new(
-        Arc::new(context),
-        "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
-        "spec".into(),
-        1,
+        JournalWriter::new(store),
+        paths,
+        Arc::new(Redactor::of(&Settings::default())),
+        AttemptKey {
+            run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
+            phase_key: "spec".into(),
+            attempt: 1,
+        },
         "planner@1".to_owned(),
         Vec::new(),
     )
