@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use measure::{Goal, Outcome, figure, folder, median};
-use phasedeck::engine::worktree::{Repo, Worktree};
+use measure::{BenchResult, RatioGoal, figure, folder, median};
+use phasedeck::engine::worktree::{GitRepository, GitWorktree};
 use phasedeck::model::id::RunId;
 
 #[expect(dead_code, reason = "shared with the benches that need more of it")]
@@ -18,7 +18,7 @@ const ROUNDS: usize = 31;
 const FILES: usize = 1_000;
 const ARTIFACT: &str = "docs/artifact.json";
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     let dir = folder()?;
     let repo = dir.path().join("repo");
     let beside = dir.path().join("beside");
@@ -38,10 +38,10 @@ fn main() -> Outcome<()> {
         .enable_all()
         .build()?;
     let found = runtime
-        .block_on(Repo::discover(&repo))?
+        .block_on(GitRepository::discover(&repo))?
         .ok_or("no repository")?;
     let base = runtime.block_on(found.resolve(None))?;
-    let ours = runtime.block_on(Worktree::create(
+    let ours = runtime.block_on(GitWorktree::create(
         &found,
         RunId::new(),
         &base.commit,
@@ -77,12 +77,12 @@ fn main() -> Outcome<()> {
     figure(
         "the git commit of a phase / `git commit`",
         median(us) / median(them),
-        Goal::AtMost(1.5),
+        RatioGoal::AtMost(1.5),
     );
     Ok(())
 }
 
-fn fill(repo: &Path) -> Outcome<()> {
+fn fill(repo: &Path) -> BenchResult<()> {
     std::fs::create_dir_all(repo.join("docs"))?;
     for number in 0..FILES {
         let folder = repo.join(format!("src-{}", number % 10));
@@ -98,14 +98,14 @@ fn fill(repo: &Path) -> Outcome<()> {
     git(repo, &["commit", "--quiet", "--message", "Begin"])
 }
 
-fn write(root: &Path, round: usize) -> Outcome<()> {
+fn write(root: &Path, round: usize) -> BenchResult<()> {
     Ok(std::fs::write(
         root.join(ARTIFACT),
         format!("{{\"round\": {round}}}\n"),
     )?)
 }
 
-fn git(at: &Path, args: &[&str]) -> Outcome<()> {
+fn git(at: &Path, args: &[&str]) -> BenchResult<()> {
     let who = [
         "-c",
         "user.name=bench",

@@ -4,10 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use console::Console;
+use console::ConsoleBench;
 use long_run::{RARE, run_of};
-use measure::{Goal, Outcome, figure, folder, median};
-use phasedeck::engine::paths::Paths;
+use measure::{BenchResult, RatioGoal, figure, folder, median};
+use phasedeck::engine::paths::InstallPaths;
 use phasedeck::model::id::RunId;
 use phasedeck::store::Store;
 use ratatui::layout::Position;
@@ -33,14 +33,14 @@ const THIRD: f64 = 1.0 / 180.0;
 /// Time limit for finding a rare word, from key to screen.
 const FIND: f64 = 0.020;
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     let home = folder()?;
-    let paths = Paths::beneath(home.path());
+    let paths = InstallPaths::beneath(home.path());
     let store = Store::open(&paths.database())?;
     let small = run_of(&store, "small", SMALL)?;
     let large = run_of(&store, "large", LARGE)?;
-    let mut few = Console::open(home.path(), small, SIZE)?;
-    let mut many = Console::open(home.path(), large, SIZE)?;
+    let mut few = ConsoleBench::open(home.path(), small, SIZE)?;
+    let mut many = ConsoleBench::open(home.path(), large, SIZE)?;
     for console in [&mut few, &mut many] {
         console.press("4")?;
         console.settle()?;
@@ -53,13 +53,13 @@ fn main() -> Outcome<()> {
     flood(&mut many, large)
 }
 
-fn timed<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<Duration> {
+fn timed<T>(work: impl FnOnce() -> BenchResult<T>) -> BenchResult<Duration> {
     let begun = Instant::now();
     work()?;
     Ok(begun.elapsed())
 }
 
-fn frames(few: &mut Console, many: &mut Console) -> Outcome<()> {
+fn frames(few: &mut ConsoleBench, many: &mut ConsoleBench) -> BenchResult<()> {
     let mut at_small = Vec::new();
     let mut at_large = Vec::new();
     for _ in 0..FRAMES {
@@ -71,50 +71,50 @@ fn frames(few: &mut Console, many: &mut Console) -> Outcome<()> {
     figure(
         "a frame of the run screen at 200x60: 10^6 events / 100 events",
         large / small,
-        Goal::AtMost(1.2),
+        RatioGoal::AtMost(1.2),
     );
     figure(
         "  that frame / a third of a frame at 60 Hz",
         large / THIRD,
-        Goal::AtMost(1.0),
+        RatioGoal::AtMost(1.0),
     );
     Ok(())
 }
 
-fn idle(console: &mut Console) -> Outcome<()> {
+fn idle(console: &mut ConsoleBench) -> BenchResult<()> {
     let one = console.frame()?;
     let two = console.frame()?;
     let changed = one.diff(&two).len();
     figure(
         "idle: cells that a second frame would write",
         changed as f64,
-        Goal::AtMost(0.0),
+        RatioGoal::AtMost(0.0),
     );
     figure(
         "idle: frames requested",
         f64::from(u8::from(console.state.dirty)),
-        Goal::AtMost(0.0),
+        RatioGoal::AtMost(0.0),
     );
     Ok(())
 }
 
-fn open(home: &std::path::Path, small: RunId, large: RunId) -> Outcome<()> {
+fn open(home: &std::path::Path, small: RunId, large: RunId) -> BenchResult<()> {
     let mut at_small = Vec::new();
     let mut at_large = Vec::new();
     for _ in 0..9 {
-        at_small.push(timed(|| Console::open(home, small, SIZE))?);
-        at_large.push(timed(|| Console::open(home, large, SIZE))?);
+        at_small.push(timed(|| ConsoleBench::open(home, small, SIZE))?);
+        at_large.push(timed(|| ConsoleBench::open(home, large, SIZE))?);
     }
     figure(
         "opening a run, to its first complete frame: 10^6 / 100 events",
         median(at_large) / median(at_small),
-        Goal::None,
+        RatioGoal::None,
     );
     Ok(())
 }
 
 /// Time from the last letter of a rare word to its match on the screen.
-fn find(console: &mut Console) -> Outcome<()> {
+fn find(console: &mut ConsoleBench) -> BenchResult<()> {
     let mut times = Vec::new();
     for _ in 0..9 {
         console.press("/")?;
@@ -136,7 +136,7 @@ fn find(console: &mut Console) -> Outcome<()> {
     figure(
         "a rare word in 10^6 events, key to screen / 20 ms",
         median(times) / FIND,
-        Goal::AtMost(1.0),
+        RatioGoal::AtMost(1.0),
     );
     let first = timed(|| {
         console.press("/")?;
@@ -150,7 +150,7 @@ fn find(console: &mut Console) -> Outcome<()> {
     figure(
         "  its first three letters typed at once / 20 ms",
         first.as_secs_f64() / FIND,
-        Goal::None,
+        RatioGoal::None,
     );
     let filter = timed(|| {
         console.press("&")?;
@@ -163,17 +163,17 @@ fn find(console: &mut Console) -> Outcome<()> {
     figure(
         "  a filter that leaves 3 of 10^6 events, whole journal / 20 ms",
         filter.as_secs_f64() / FIND,
-        Goal::None,
+        RatioGoal::None,
     );
     console.press("Esc")?;
     console.settle()
 }
 
 /// One step back in time and forward again, at the end of the journal and at its start.
-fn steps(console: &mut Console) -> Outcome<()> {
-    let at = |console: &mut Console, seq: u64| -> Outcome<f64> {
+fn steps(console: &mut ConsoleBench) -> BenchResult<()> {
+    let at = |console: &mut ConsoleBench, seq: u64| -> BenchResult<f64> {
         if let Some(run) = &mut console.state.run {
-            run.recorder.aim = Some(phasedeck::app::recorder::Moment::At(seq));
+            run.recorder.aim = Some(phasedeck::app::recorder::HistoryCursor::At(seq));
         }
         let mut times = Vec::new();
         for _ in 0..STEPS {
@@ -192,18 +192,18 @@ fn steps(console: &mut Console) -> Outcome<()> {
     figure(
         "a step back in time, key to screen: at event 900,000 / at 400",
         late / early,
-        Goal::AtMost(2.0),
+        RatioGoal::AtMost(2.0),
     );
     figure(
         "  that step / a frame at 60 Hz",
         late * 60.0,
-        Goal::AtMost(1.0),
+        RatioGoal::AtMost(1.0),
     );
     Ok(())
 }
 
 /// Frames at 30 per second, each with the events that arrived since the previous one.
-fn flood(console: &mut Console, run: RunId) -> Outcome<()> {
+fn flood(console: &mut ConsoleBench, run: RunId) -> BenchResult<()> {
     let mut times = Vec::new();
     let mut seq = LARGE;
     let mut before = console.frame()?;
@@ -232,12 +232,12 @@ fn flood(console: &mut Console, run: RunId) -> Outcome<()> {
     figure(
         "  share of those frames within a third of a frame",
         within as f64 / FRAMES as f64,
-        Goal::AtLeast(0.95),
+        RatioGoal::AtLeast(0.95),
     );
     figure(
         "a frame in a flood of 5,000 events/s / a third of a frame at 60 Hz",
         median(times) / THIRD,
-        Goal::AtMost(1.0),
+        RatioGoal::AtMost(1.0),
     );
     Ok(())
 }

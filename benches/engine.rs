@@ -12,12 +12,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bare::{bare_database, fill_log, insert_bare};
-use measure::{Goal, Outcome, figure, folder, median, middle};
-use model::Model;
-use phasedeck::engine::api::Signal;
-use phasedeck::engine::host::Host;
-use phasedeck::engine::paths::Paths;
-use phasedeck::model::event::Fact;
+use measure::{BenchResult, RatioGoal, figure, folder, median, middle};
+use model::ModelServer;
+use phasedeck::engine::api::EngineSignal;
+use phasedeck::engine::host::EngineHost;
+use phasedeck::engine::paths::InstallPaths;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::RunId;
 use resources::{commits_in_log, cpu_of_process, empty_log, forget_peak, peak_mib, without_clocks};
 
@@ -46,7 +46,7 @@ const LENGTHS: [usize; 4] = [FEW, PHASES, 32, LONG];
 const AT_ONCE: usize = stage::AT_ONCE;
 const COMMITS_OF_BARE_LOOP: usize = 6;
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     let args: Vec<String> = std::env::args()
         .skip(1)
         .filter(|arg| arg != "--bench")
@@ -54,14 +54,14 @@ fn main() -> Outcome<()> {
     match &args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["run", phases] => {
             without_clocks();
-            return Stage::new(Model::start()?)?.only(phases.parse()?);
+            return EngineBench::new(ModelServer::start()?)?.only(phases.parse()?);
         }
-        ["model"] => return serve_for_ever(),
-        ["beside", base_url] => return Stage::new(Model::at(base_url))?.beside(),
+        ["model"] => return serve_model(),
+        ["beside", base_url] => return EngineBench::new(ModelServer::at(base_url))?.beside(),
         _ => {}
     }
-    let stage = Stage::new(Model::start()?)?;
-    let bare = Bare::new(&stage)?;
+    let stage = EngineBench::new(ModelServer::start()?)?;
+    let bare = BaselineLoop::new(&stage)?;
     one_phase(&stage, &bare)?;
     late_phases(&stage, &bare)?;
     // Before the concurrent runs, whose reports are still written after their end; this empties the
@@ -75,47 +75,53 @@ fn main() -> Outcome<()> {
 }
 
 /// A host in this process, workflows of several lengths, and the model server of its persona.
-struct Stage {
+struct EngineBench {
     dir: tempfile::TempDir,
-    host: Host,
-    model: Model,
+    host: EngineHost,
+    model: ModelServer,
 }
 
 /// A point in time and the CPU time used by then, without the model's.
 #[derive(Clone, Copy)]
-struct Moment {
+struct CpuSample {
     at: Instant,
     cpu: Duration,
 }
 
-impl Stage {
-    fn new(model: Model) -> Outcome<Self> {
+impl EngineBench {
+    fn new(model: ModelServer) -> BenchResult<Self> {
         let dir = folder()?;
-        let host = stage::host(&Paths::beneath(dir.path()), &LENGTHS, model.base_url())?;
+        let host = stage::host(
+            &InstallPaths::beneath(dir.path()),
+            &LENGTHS,
+            model.base_url(),
+        )?;
         Ok(Self { dir, host, model })
     }
 
-    fn paths(&self) -> Paths {
-        Paths::beneath(self.dir.path())
+    fn paths(&self) -> InstallPaths {
+        InstallPaths::beneath(self.dir.path())
     }
 
-    fn now(&self) -> Moment {
-        Moment {
+    fn now(&self) -> CpuSample {
+        CpuSample {
             at: Instant::now(),
             cpu: cpu_of_process().saturating_sub(self.model.cpu()),
         }
     }
 
     /// Makes one run with a workflow of one of the [lengths](LENGTHS), and nothing else.
-    fn only(self, phases: usize) -> Outcome<()> {
+    fn only(self, phases: usize) -> BenchResult<()> {
         self.run(phases)?;
         Ok(self.host.shutdown(Duration::from_secs(5))?)
     }
 
     /// Prints the time of a phase in seconds, as one line of JSON.
-    fn beside(self) -> Outcome<()> {
+    fn beside(self) -> BenchResult<()> {
         self.run(FEW)?;
-        let runs: Vec<Vec<Moment>> = (0..3).map(|_| self.run(PHASES)).collect::<Outcome<_>>()?;
+        let runs: Vec<Vec<CpuSample>> = (0..3)
+            .map(|_| self.run(PHASES))
+            .collect::<BenchResult<_>>()?;
         let wall = median(runs.iter().flat_map(|run| walls(run).skip(1)));
         let cpu = middle(runs.iter().map(|run| cpu_of_phase(run)));
         println!("{{\"wall_s\": {wall}, \"cpu_s\": {cpu}}}");
@@ -123,20 +129,20 @@ impl Stage {
     }
 
     /// Makes one run. Returns when its first phase started and when each phase completed.
-    fn run(&self, phases: usize) -> Outcome<Vec<Moment>> {
+    fn run(&self, phases: usize) -> BenchResult<Vec<CpuSample>> {
         self.host.handle().block_on(async {
             let mut signals = self.host.port().signals();
             stage::start(&self.host, phases, 0).await?;
             let mut moments = Vec::new();
             loop {
-                let Signal::Event(event) = signals.recv().await? else {
+                let EngineSignal::Event(event) = signals.recv().await? else {
                     continue;
                 };
                 match &event.fact {
-                    Fact::PhaseStarted { .. } if moments.is_empty() => moments.push(self.now()),
-                    Fact::PhaseCompleted { .. } => moments.push(self.now()),
-                    Fact::RunCompleted {} => break,
-                    Fact::RunFailed { message, .. } => return Err(message.clone().into()),
+                    RunFact::PhaseStarted { .. } if moments.is_empty() => moments.push(self.now()),
+                    RunFact::PhaseCompleted { .. } => moments.push(self.now()),
+                    RunFact::RunCompleted {} => break,
+                    RunFact::RunFailed { message, .. } => return Err(message.clone().into()),
                     _ => {}
                 }
             }
@@ -148,16 +154,16 @@ impl Stage {
     }
 
     /// Time of concurrent runs, from the first start to the last end.
-    fn runs(&self, count: usize) -> Outcome<Duration> {
+    fn runs(&self, count: usize) -> BenchResult<Duration> {
         self.host
             .handle()
             .block_on(stage::runs(&self.host, &self.paths(), PHASES, count))
     }
 }
 
-/// Model server for other programs: prints its address and serves until killed.
-fn serve_for_ever() -> Outcome<()> {
-    let model = Model::start()?;
+/// ModelServer server for other programs: prints its address and serves until killed.
+fn serve_model() -> BenchResult<()> {
+    let model = ModelServer::start()?;
     println!("{}", model.base_url());
     loop {
         std::thread::park();
@@ -165,7 +171,7 @@ fn serve_for_ever() -> Outcome<()> {
 }
 
 /// A plain HTTP round trip.
-async fn ask(client: &reqwest::Client, url: &str, body: Vec<u8>) -> Outcome<()> {
+async fn ask(client: &reqwest::Client, url: &str, body: Vec<u8>) -> BenchResult<()> {
     let response = client
         .post(url)
         .header("content-type", "application/json")
@@ -177,7 +183,7 @@ async fn ask(client: &reqwest::Client, url: &str, body: Vec<u8>) -> Outcome<()> 
 }
 
 /// The baseline: the same requests and six commits, and nothing else.
-struct Bare {
+struct BaselineLoop {
     dir: tempfile::TempDir,
     conn: rusqlite::Connection,
     client: reqwest::Client,
@@ -185,8 +191,8 @@ struct Bare {
     url: String,
 }
 
-impl Bare {
-    fn new(stage: &Stage) -> Outcome<Self> {
+impl BaselineLoop {
+    fn new(stage: &EngineBench) -> BenchResult<Self> {
         let dir = folder()?;
         let conn = bare_database(dir.path())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -208,11 +214,11 @@ impl Bare {
     /// renamed, and syncs its directory.
     fn run(
         &self,
-        stage: &Stage,
+        stage: &EngineBench,
         phases: usize,
         bodies: &[Vec<u8>; 2],
         with_files: bool,
-    ) -> Outcome<Vec<Moment>> {
+    ) -> BenchResult<Vec<CpuSample>> {
         let run = RunId::new().to_string();
         let mut moments = vec![stage.now()];
         let mut seq = 0;
@@ -236,12 +242,12 @@ impl Bare {
         Ok(moments)
     }
 
-    async fn ask(&self, body: Vec<u8>) -> Outcome<()> {
+    async fn ask(&self, body: Vec<u8>) -> BenchResult<()> {
         ask(&self.client, &self.url, body).await
     }
 }
 
-fn write_durably(folder: &Path, name: &str) -> Outcome<()> {
+fn write_durably(folder: &Path, name: &str) -> BenchResult<()> {
     let new = folder.join("new");
     let path = folder.join(name);
     let mut file = File::create(&new)?;
@@ -251,13 +257,13 @@ fn write_durably(folder: &Path, name: &str) -> Outcome<()> {
     Ok(File::open(folder)?.sync_all()?)
 }
 
-fn walls(moments: &[Moment]) -> impl Iterator<Item = Duration> {
+fn walls(moments: &[CpuSample]) -> impl Iterator<Item = Duration> {
     moments.windows(2).map(|pair| pair[1].at - pair[0].at)
 }
 
 /// CPU seconds per phase, from the end of the first to the end of the last, to exclude start and
 /// end.
-fn cpu_of_phase(moments: &[Moment]) -> f64 {
+fn cpu_of_phase(moments: &[CpuSample]) -> f64 {
     let ends = &moments[1..];
     match (ends.first(), ends.last()) {
         (Some(first), Some(last)) => (last.cpu - first.cpu).as_secs_f64() / (ends.len() - 1) as f64,
@@ -265,7 +271,7 @@ fn cpu_of_phase(moments: &[Moment]) -> f64 {
     }
 }
 
-fn one_phase(stage: &Stage, bare: &Bare) -> Outcome<()> {
+fn one_phase(stage: &EngineBench, bare: &BaselineLoop) -> BenchResult<()> {
     stage.run(PHASES)?;
     let bodies = stage.model.bodies();
     bare.run(stage, PHASES, &bodies, false)?;
@@ -279,43 +285,43 @@ fn one_phase(stage: &Stage, bare: &Bare) -> Outcome<()> {
         files.push(bare.run(stage, PHASES, &bodies, true)?);
     }
     let after = stage.model.requests_and_connections();
-    let wall = |runs: &[Vec<Moment>]| median(runs.iter().flat_map(|run| walls(run).skip(1)));
-    let cpu = |runs: &[Vec<Moment>]| middle(runs.iter().map(|run| cpu_of_phase(run)));
+    let wall = |runs: &[Vec<CpuSample>]| median(runs.iter().flat_map(|run| walls(run).skip(1)));
+    let cpu = |runs: &[Vec<CpuSample>]| middle(runs.iter().map(|run| cpu_of_phase(run)));
     figure(
         "one phase over HTTP, wall / baseline loop with 6 commits",
         wall(&ours) / wall(&theirs),
-        Goal::AtMost(1.5),
+        RatioGoal::AtMost(1.5),
     );
     figure(
         "one phase over HTTP, CPU / baseline loop with 6 commits",
         cpu(&ours) / cpu(&theirs),
-        Goal::AtMost(4.0),
+        RatioGoal::AtMost(4.0),
     );
     figure(
         "  baseline loop that also stores two files, wall / baseline loop",
         wall(&files) / wall(&theirs),
-        Goal::None,
+        RatioGoal::None,
     );
     figure(
         "  baseline loop that also stores two files, CPU / baseline loop",
         cpu(&files) / cpu(&theirs),
-        Goal::None,
+        RatioGoal::None,
     );
     figure(
         "  baseline loop, CPU / wall",
         cpu(&theirs) / wall(&theirs),
-        Goal::None,
+        RatioGoal::None,
     );
     figure(
         "  requests that reused a connection",
         1.0 - (after.1 - before.1) as f64 / (after.0 - before.0) as f64,
-        Goal::None,
+        RatioGoal::None,
     );
     Ok(())
 }
 
 /// Counts the commits of additional phases, to exclude the start and the end of a run.
-fn commits(stage: &Stage) -> Outcome<()> {
+fn commits(stage: &EngineBench) -> BenchResult<()> {
     let database = stage.paths().database();
     let mut counts = Vec::new();
     for phases in [FEW, PHASES] {
@@ -326,12 +332,12 @@ fn commits(stage: &Stage) -> Outcome<()> {
     figure(
         "commits of one phase without gates",
         (counts[1] - counts[0]) / (PHASES - FEW) as f64,
-        Goal::AtMost(4.0),
+        RatioGoal::AtMost(4.0),
     );
     Ok(())
 }
 
-fn late_phases(stage: &Stage, bare: &Bare) -> Outcome<()> {
+fn late_phases(stage: &EngineBench, bare: &BaselineLoop) -> BenchResult<()> {
     let early_bodies = stage.model.bodies();
     let mut early = Vec::new();
     let mut late = Vec::new();
@@ -348,17 +354,17 @@ fn late_phases(stage: &Stage, bare: &Bare) -> Outcome<()> {
     figure(
         "phases 55-64 of a run / phases 1-10",
         median(late) / median(early),
-        Goal::AtMost(1.05),
+        RatioGoal::AtMost(1.05),
     );
     figure(
         "  the baseline loop with the requests of phase 64 / of phase 10",
         median(late_bare) / median(early_bare),
-        Goal::None,
+        RatioGoal::None,
     );
     Ok(())
 }
 
-fn many_runs(stage: &Stage) -> Outcome<()> {
+fn many_runs(stage: &EngineBench) -> BenchResult<()> {
     let mut alone = Vec::new();
     for _ in 0..ROUNDS {
         alone.push(stage.runs(1)?);
@@ -374,18 +380,18 @@ fn many_runs(stage: &Stage) -> Outcome<()> {
     figure(
         "100 concurrent runs, phases per second / one run",
         ratio,
-        Goal::AtLeast(10.0),
+        RatioGoal::AtLeast(10.0),
     );
     if let (Some(mib), Some(before)) = (peak_mib(), before) {
         figure(
             "100 concurrent runs, peak resident size (with the model) / 64 MiB",
             mib / 64.0,
-            Goal::AtMost(1.0),
+            RatioGoal::AtMost(1.0),
         );
         figure(
             "  resident before they started / 64 MiB",
             before / 64.0,
-            Goal::None,
+            RatioGoal::None,
         );
     }
     Ok(())

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use bare::{bare_database, fill_log, insert_bare};
 use begun::{first_phase, new_run, opening};
-use measure::{Goal, Outcome, figure, folder, median, middle};
-use phasedeck::model::event::{Fact, ToolOutcome};
+use measure::{BenchResult, RatioGoal, figure, folder, median, middle};
+use phasedeck::model::event::{RunFact, ToolOutcome};
 use phasedeck::model::id::{RunId, TurnId, VersionedName};
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::blocks::BLOCK;
-use phasedeck::store::chain::{Link, Row};
+use phasedeck::store::chain::{ChainHash, ChainedRow};
 use phasedeck::store::{Reader, Store, events, journal, runs};
 
 #[path = "support/bare.rs"]
@@ -35,33 +35,33 @@ const LINKS: u32 = 20_000;
 const WRITES_EACH: usize = 20;
 const ROUNDS: usize = 9;
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     blocks()?;
-    let small = Journal::filled(SMALL)?;
-    let large = Journal::filled(LARGE)?;
+    let small = FilledJournal::filled(SMALL)?;
+    let large = FilledJournal::filled(LARGE)?;
     append(&small, &large)?;
-    chained(&small)?;
+    link_cost(&small)?;
     window(&small, &large)?;
     drop((small, large));
     WRITERS.into_iter().try_for_each(writers)
 }
 
 /// A database with one run of a given length.
-struct Journal {
+struct FilledJournal {
     _dir: tempfile::TempDir,
     store: Store,
     run: RunId,
 }
 
-impl Journal {
-    fn filled(events: u64) -> Outcome<Self> {
+impl FilledJournal {
+    fn filled(events: u64) -> BenchResult<Self> {
         let dir = folder()?;
         let store = store_with_full_log(&dir.path().join("phasedeck.db"))?;
-        let run = begin(&store, "lane")?;
+        let run = start_run(&store, "lane")?;
         let mut left = events.saturating_sub(3);
         while left > 0 {
             let count = left.min(FILL);
-            let facts: Vec<Fact> = (0..count).map(|_| tool_called()).collect();
+            let facts: Vec<RunFact> = (0..count).map(|_| tool_called()).collect();
             store.write_blocking(move |tx| {
                 journal::append(tx, run, &facts, Timestamp::now()).map(drop)
             })?;
@@ -76,7 +76,7 @@ impl Journal {
 
     /// Appends one event. Returns the time until it was acknowledged, and the time of the append
     /// itself.
-    fn append(&self) -> Outcome<(Duration, Duration)> {
+    fn append(&self) -> BenchResult<(Duration, Duration)> {
         let run = self.run;
         let fact = tool_called();
         let begun = Instant::now();
@@ -90,14 +90,14 @@ impl Journal {
 }
 
 /// Opens a store and fills its write-ahead log through a second connection.
-fn store_with_full_log(path: &std::path::Path) -> Outcome<Store> {
+fn store_with_full_log(path: &std::path::Path) -> BenchResult<Store> {
     let store = Store::open(path)?;
     fill_log(&rusqlite::Connection::open(path)?)?;
     Ok(store)
 }
 
 /// Inserts a run that is in its only phase.
-fn begin(store: &Store, thread: &str) -> Outcome<RunId> {
+fn start_run(store: &Store, thread: &str) -> BenchResult<RunId> {
     let (workflow, persona): (VersionedName, VersionedName) =
         ("bench@1".parse()?, "maker@1".parse()?);
     let new = new_run(&workflow, thread);
@@ -111,8 +111,8 @@ fn begin(store: &Store, thread: &str) -> Outcome<RunId> {
     Ok(id)
 }
 
-fn tool_called() -> Fact {
-    Fact::ToolCalled {
+fn tool_called() -> RunFact {
+    RunFact::ToolCalled {
         phase_key: "first".into(),
         turn_id: TurnId::new(),
         call_id: "call-1".to_owned(),
@@ -124,8 +124,8 @@ fn tool_called() -> Fact {
 }
 
 /// Cost of completing a segment of the journal compared with other appends, in one transaction.
-fn blocks() -> Outcome<()> {
-    let journal = Journal::filled(SMALL)?;
+fn blocks() -> BenchResult<()> {
+    let journal = FilledJournal::filled(SMALL)?;
     let run = journal.run;
     let times = journal.store.write_blocking(move |tx| {
         let append = |_| {
@@ -154,17 +154,17 @@ fn blocks() -> Outcome<()> {
     figure(
         "an append that completes a segment of 512 / any other",
         block / plain,
-        Goal::None,
+        RatioGoal::None,
     );
     figure(
         "  what that adds to every append before it",
         (block - plain) / plain / BLOCK as f64,
-        Goal::AtMost(0.10),
+        RatioGoal::AtMost(0.10),
     );
     Ok(())
 }
 
-fn append(small: &Journal, large: &Journal) -> Outcome<()> {
+fn append(small: &FilledJournal, large: &FilledJournal) -> BenchResult<()> {
     let mut at_small = Vec::new();
     let mut at_large = Vec::new();
     for _ in 0..APPENDS {
@@ -177,23 +177,23 @@ fn append(small: &Journal, large: &Journal) -> Outcome<()> {
     figure(
         "append of an event, acknowledged: at 10^6 / at 10^3",
         acknowledged(&at_large) / acknowledged(&at_small),
-        Goal::AtMost(1.1),
+        RatioGoal::AtMost(1.1),
     );
     figure(
         "  the append within its transaction: at 10^6 / at 10^3",
         within(&at_large) / within(&at_small),
-        Goal::None,
+        RatioGoal::None,
     );
     figure(
         "  the append within its transaction / acknowledged, at 10^3",
         within(&at_small) / acknowledged(&at_small),
-        Goal::None,
+        RatioGoal::None,
     );
     Ok(())
 }
 
 /// Share of the chain link in the cost of an append.
-fn chained(small: &Journal) -> Outcome<()> {
+fn link_cost(small: &FilledJournal) -> BenchResult<()> {
     let mut within = Vec::new();
     for _ in 0..APPENDS {
         within.push(small.append()?.1);
@@ -202,9 +202,9 @@ fn chained(small: &Journal) -> Outcome<()> {
     let text = serde_json::to_string(&tool_called())?;
     let key = tool_called().key();
     let begun = Instant::now();
-    let mut link = Link::default();
+    let mut link = ChainHash::default();
     for seq in 0..LINKS {
-        let row = Row {
+        let row = ChainedRow {
             run_id: &run,
             seq: seq.into(),
             at_ms: 1_700_000_000_000,
@@ -216,22 +216,22 @@ fn chained(small: &Journal) -> Outcome<()> {
         link = row.link(link);
     }
     let each = begun.elapsed().as_secs_f64() / f64::from(LINKS);
-    assert_ne!(link, Link::default());
+    assert_ne!(link, ChainHash::default());
     let append = median(within);
     figure(
         "append within its transaction / the same without its link",
         append / (append - each).max(f64::EPSILON),
-        Goal::AtMost(1.1),
+        RatioGoal::AtMost(1.1),
     );
     Ok(())
 }
 
-fn window(small: &Journal, large: &Journal) -> Outcome<()> {
+fn window(small: &FilledJournal, large: &FilledJournal) -> BenchResult<()> {
     let readers = [small, large].map(|journal| (journal.store.reader(), journal.run));
     let [(small, small_run), (large, large_run)] = readers;
     let small = small?;
     let large = large?;
-    let read = |reader: &Reader, run: RunId| -> Outcome<Duration> {
+    let read = |reader: &Reader, run: RunId| -> BenchResult<Duration> {
         let begun = Instant::now();
         let last = events::last_seq(reader.connection(), run)?;
         let page = events::before(reader.connection(), run, last + 1, WINDOW)?;
@@ -247,21 +247,21 @@ fn window(small: &Journal, large: &Journal) -> Outcome<()> {
     figure(
         "read of the last 100 events: at 10^6 / at 10^3",
         median(at_large) / median(at_small),
-        Goal::AtMost(1.1),
+        RatioGoal::AtMost(1.1),
     );
     Ok(())
 }
 
-fn writers(count: usize) -> Outcome<()> {
+fn writers(count: usize) -> BenchResult<()> {
     let dir = folder()?;
     let store = store_with_full_log(&dir.path().join("phasedeck.db"))?;
     let runs = (0..count)
-        .map(|n| begin(&store, &format!("lane-{n}")))
-        .collect::<Outcome<Vec<_>>>()?;
+        .map(|n| start_run(&store, &format!("lane-{n}")))
+        .collect::<BenchResult<Vec<_>>>()?;
     let bare_dir = folder()?;
     let bare = bare_database(bare_dir.path())?;
     let alone_dir = folder()?;
-    let alone = Alone::open(&alone_dir)?;
+    let alone = StatementsOnly::open(&alone_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .build()?;
@@ -280,9 +280,9 @@ fn writers(count: usize) -> Outcome<()> {
     let theirs = middle(theirs);
     let unthreaded = middle(unthreaded);
     let goal = if count == MOST_WRITERS {
-        Goal::AtLeast(0.7)
+        RatioGoal::AtLeast(0.7)
     } else {
-        Goal::None
+        RatioGoal::None
     };
     figure(
         &format!("{count} writers, events per second / plain SQLite at {count} rows per commit"),
@@ -293,14 +293,14 @@ fn writers(count: usize) -> Outcome<()> {
         figure(
             "  appends on one thread, 100 per commit / plain SQLite",
             theirs / unthreaded,
-            Goal::None,
+            RatioGoal::None,
         );
     }
     Ok(())
 }
 
 /// Each writer waits for an acknowledgement before its next write.
-async fn write_at_once(store: &Store, runs: &[RunId]) -> Outcome<f64> {
+async fn write_at_once(store: &Store, runs: &[RunId]) -> BenchResult<f64> {
     let begun = Instant::now();
     let writers: Vec<_> = runs
         .iter()
@@ -326,7 +326,7 @@ async fn write_at_once(store: &Store, runs: &[RunId]) -> Outcome<f64> {
     Ok(begun.elapsed().as_secs_f64())
 }
 
-fn write_bare(conn: &rusqlite::Connection, runs: &[RunId], seq: &mut i64) -> Outcome<f64> {
+fn write_bare(conn: &rusqlite::Connection, runs: &[RunId], seq: &mut i64) -> BenchResult<f64> {
     let names: Vec<String> = runs.iter().map(ToString::to_string).collect();
     let begun = Instant::now();
     for _ in 0..WRITES_EACH {
@@ -341,18 +341,18 @@ fn write_bare(conn: &rusqlite::Connection, runs: &[RunId], seq: &mut i64) -> Out
 }
 
 /// The journal without the store's writer thread: the cost of its statements alone.
-struct Alone {
+struct StatementsOnly {
     conn: rusqlite::Connection,
     runs: Arc<[RunId]>,
 }
 
-impl Alone {
-    fn open(dir: &tempfile::TempDir) -> Outcome<Self> {
+impl StatementsOnly {
+    fn open(dir: &tempfile::TempDir) -> BenchResult<Self> {
         let path = dir.path().join("phasedeck.db");
         let store = Store::open(&path)?;
         let runs = (0..MOST_WRITERS)
-            .map(|n| begin(&store, &format!("lane-{n}")))
-            .collect::<Outcome<Vec<_>>>()?;
+            .map(|n| start_run(&store, &format!("lane-{n}")))
+            .collect::<BenchResult<Vec<_>>>()?;
         store.close_blocking()?;
         let conn = rusqlite::Connection::open(&path)?;
         conn.execute_batch(
@@ -366,7 +366,7 @@ impl Alone {
         })
     }
 
-    fn write(&self) -> Outcome<f64> {
+    fn write(&self) -> BenchResult<f64> {
         let begun = Instant::now();
         for _ in 0..WRITES_EACH {
             self.conn.execute_batch("BEGIN IMMEDIATE")?;

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use first_frame::console;
 use long_run::{fact, run_of};
-use measure::{Goal, Outcome, figure, folder};
-use phasedeck::engine::api::Archive;
-use phasedeck::engine::paths::Paths;
-use phasedeck::model::event::Fact;
+use measure::{BenchResult, RatioGoal, figure, folder};
+use phasedeck::engine::api::RunArchive;
+use phasedeck::engine::paths::InstallPaths;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::state::Via;
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::{Store, journal, runs};
 use portable_pty::{CommandBuilder, PtySize};
-use seen::Seen;
+use seen::TerminalProgram;
 
 #[path = "support/begun.rs"]
 mod begun;
@@ -41,10 +41,10 @@ const SIZE: PtySize = PtySize {
 /// Time limit for the pager to read a long file.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     let home = folder()?;
-    let run = fill(&Paths::beneath(home.path()))?;
-    let mut ours = Shown::start(console(home.path()))?;
+    let run = fill(&InstallPaths::beneath(home.path()))?;
+    let mut ours = ScreenProgram::start(console(home.path()))?;
     ours.until(&run)?;
     ours.program.give("\r")?;
     ours.until(&target(EVENTS - 1)?)?;
@@ -54,7 +54,7 @@ fn main() -> Outcome<()> {
     figure(
         "highest resident size with 10^6 events open / 64 MiB",
         ours / 64.0,
-        Goal::None,
+        RatioGoal::None,
     );
     if std::process::Command::new("lnav")
         .arg("-V")
@@ -65,29 +65,29 @@ fn main() -> Outcome<()> {
         return Ok(());
     }
     let log = home.path().join("events.jsonl");
-    write_lines(&Paths::beneath(home.path()), &log)?;
+    write_lines(&InstallPaths::beneath(home.path()), &log)?;
     let mut pager = CommandBuilder::new("lnav");
     pager.args(["-N".as_ref(), log.as_os_str()]);
     pager.env("HOME", home.path());
-    let mut pager = Shown::start(pager)?;
+    let mut pager = ScreenProgram::start(pager)?;
     pager.until(&target(EVENTS - 1)?)?;
     pager.program.give("g")?;
     pager.until(&target(5)?)?;
     figure(
         "highest resident size with 10^6 events open / lnav",
         ours / pager.peak_mib()?,
-        Goal::AtMost(0.2),
+        RatioGoal::AtMost(0.2),
     );
     Ok(())
 }
 
 /// Inserts a finished run with `EVENTS` events; returns its id as displayed.
-fn fill(paths: &Paths) -> Outcome<String> {
+fn fill(paths: &InstallPaths) -> BenchResult<String> {
     paths.create()?;
     let store = Store::open(&paths.database())?;
     let run = run_of(&store, "long", EVENTS - 1)?;
     store.write_blocking(move |tx| {
-        let aborted = Fact::RunAborted {
+        let aborted = RunFact::RunAborted {
             by: "kim".to_owned(),
             via: Via::Cli,
             reason: String::new(),
@@ -100,16 +100,16 @@ fn fill(paths: &Paths) -> Outcome<String> {
 }
 
 /// Text that identifies the event with this number on a screen.
-fn target(seq: u64) -> Outcome<String> {
+fn target(seq: u64) -> BenchResult<String> {
     match fact(seq) {
-        Fact::ToolCalled { target, .. } => Ok(target),
+        RunFact::ToolCalled { target, .. } => Ok(target),
         other => Err(format!("event {seq} is {other:?}").into()),
     }
 }
 
 /// Writes the events as lines of JSON, for the pager.
-fn write_lines(paths: &Paths, log: &Path) -> Outcome<()> {
-    let archive = Archive::open(paths)?;
+fn write_lines(paths: &InstallPaths, log: &Path) -> BenchResult<()> {
+    let archive = RunArchive::open(paths)?;
     let mut lines = std::io::BufWriter::new(std::fs::File::create(log)?);
     let run = archive
         .runs(&Default::default())?
@@ -130,22 +130,22 @@ fn write_lines(paths: &Paths, log: &Path) -> Outcome<()> {
 }
 
 /// A program and the contents of its screen.
-struct Shown {
-    program: Seen,
+struct ScreenProgram {
+    program: TerminalProgram,
     screen: vt100::Parser,
 }
 
-impl Shown {
-    fn start(command: CommandBuilder) -> Outcome<Self> {
+impl ScreenProgram {
+    fn start(command: CommandBuilder) -> BenchResult<Self> {
         let screen = vt100::Parser::new(SIZE.rows.try_into()?, SIZE.cols.try_into()?, 0);
         Ok(Self {
-            program: Seen::start(command, SIZE)?,
+            program: TerminalProgram::start(command, SIZE)?,
             screen,
         })
     }
 
     /// Waits until this text is on the screen.
-    fn until(&mut self, text: &str) -> Outcome<()> {
+    fn until(&mut self, text: &str) -> BenchResult<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.screen.screen().contents().contains(text) {
             match self
@@ -169,7 +169,7 @@ impl Shown {
     }
 
     /// Returns the peak resident size of the program.
-    fn peak_mib(&self) -> Outcome<f64> {
+    fn peak_mib(&self) -> BenchResult<f64> {
         let id = self
             .program
             .child

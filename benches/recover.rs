@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use begun::{first_phase, new_run, opening};
 use first_frame::{console, first_frame};
-use measure::{Goal, Outcome, figure, folder, median};
-use phasedeck::engine::api::{Archive, RunFilter};
-use phasedeck::engine::host::Host;
-use phasedeck::engine::paths::Paths;
+use measure::{BenchResult, RatioGoal, figure, folder, median};
+use phasedeck::engine::api::{RunArchive, RunQuery};
+use phasedeck::engine::host::EngineHost;
+use phasedeck::engine::paths::InstallPaths;
 use phasedeck::model::id::VersionedName;
-use phasedeck::model::settings::Settings;
+use phasedeck::model::settings::AppSettings;
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::{Store, journal, runs};
 
@@ -27,12 +27,12 @@ const RUNS: [usize; 3] = [10, 100, 1_000];
 const ROUNDS: usize = 5;
 const FRAMES: usize = 21;
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     for count in RUNS {
         let crashed = folder()?;
-        die(&Paths::beneath(crashed.path()), count)?;
+        die(&InstallPaths::beneath(crashed.path()), count)?;
         let resting = copy(crashed.path())?;
-        serve(&Paths::beneath(resting.path()), count)?;
+        serve(&InstallPaths::beneath(resting.path()), count)?;
         frames(crashed.path(), resting.path(), count)?;
         hosts(crashed.path(), count)?;
     }
@@ -40,9 +40,9 @@ fn main() -> Outcome<()> {
 }
 
 /// Time to the first frame. Recovery runs after it, so it must not be delayed.
-fn frames(crashed: &Path, resting: &Path, count: usize) -> Outcome<()> {
-    let newest = Archive::open(&Paths::beneath(crashed))?
-        .runs(&RunFilter::default())?
+fn frames(crashed: &Path, resting: &Path, count: usize) -> BenchResult<()> {
+    let newest = RunArchive::open(&InstallPaths::beneath(crashed))?
+        .runs(&RunQuery::default())?
         .first()
         .ok_or("no runs")?
         .id
@@ -60,18 +60,18 @@ fn frames(crashed: &Path, resting: &Path, count: usize) -> Outcome<()> {
     figure(
         &name,
         median(after_crash) / median(at_rest),
-        Goal::AtMost(1.2),
+        RatioGoal::AtMost(1.2),
     );
     Ok(())
 }
 
 /// Time to a serving host, which starts after the frame.
-fn hosts(crashed: &Path, count: usize) -> Outcome<()> {
+fn hosts(crashed: &Path, count: usize) -> BenchResult<()> {
     let mut after_crash = Vec::new();
     let mut at_rest = Vec::new();
     for _ in 0..ROUNDS {
         let home = copy(crashed)?;
-        let paths = Paths::beneath(home.path());
+        let paths = InstallPaths::beneath(home.path());
         after_crash.push(serve(&paths, count)?);
         // The first start pauses all runs, so the second one has nothing to recover.
         at_rest.push(serve(&paths, count)?);
@@ -81,21 +81,21 @@ fn hosts(crashed: &Path, count: usize) -> Outcome<()> {
     figure(
         &format!("  a serving host after a crash of {count} runs / the same runs paused"),
         after_crash / at_rest,
-        Goal::None,
+        RatioGoal::None,
     );
     figure(
         &format!("  a serving host after a crash of {count} runs / one second"),
         after_crash,
-        Goal::AtMost(1.0),
+        RatioGoal::AtMost(1.0),
     );
     Ok(())
 }
 
 /// Copies the database to a new home.
-fn copy(home: &Path) -> Outcome<tempfile::TempDir> {
+fn copy(home: &Path) -> BenchResult<tempfile::TempDir> {
     let copy = folder()?;
-    let from = Paths::beneath(home);
-    let to = Paths::beneath(copy.path());
+    let from = InstallPaths::beneath(home);
+    let to = InstallPaths::beneath(copy.path());
     to.create()?;
     for entry in std::fs::read_dir(&from.data)? {
         let entry = entry?;
@@ -107,7 +107,7 @@ fn copy(home: &Path) -> Outcome<tempfile::TempDir> {
 }
 
 /// Creates a database as left by a host that died with `count` active runs.
-fn die(paths: &Paths, count: usize) -> Outcome<()> {
+fn die(paths: &InstallPaths, count: usize) -> BenchResult<()> {
     paths.create()?;
     let store = Store::open(&paths.database())?;
     let (workflow, persona): (VersionedName, VersionedName) =
@@ -131,10 +131,10 @@ fn die(paths: &Paths, count: usize) -> Outcome<()> {
 }
 
 /// Time to a serving host and a list of runs.
-fn serve(paths: &Paths, count: usize) -> Outcome<Duration> {
+fn serve(paths: &InstallPaths, count: usize) -> BenchResult<Duration> {
     let begun = Instant::now();
-    let host = Host::start(paths, &Settings::default())?;
-    let runs = Archive::open(paths)?.runs(&RunFilter::default())?;
+    let host = EngineHost::start(paths, &AppSettings::default())?;
+    let runs = RunArchive::open(paths)?.runs(&RunQuery::default())?;
     let took = begun.elapsed();
     assert_eq!(runs.len(), count);
     assert!(runs.iter().all(|run| run.state == "paused"));

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use begun::{new_run, opening};
 use first_frame::{console, first_frame};
 use long_run::run_of;
-use measure::{Goal, Outcome, figure, folder, median};
-use phasedeck::engine::paths::Paths;
-use phasedeck::model::event::Fact;
+use measure::{BenchResult, RatioGoal, figure, folder, median};
+use phasedeck::engine::paths::InstallPaths;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::VersionedName;
 use phasedeck::model::state::Via;
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::runs::{self, NewRun, RunPlace};
+use phasedeck::store::runs::{self, RunInsert, RunLocation};
 use phasedeck::store::{Store, journal};
 use portable_pty::CommandBuilder;
 
@@ -39,18 +39,18 @@ const SHORT: u64 = 3;
 const ROUNDS: usize = 31;
 const HOUR_MS: i64 = 3_600_000;
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     if let Some(database) = std::env::var_os(SCREENFUL) {
         return screenful::show(Path::new(&database));
     }
     let made = folder()?;
     let kept = std::env::var_os(KEPT).map(PathBuf::from);
     let home = kept.as_deref().unwrap_or(made.path());
-    let paths = Paths::beneath(home);
+    let paths = InstallPaths::beneath(home);
     if !paths.database().exists() {
         fill(&paths)?;
     }
-    let newest = phasedeck::engine::api::Archive::open(&paths)?
+    let newest = phasedeck::engine::api::RunArchive::open(&paths)?
         .runs(&Default::default())?
         .first()
         .ok_or("no runs")?
@@ -65,20 +65,24 @@ fn main() -> Outcome<()> {
     figure(
         "first useful frame, 10^4 runs and 10^6 events / minimal program",
         median(ours.clone()) / median(least),
-        Goal::AtMost(2.0),
+        RatioGoal::AtMost(2.0),
     );
-    figure("  the console / 5 ms", median(ours) / 0.005, Goal::None);
+    figure(
+        "  the console / 5 ms",
+        median(ours) / 0.005,
+        RatioGoal::None,
+    );
     Ok(())
 }
 
-fn screenful_of(paths: &Paths) -> Outcome<CommandBuilder> {
+fn screenful_of(paths: &InstallPaths) -> BenchResult<CommandBuilder> {
     let mut command = CommandBuilder::new(std::env::current_exe()?);
     command.env(SCREENFUL, paths.database());
     Ok(command)
 }
 
 /// Inserts many short runs of earlier days and a long one, all of them finished.
-fn fill(paths: &Paths) -> Outcome<()> {
+fn fill(paths: &InstallPaths) -> BenchResult<()> {
     paths.create()?;
     let store = Store::open(&paths.database())?;
     let long = run_of(&store, "long", EVENTS - RUNS * SHORT)?;
@@ -99,8 +103,8 @@ fn fill(paths: &Paths) -> Outcome<()> {
     Ok(())
 }
 
-fn aborted() -> Fact {
-    Fact::RunAborted {
+fn aborted() -> RunFact {
+    RunFact::RunAborted {
         by: "kim".to_owned(),
         via: Via::Cli,
         reason: String::new(),
@@ -113,13 +117,13 @@ fn short_run(
     number: u64,
     at: Timestamp,
 ) -> phasedeck::model::error::Result<()> {
-    let new = NewRun {
+    let new = RunInsert {
         requirements: format!(
             "Wish {number}: a cart that shows prices in cents and never rounds them"
         ),
-        place: RunPlace {
+        place: RunLocation {
             repo: Some("/home/op/shop-cart".to_owned()),
-            ..RunPlace::default()
+            ..RunLocation::default()
         },
         created_at: at,
         ..new_run(workflow, &format!("lane-{}", number % 300))
@@ -129,7 +133,7 @@ fn short_run(
     let end = if number.is_multiple_of(7) {
         aborted()
     } else {
-        Fact::RunCompleted {}
+        RunFact::RunCompleted {}
     };
     journal::append(tx, new.id, &[created, started, end], at)?;
     runs::set_report(tx, new.id, "report")

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use measure::{Goal, Outcome, figure, folder};
-use model::{Model, Pace};
-use phasedeck::engine::paths::Paths;
+use measure::{BenchResult, RatioGoal, figure, folder};
+use model::{ModelServer, StreamPace};
+use phasedeck::engine::paths::InstallPaths;
 use resources::cpu_of_process;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -26,15 +26,15 @@ mod resources;
 mod stage;
 
 const AGENTS: usize = 8;
-const PACE: Pace = Pace {
+const PACE: StreamPace = StreamPace {
     words: 1_000,
     every: Duration::from_millis(5),
 };
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     let dir = folder()?;
-    let model = Model::paced(PACE)?;
-    let paths = Paths::beneath(dir.path());
+    let model = ModelServer::paced(PACE)?;
+    let paths = InstallPaths::beneath(dir.path());
     let host = stage::host(&paths, &[1], model.base_url())?;
     let ours = share_of_a_core(&model, || {
         host.handle()
@@ -49,15 +49,22 @@ fn main() -> Outcome<()> {
     figure(
         "8 streams of 200 words/s: a core's share beyond reading them / 5 %",
         (ours - bare) / 0.05,
-        Goal::AtMost(1.0),
+        RatioGoal::AtMost(1.0),
     );
-    figure("  reading them / 5 % of a core", bare / 0.05, Goal::None);
+    figure(
+        "  reading them / 5 % of a core",
+        bare / 0.05,
+        RatioGoal::None,
+    );
     host.shutdown(Duration::from_secs(5))?;
     Ok(())
 }
 
 /// CPU time without the model's, divided by wall time.
-fn share_of_a_core(model: &Model, work: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
+fn share_of_a_core(
+    model: &ModelServer,
+    work: impl FnOnce() -> BenchResult<()>,
+) -> BenchResult<f64> {
     let begun = Instant::now();
     let cpu = cpu_of_process();
     let its = model.cpu();
@@ -67,7 +74,7 @@ fn share_of_a_core(model: &Model, work: impl FnOnce() -> Outcome<()>) -> Outcome
 }
 
 /// The request of a first turn, as sent by an agent.
-fn request(model: &Model) -> (String, Vec<u8>) {
+fn request(model: &ModelServer) -> (String, Vec<u8>) {
     let [body, _] = model.bodies();
     let address = model
         .base_url()
@@ -82,7 +89,7 @@ fn request(model: &Model) -> (String, Vec<u8>) {
 }
 
 /// The same streams, read and discarded.
-async fn readers(request: &(String, Vec<u8>)) -> Outcome<()> {
+async fn readers(request: &(String, Vec<u8>)) -> BenchResult<()> {
     let one = || async {
         let mut socket = TcpStream::connect(&request.0).await?;
         socket.write_all(&request.1).await?;

@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use long_run::{fact, run_of};
-use measure::{Goal, Outcome, figure, folder, median};
-use phasedeck::app::shell::{ConsoleOptions, Parting, StartScreen, link, run_console};
-use phasedeck::engine::api::{Port, Signal};
-use phasedeck::engine::paths::Paths;
-use phasedeck::model::event::Fact;
+use measure::{BenchResult, RatioGoal, figure, folder, median};
+use phasedeck::app::shell::{ConsoleOptions, ShutdownSignals, StartScreen, link, run_console};
+use phasedeck::engine::api::{EnginePort, EngineSignal};
+use phasedeck::engine::paths::InstallPaths;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::RunId;
-use phasedeck::model::settings::Settings;
+use phasedeck::model::settings::AppSettings;
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::{Store, journal};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use seen::Seen;
+use seen::TerminalProgram;
 use tokio::sync::{broadcast, mpsc};
 
 #[path = "support/begun.rs"]
@@ -53,7 +53,7 @@ const SIZE: PtySize = PtySize {
     pixel_height: 0,
 };
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     if let Some(database) = std::env::var_os(SCREENFUL) {
         return screenful::show(Path::new(&database));
     }
@@ -65,8 +65,8 @@ fn main() -> Outcome<()> {
 }
 
 /// Child process: the console, and a thread that stores and signals events.
-fn follow(home: &Path) -> Outcome<()> {
-    let paths = Paths::beneath(home);
+fn follow(home: &Path) -> BenchResult<()> {
+    let paths = InstallPaths::beneath(home);
     let store = Store::open(&paths.database())?;
     let run = run_of(&store, "lane", BEFORE)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -77,7 +77,7 @@ fn follow(home: &Path) -> Outcome<()> {
     let signals = broadcast::Sender::new(16_384);
     let teller = signals.clone();
     let told = home.join("told");
-    let parting = Parting::default();
+    let parting = ShutdownSignals::default();
     let ending = parting.clone();
     let costs = home.join("costs");
     std::thread::Builder::new()
@@ -91,7 +91,7 @@ fn follow(home: &Path) -> Outcome<()> {
         })?;
     let options = ConsoleOptions {
         paths,
-        settings: Settings::default(),
+        settings: AppSettings::default(),
         settings_told: Vec::new(),
         start: StartScreen::Run(run),
         ascii: true,
@@ -99,7 +99,7 @@ fn follow(home: &Path) -> Outcome<()> {
     };
     run_console(
         options,
-        link::to_engine(Port::new(requests, signals)),
+        link::to_engine(EnginePort::new(requests, signals)),
         runtime.handle().clone(),
         parting,
     )?;
@@ -111,10 +111,10 @@ fn follow(home: &Path) -> Outcome<()> {
 fn write(
     store: &Store,
     run: RunId,
-    signals: &broadcast::Sender<Signal>,
+    signals: &broadcast::Sender<EngineSignal>,
     told: &Path,
     costs: &Path,
-) -> Outcome<()> {
+) -> BenchResult<()> {
     let mut log = std::io::BufWriter::new(std::fs::File::create(told)?);
     std::thread::sleep(QUIET);
     let begun = Instant::now();
@@ -126,13 +126,13 @@ fn write(
         }
         let due = Duration::from_secs(batch) / u32::try_from(BATCHES)?;
         std::thread::sleep(due.saturating_sub(begun.elapsed()));
-        let facts: Vec<Fact> = (seq + 1..=seq + BATCH).map(fact).collect();
+        let facts: Vec<RunFact> = (seq + 1..=seq + BATCH).map(fact).collect();
         let events =
             store.write_blocking(move |tx| journal::append(tx, run, &facts, Timestamp::now()))?;
         seq += BATCH;
         writeln!(log, "{seq} {}", Timestamp::now().0)?;
         for event in events {
-            let _nobody = signals.send(Signal::Event(event.into()));
+            let _nobody = signals.send(EngineSignal::Event(event.into()));
         }
     }
     let share = (cpu_of_console()? - used).as_secs_f64() / (SECONDS - WARM) as f64;
@@ -144,7 +144,7 @@ fn write(
 }
 
 /// CPU time of all threads except the journal's two.
-fn cpu_of_console() -> Outcome<Duration> {
+fn cpu_of_console() -> BenchResult<Duration> {
     let mut sum = 0;
     for task in std::fs::read_dir("/proc/self/task")? {
         let task = task?.path();
@@ -162,7 +162,7 @@ fn cpu_of_console() -> Outcome<Duration> {
 }
 
 /// Parent process: reads the screen like a terminal and records the newest visible event.
-fn watch() -> Outcome<()> {
+fn watch() -> BenchResult<()> {
     let home = folder()?;
     let pty = native_pty_system().openpty(SIZE)?;
     let mut command = CommandBuilder::new(std::env::current_exe()?);
@@ -186,15 +186,15 @@ fn watch() -> Outcome<()> {
 }
 
 /// Starts this program again with the given variable, on a terminal of its own.
-fn seen(variable: &str, value: &Path) -> Outcome<Seen> {
+fn seen(variable: &str, value: &Path) -> BenchResult<TerminalProgram> {
     let mut command = CommandBuilder::new(std::env::current_exe()?);
     command.env(variable, value);
-    Seen::start(command, SIZE)
+    TerminalProgram::start(command, SIZE)
 }
 
-impl Seen {
+impl TerminalProgram {
     /// Waits until this text is written; `None` means any output.
-    fn wait(&self, text: Option<&str>) -> Outcome<Instant> {
+    fn wait(&self, text: Option<&str>) -> BenchResult<Instant> {
         loop {
             let (at, bytes) = self.written.recv_timeout(Duration::from_secs(20))?;
             if text.is_none_or(|text| {
@@ -208,7 +208,7 @@ impl Seen {
     }
 
     /// Time from pressing the key to the expected output.
-    fn press(&mut self, key: &str, shows: Option<&str>) -> Outcome<Duration> {
+    fn press(&mut self, key: &str, shows: Option<&str>) -> BenchResult<Duration> {
         while self.written.try_recv().is_ok() {}
         let begun = Instant::now();
         self.give(key)?;
@@ -218,10 +218,10 @@ impl Seen {
 
 /// Key to screen while the console follows 5,000 events per second and the minimal program is idle.
 /// Keys are pressed alternately in both.
-fn answer() -> Outcome<()> {
+fn answer() -> BenchResult<()> {
     let home = folder()?;
     let other = folder()?;
-    let screenful = Paths::beneath(other.path()).database();
+    let screenful = InstallPaths::beneath(other.path()).database();
     let store = Store::open(&screenful)?;
     for number in 0..SIZE.rows {
         run_of(&store, &format!("lane-{number}"), 3)?;
@@ -261,22 +261,22 @@ fn answer() -> Outcome<()> {
     figure(
         "key to screen in a flood / the minimal program idle, p99",
         late / late_least,
-        Goal::AtMost(2.0),
+        RatioGoal::AtMost(2.0),
     );
     figure(
         "  the same, median",
         median(ours.clone()) / median(theirs),
-        Goal::AtMost(2.0),
+        RatioGoal::AtMost(2.0),
     );
     figure(
         "  the console's median / 1.1 ms",
         median(ours) / 0.0011,
-        Goal::None,
+        RatioGoal::None,
     );
     Ok(())
 }
 
-fn nonzero(count: u16) -> Outcome<std::num::NonZero<u16>> {
+fn nonzero(count: u16) -> BenchResult<std::num::NonZero<u16>> {
     std::num::NonZero::new(count).ok_or_else(|| "no size".into())
 }
 
@@ -291,7 +291,7 @@ fn newest(screen: &str) -> Option<u64> {
         .max()
 }
 
-fn report(home: &Path, seen: &[(u64, Timestamp)]) -> Outcome<()> {
+fn report(home: &Path, seen: &[(u64, Timestamp)]) -> BenchResult<()> {
     let told = std::fs::read_to_string(home.join("told"))?;
     let mut lags = Vec::new();
     for line in told.lines().skip(usize::try_from(BATCHES * WARM)?) {
@@ -317,23 +317,23 @@ fn report(home: &Path, seen: &[(u64, Timestamp)]) -> Outcome<()> {
     figure(
         "newest of 5,000 events/s on the screen, p95 / 50 ms",
         p95 / 0.050,
-        Goal::AtMost(1.0),
+        RatioGoal::AtMost(1.0),
     );
-    figure("  the same, median", median(lags) / 0.050, Goal::None);
+    figure("  the same, median", median(lags) / 0.050, RatioGoal::None);
     figure(
         "  slots of 100 ms with a newer event",
         slots.len() as f64 / slots_all,
-        Goal::AtLeast(1.0),
+        RatioGoal::AtLeast(1.0),
     );
     figure(
         "  writes to the terminal a second / 60",
         seen.len() as f64 / (slots_all / 10.0) / 60.0,
-        Goal::AtMost(1.0),
+        RatioGoal::AtMost(1.0),
     );
     figure(
         "  the console's share of a core / 6 %",
         share / 0.06,
-        Goal::AtMost(1.0),
+        RatioGoal::AtMost(1.0),
     );
     Ok(())
 }

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use measure::{Goal, Outcome, figure, median};
+use measure::{BenchResult, RatioGoal, figure, median};
 use phasedeck::engine::artifact::schema::CompiledSchema;
 use phasedeck::engine::artifact::validate::validate;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ mod measure;
 const ROUNDS: usize = 41;
 const BYTES: usize = 1024 * 1024;
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     let schema = schema();
     let valid = document("ok");
     let torn = document("not one of those");
@@ -27,9 +27,13 @@ fn main() -> Outcome<()> {
         (
             "validation of 1 MiB / the schema library",
             &valid,
-            Goal::AtMost(1.2),
+            RatioGoal::AtMost(1.2),
         ),
-        ("  the same with an error in every row", &torn, Goal::None),
+        (
+            "  the same with an error in every row",
+            &torn,
+            RatioGoal::None,
+        ),
     ] {
         let mut us = Vec::new();
         let mut them = Vec::new();

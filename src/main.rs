@@ -8,6 +8,6 @@ fn main() -> ExitCode {
     // A panic on this thread has been told by the hook; it is a defect of ours.
     match std::panic::catch_unwind(|| phasedeck::cli::main(std::env::args_os())) {
         Ok(code) => ExitCode::from(code),
-        Err(_) => ExitCode::from(phasedeck::cli::exit::Exit::Defect.code()),
+        Err(_) => ExitCode::from(phasedeck::cli::exit::ExitStatus::Defect.code()),
     }
 }

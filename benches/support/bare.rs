@@ -2,10 +2,10 @@
 
 use rusqlite::Connection;
 
-use crate::measure::Outcome;
+use crate::measure::BenchResult;
 
 /// Creates a plain SQLite database with the store's settings and one table shaped like the journal.
-pub fn bare_database(dir: &std::path::Path) -> Outcome<Connection> {
+pub fn bare_database(dir: &std::path::Path) -> BenchResult<Connection> {
     let conn = Connection::open(dir.join("bare.db"))?;
     conn.execute_batch(
         "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA foreign_keys = on; PRAGMA wal_autocheckpoint = 1000; \
@@ -21,7 +21,7 @@ pub fn bare_database(dir: &std::path::Path) -> Outcome<Connection> {
 /// Grows the write-ahead log to its full size. While it grows, each flush also stores block
 /// allocations, which makes a commit more expensive than in a database that has been used for a
 /// while.
-pub fn fill_log(conn: &Connection) -> Outcome<()> {
+pub fn fill_log(conn: &Connection) -> BenchResult<()> {
     conn.execute_batch("CREATE TABLE filling (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT")?;
     for _ in 0..2 {
         conn.execute_batch(

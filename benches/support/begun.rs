@@ -1,21 +1,21 @@
 //! A newly started run: its row and its first facts.
 
-use phasedeck::model::event::{AttemptCause, Fact};
+use phasedeck::model::event::{AttemptCause, RunFact};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{RunId, ThreadId, VersionedName};
 use phasedeck::model::record::RunOptions;
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::runs::{NewRun, RunPlace};
+use phasedeck::store::runs::{RunInsert, RunLocation};
 
 /// The row of a run in a plain directory.
-pub fn new_run(workflow: &VersionedName, thread: &str) -> NewRun {
-    NewRun {
+pub fn new_run(workflow: &VersionedName, thread: &str) -> RunInsert {
+    RunInsert {
         id: RunId::new(),
         workflow: workflow.clone(),
-        workflow_hash: ContentHash::of(b"workflow"),
+        workflow_hash: ContentHash::from_bytes(b"workflow"),
         thread: ThreadId::from(thread),
         requirements: String::new(),
-        place: RunPlace::default(),
+        place: RunLocation::default(),
         rehearsal: false,
         options: RunOptions::default(),
         start: None,
@@ -25,30 +25,30 @@ pub fn new_run(workflow: &VersionedName, thread: &str) -> NewRun {
 }
 
 /// Facts of its creation and start.
-pub fn opening(new: &NewRun, phases: &[&str]) -> [Fact; 2] {
+pub fn opening(new: &RunInsert, phases: &[&str]) -> [RunFact; 2] {
     let workflow = new.workflow.clone();
     let thread = new.thread.clone();
     let phases = phases.iter().map(|phase| (*phase).into()).collect();
     let workflow_hash = new.workflow_hash.clone();
     let rehearsal = new.rehearsal;
     [
-        Fact::RunCreated {
+        RunFact::RunCreated {
             workflow: workflow.clone(),
             workflow_hash,
             thread: thread.clone(),
             phases,
             rehearsal,
         },
-        Fact::RunStarted { workflow, thread },
+        RunFact::RunStarted { workflow, thread },
     ]
 }
 
 /// Fact of the start of its first phase by this persona.
-pub fn first_phase(persona: &VersionedName) -> Fact {
+pub fn first_phase(persona: &VersionedName) -> RunFact {
     let phase_key = "first".into();
     let role = "maker".into();
     let persona = persona.clone();
-    Fact::PhaseStarted {
+    RunFact::PhaseStarted {
         phase_key,
         attempt: 1,
         role,

@@ -6,13 +6,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use phasedeck::app::keymap::Keymap;
-use phasedeck::app::msg::{Cmd, Msg, Now};
-use phasedeck::app::shell::library::{self, Task};
+use phasedeck::app::msg::{ClockReading, Cmd, Msg};
+use phasedeck::app::shell::library::{self, ReaderTask};
 use phasedeck::app::shell::pump;
-use phasedeck::app::state::{AppState, Look};
+use phasedeck::app::state::{AppState, DisplayState};
 use phasedeck::app::update::{start, update};
-use phasedeck::engine::paths::Paths;
-use phasedeck::model::event::Event;
+use phasedeck::engine::paths::InstallPaths;
+use phasedeck::model::event::JournalEvent;
 use phasedeck::model::id::RunId;
 use phasedeck::model::settings::ThemeName;
 use phasedeck::model::time::Timestamp;
@@ -21,22 +21,22 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::long_run::fact;
-use crate::measure::Outcome;
+use crate::measure::BenchResult;
 
 /// A console for an installation.
-pub struct Console {
+pub struct ConsoleBench {
     /// State of the console.
     pub state: AppState,
-    tasks: Sender<Task>,
-    answers: Receiver<pump::Event>,
+    tasks: Sender<ReaderTask>,
+    answers: Receiver<pump::LoopEvent>,
     open: usize,
     begun: Instant,
 }
 
-impl Console {
+impl ConsoleBench {
     /// Opens the console on a run, and waits until the run is displayed.
-    pub fn open(home: &Path, run: RunId, size: (u16, u16)) -> Outcome<Self> {
-        let look = Look {
+    pub fn open(home: &Path, run: RunId, size: (u16, u16)) -> BenchResult<Self> {
+        let look = DisplayState {
             ascii: false,
             no_color: false,
             theme: ThemeName::Dark,
@@ -47,7 +47,7 @@ impl Console {
             zone: jiff::tz::TimeZone::UTC,
         };
         let (answer, answers) = channel();
-        let tasks = library::start(Paths::beneath(home), answer)?;
+        let tasks = library::start(InstallPaths::beneath(home), answer)?;
         let state = AppState::new(look, Keymap::default(), true);
         let mut console = Self {
             state,
@@ -63,8 +63,8 @@ impl Console {
     }
 
     /// Processes a message without waiting for queries.
-    pub fn feed(&mut self, msg: Msg) -> Outcome<()> {
-        let now = Now {
+    pub fn feed(&mut self, msg: Msg) -> BenchResult<()> {
+        let now = ClockReading {
             wall: Timestamp::now(),
             ticks: u64::try_from(self.begun.elapsed().as_millis())?,
         };
@@ -73,13 +73,13 @@ impl Console {
     }
 
     /// Presses a key.
-    pub fn press(&mut self, chord: &str) -> Outcome<()> {
+    pub fn press(&mut self, chord: &str) -> BenchResult<()> {
         self.feed(Msg::Key(chord.parse()?))
     }
 
     /// Signals an event of the run.
-    pub fn happens(&mut self, run_id: RunId, seq: u64) -> Outcome<()> {
-        self.feed(Msg::Event(Arc::new(Event {
+    pub fn happens(&mut self, run_id: RunId, seq: u64) -> BenchResult<()> {
+        self.feed(Msg::Event(Arc::new(JournalEvent {
             run_id,
             seq,
             at: Timestamp::now(),
@@ -88,7 +88,7 @@ impl Console {
     }
 
     /// Waits for queries and draws, until nothing changes.
-    pub fn settle(&mut self) -> Outcome<()> {
+    pub fn settle(&mut self) -> BenchResult<()> {
         loop {
             self.wait()?;
             self.frame()?;
@@ -99,9 +99,9 @@ impl Console {
     }
 
     /// Waits for the pending queries.
-    pub fn wait(&mut self) -> Outcome<()> {
+    pub fn wait(&mut self) -> BenchResult<()> {
         while self.open > 0 {
-            if let pump::Event::Msg(msg) = self.answers.recv_timeout(Duration::from_secs(60))? {
+            if let pump::LoopEvent::Msg(msg) = self.answers.recv_timeout(Duration::from_secs(60))? {
                 self.open -= 1;
                 self.feed(msg)?;
             }
@@ -110,8 +110,8 @@ impl Console {
     }
 
     /// Processes the query results available now.
-    pub fn look_for_answers(&mut self) -> Outcome<()> {
-        while let Ok(pump::Event::Msg(msg)) = self.answers.try_recv() {
+    pub fn look_for_answers(&mut self) -> BenchResult<()> {
+        while let Ok(pump::LoopEvent::Msg(msg)) = self.answers.try_recv() {
             self.open -= 1;
             self.feed(msg)?;
         }
@@ -119,7 +119,7 @@ impl Console {
     }
 
     /// Draws a frame and reports it to the state.
-    pub fn frame(&mut self) -> Outcome<Buffer> {
+    pub fn frame(&mut self) -> BenchResult<Buffer> {
         let area = Rect::new(0, 0, self.state.look.size.0, self.state.look.size.1);
         let mut buffer = Buffer::empty(area);
         self.state.dirty = false;
@@ -128,11 +128,11 @@ impl Console {
         Ok(buffer)
     }
 
-    fn carry_out(&mut self, cmds: Vec<Cmd>) -> Outcome<()> {
+    fn carry_out(&mut self, cmds: Vec<Cmd>) -> BenchResult<()> {
         for cmd in cmds {
             if let Cmd::Query(query) = cmd {
                 self.open += 1;
-                self.tasks.send(Task::Ask(query))?;
+                self.tasks.send(ReaderTask::Ask(query))?;
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
-use crate::measure::Outcome;
+use crate::measure::BenchResult;
 
 const SIZE: PtySize = PtySize {
     rows: 40,
@@ -31,7 +31,7 @@ pub fn console(home: &Path) -> CommandBuilder {
 
 /// Returns the time from before the process is created until its terminal receives the bytes of
 /// `wanted`. The process then `quits` by key press, or is killed if its exit does not matter.
-pub fn first_frame(command: &CommandBuilder, wanted: &str, quits: bool) -> Outcome<Duration> {
+pub fn first_frame(command: &CommandBuilder, wanted: &str, quits: bool) -> BenchResult<Duration> {
     let pty = native_pty_system().openpty(SIZE)?;
     let mut reader = pty.master.try_clone_reader()?;
     let mut keys = pty.master.take_writer()?;

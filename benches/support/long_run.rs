@@ -1,16 +1,16 @@
 //! Runs of any length for display benchmarks, with everything a screen shows.
 
-use phasedeck::model::event::{CallStatus, Fact, Tokens, ToolOutcome};
+use phasedeck::model::event::{CallStatus, RunFact, TokenUsage, ToolOutcome};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{RunId, TurnId, VersionedName};
 use phasedeck::model::money::NanoUsd;
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::definitions::{self, DefinitionKind};
-use phasedeck::store::runs::{self, NewRun};
+use phasedeck::store::runs::{self, RunInsert};
 use phasedeck::store::{Store, journal};
 
 use crate::begun::{first_phase, new_run, opening};
-use crate::measure::Outcome;
+use crate::measure::BenchResult;
 
 /// Number of facts stored per job while a journal is filled.
 const FILL: u64 = 20_000;
@@ -21,11 +21,11 @@ const WORKFLOW: &str = "{\"name\":\"bench\",\"version\":1,\"roles\":[{\"id\":\"m
      {\"key\":\"first\",\"role\":\"maker\",\"instructions\":\"Make it.\"},{\"key\":\"second\",\"role\":\"maker\",\"instructions\":\"Check it.\"}]}";
 
 /// Inserts an active run with this number of events, in its first phase.
-pub fn run_of(store: &Store, thread: &str, events: u64) -> Outcome<RunId> {
+pub fn run_of(store: &Store, thread: &str, events: u64) -> BenchResult<RunId> {
     let (workflow, persona): (VersionedName, VersionedName) =
         ("bench@1".parse()?, "maker@1".parse()?);
-    let workflow_hash = ContentHash::of(WORKFLOW.as_bytes());
-    let new = NewRun {
+    let workflow_hash = ContentHash::from_bytes(WORKFLOW.as_bytes());
+    let new = RunInsert {
         workflow_hash: workflow_hash.clone(),
         ..new_run(&workflow, thread)
     };
@@ -33,7 +33,7 @@ pub fn run_of(store: &Store, thread: &str, events: u64) -> Outcome<RunId> {
     let [created, started] = opening(&new, &["first", "second"]);
     let facts = [created, started, first_phase(&persona)];
     store.write_blocking(move |tx| {
-        definitions::put(
+        definitions::insert(
             tx,
             DefinitionKind::Workflow,
             &workflow_hash,
@@ -46,7 +46,7 @@ pub fn run_of(store: &Store, thread: &str, events: u64) -> Outcome<RunId> {
     let mut seq = 4;
     while seq <= events {
         let last = events.min(seq + FILL - 1);
-        let facts: Vec<Fact> = (seq..=last).map(fact).collect();
+        let facts: Vec<RunFact> = (seq..=last).map(fact).collect();
         store.write_blocking(move |tx| {
             journal::append(tx, id, &facts, Timestamp::now()).map(drop)
         })?;
@@ -56,11 +56,11 @@ pub fn run_of(store: &Store, thread: &str, events: u64) -> Outcome<RunId> {
 }
 
 /// Facts of an agent's turns; one target is unique.
-pub fn fact(seq: u64) -> Fact {
+pub fn fact(seq: u64) -> RunFact {
     let phase_key = "first".into();
     let turn_id = TurnId::new();
     if seq.is_multiple_of(4) && seq != RARE {
-        let tokens = Tokens {
+        let tokens = TokenUsage {
             input: 1840,
             output: 612,
             cached: 0,
@@ -71,7 +71,7 @@ pub fn fact(seq: u64) -> Fact {
         let turn = 1;
         let latency_ms = 4200;
         let status = CallStatus::Ok;
-        return Fact::LlmCalled {
+        return RunFact::LlmCalled {
             phase_key,
             attempt: 1,
             turn_id,
@@ -91,7 +91,7 @@ pub fn fact(seq: u64) -> Fact {
     };
     let call_id = format!("call-{seq}");
     let tool = "read_file".to_owned();
-    Fact::ToolCalled {
+    RunFact::ToolCalled {
         phase_key,
         turn_id,
         call_id,

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 /// Any error ends the program with its message; no figure is printed then.
-pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+pub type BenchResult<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// Goal of a ratio.
+/// RatioGoal of a ratio.
 #[derive(Clone, Copy)]
-pub enum Goal {
+pub enum RatioGoal {
     AtMost(f64),
     AtLeast(f64),
     /// No goal: printed to explain another figure.
@@ -16,11 +16,11 @@ pub enum Goal {
 }
 
 /// Prints a figure: name, ratio, goal, and whether the goal is met.
-pub fn figure(name: &str, ratio: f64, goal: Goal) {
+pub fn figure(name: &str, ratio: f64, goal: RatioGoal) {
     let (goal, met) = match goal {
-        Goal::AtMost(most) => (format!("at most  {most:.2}"), Some(ratio <= most)),
-        Goal::AtLeast(least) => (format!("at least {least:.2}"), Some(ratio >= least)),
-        Goal::None => (String::new(), None),
+        RatioGoal::AtMost(most) => (format!("at most  {most:.2}"), Some(ratio <= most)),
+        RatioGoal::AtLeast(least) => (format!("at least {least:.2}"), Some(ratio >= least)),
+        RatioGoal::None => (String::new(), None),
     };
     let verdict = match met {
         Some(true) => "ok",
@@ -46,6 +46,6 @@ pub fn middle(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// Creates a directory for one measurement, deleted on drop.
-pub fn folder() -> Outcome<tempfile::TempDir> {
+pub fn folder() -> BenchResult<tempfile::TempDir> {
     Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
 }

@@ -11,28 +11,28 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::measure::Outcome;
+use crate::measure::BenchResult;
 use crate::resources::cpu_of_thread;
 
 #[path = "../../tests/support/sse.rs"]
 mod sse;
 
 /// A running model server; it stops with the process.
-pub struct Model {
+pub struct ModelServer {
     base_url: String,
-    seen: Arc<Seen>,
+    seen: Arc<SeenRequests>,
 }
 
 /// Words streamed one by one before the tool call of a first turn.
 #[derive(Clone, Copy, Default)]
-pub struct Pace {
+pub struct StreamPace {
     pub words: u32,
     pub every: Duration,
 }
 
 #[derive(Default)]
-struct Seen {
-    pace: Pace,
+struct SeenRequests {
+    pace: StreamPace,
     cpu_ns: AtomicU64,
     connections: AtomicU64,
     requests: AtomicU64,
@@ -40,16 +40,16 @@ struct Seen {
     bodies: Mutex<[Vec<u8>; 2]>,
 }
 
-impl Model {
-    pub fn start() -> Outcome<Self> {
-        Self::paced(Pace::default())
+impl ModelServer {
+    pub fn start() -> BenchResult<Self> {
+        Self::paced(StreamPace::default())
     }
 
     /// Starts a model server that streams at this pace.
-    pub fn paced(pace: Pace) -> Outcome<Self> {
-        let seen = Arc::new(Seen {
+    pub fn paced(pace: StreamPace) -> BenchResult<Self> {
+        let seen = Arc::new(SeenRequests {
             pace,
-            ..Seen::default()
+            ..SeenRequests::default()
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -101,7 +101,7 @@ impl Model {
     }
 }
 
-impl Seen {
+impl SeenRequests {
     fn account(&self) {
         self.cpu_ns.store(
             u64::try_from(cpu_of_thread().as_nanos()).unwrap_or(u64::MAX),
@@ -110,7 +110,7 @@ impl Seen {
     }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Seen>) {
+async fn accept(listener: TcpListener, seen: Arc<SeenRequests>) {
     let connections = tokio::task::LocalSet::new();
     connections
         .run_until(async {
@@ -123,14 +123,18 @@ async fn accept(listener: TcpListener, seen: Arc<Seen>) {
         .await;
 }
 
-async fn serve(mut socket: TcpStream, seen: Arc<Seen>) -> std::io::Result<()> {
+async fn serve(mut socket: TcpStream, seen: Arc<SeenRequests>) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut bytes = Vec::new();
     loop {
         let body = read_request(&mut socket, &mut bytes).await?;
         let second = contains(&body, b"\"role\":\"assistant\"");
         let answer = if second { words() } else { writes(&body) };
-        let pace = if second { Pace::default() } else { seen.pace };
+        let pace = if second {
+            StreamPace::default()
+        } else {
+            seen.pace
+        };
         seen.bodies.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(second)] = body;
         seen.requests.fetch_add(1, Ordering::Relaxed);
         seen.account();

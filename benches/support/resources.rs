@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::measure::Outcome;
+use crate::measure::BenchResult;
 
 /// CPU time of this process so far.
 pub fn cpu_of_process() -> Duration {
@@ -54,14 +54,14 @@ pub fn peak_mib() -> Option<f64> {
 }
 
 /// Empties the write-ahead log of a database that others have open.
-pub fn empty_log(database: &Path) -> Outcome<()> {
+pub fn empty_log(database: &Path) -> BenchResult<()> {
     let conn = rusqlite::Connection::open(database)?;
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     Ok(())
 }
 
 /// Counts the transactions in the log: frames marked as the last of a transaction.
-pub fn commits_in_log(database: &Path) -> Outcome<u32> {
+pub fn commits_in_log(database: &Path) -> BenchResult<u32> {
     const HEADER: usize = 32;
     const FRAME_HEADER: usize = 24;
     let log = std::fs::read(database.with_extension("db-wal"))?;

@@ -10,10 +10,10 @@ use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::measure::Outcome;
+use crate::measure::BenchResult;
 
 /// Shows the runs until `q` is pressed.
-pub fn show(database: &Path) -> Outcome<()> {
+pub fn show(database: &Path) -> BenchResult<()> {
     let mut terminal = ratatui::init();
     let rows = terminal.size()?.height.saturating_sub(1);
     let runs = newest(database, rows)?;
@@ -46,7 +46,7 @@ fn draw(frame: &mut Frame<'_>, runs: &[String], cursor: usize) {
     frame.render_widget(Paragraph::new(lines), frame.area());
 }
 
-fn newest(database: &Path, rows: u16) -> Outcome<Vec<String>> {
+fn newest(database: &Path, rows: u16) -> BenchResult<Vec<String>> {
     let conn = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut query =
         conn.prepare("SELECT substr(id, -8), workflow, state, cost_nano FROM runs ORDER BY created_at_ms DESC, id DESC LIMIT ?1")?;

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-use crate::measure::Outcome;
+use crate::measure::BenchResult;
 
 /// Killed on drop.
-pub struct Seen {
+pub struct TerminalProgram {
     keys: Box<dyn Write + Send>,
     /// Output with the time of its arrival.
     pub written: Receiver<(Instant, Vec<u8>)>,
@@ -18,9 +18,9 @@ pub struct Seen {
     _terminal: Box<dyn MasterPty + Send>,
 }
 
-impl Seen {
+impl TerminalProgram {
     /// Starts the program on a terminal of this size.
-    pub fn start(mut command: CommandBuilder, size: PtySize) -> Outcome<Self> {
+    pub fn start(mut command: CommandBuilder, size: PtySize) -> BenchResult<Self> {
         let pty = native_pty_system().openpty(size)?;
         command.env("TERM", "xterm-256color");
         let child = pty.slave.spawn_command(command)?;
@@ -48,13 +48,13 @@ impl Seen {
     }
 
     /// Sends keys.
-    pub fn give(&mut self, keys: &str) -> Outcome<()> {
+    pub fn give(&mut self, keys: &str) -> BenchResult<()> {
         self.keys.write_all(keys.as_bytes())?;
         Ok(self.keys.flush()?)
     }
 }
 
-impl Drop for Seen {
+impl Drop for TerminalProgram {
     fn drop(&mut self) {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();

@@ -4,24 +4,26 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun};
+use phasedeck::engine::api::{
+    CommandAnswer, CommandSender, EngineCommand, EngineSignal, RunArchive, StartRun,
+};
 use phasedeck::engine::catalog::{Catalog, CatalogDirs};
-use phasedeck::engine::host::{Host, give_consent};
-use phasedeck::engine::paths::Paths;
-use phasedeck::model::event::Fact;
+use phasedeck::engine::host::{EngineHost, give_consent};
+use phasedeck::engine::paths::InstallPaths;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::{ClientToken, RunId};
-use phasedeck::model::settings::Settings;
+use phasedeck::model::settings::AppSettings;
 use phasedeck::model::state::{RunStatus, Via};
 
 use crate::bare::fill_log;
-use crate::measure::Outcome;
+use crate::measure::BenchResult;
 
 /// Maximum number of concurrent runs.
 pub const AT_ONCE: usize = 100;
 
 /// Starts a host with a workflow `phases-N@1` for each of `lengths`; every phase uses the model at
 /// `base_url`.
-pub fn host(paths: &Paths, lengths: &[usize], base_url: String) -> Outcome<Host> {
+pub fn host(paths: &InstallPaths, lengths: &[usize], base_url: String) -> BenchResult<EngineHost> {
     paths.create()?;
     for &phases in lengths {
         write(
@@ -33,53 +35,62 @@ pub fn host(paths: &Paths, lengths: &[usize], base_url: String) -> Outcome<Host>
     write(paths, "personas/maker.yaml", PERSONA)?;
     write(paths, "artifacts/bench/note@1.json", SCHEMA)?;
     let maker = Catalog::load(&CatalogDirs::beneath(&paths.config)).persona("maker@1")?;
-    let mut settings = Settings::default();
+    let mut settings = AppSettings::default();
     settings.openai.base_url = base_url;
     settings.openai.key_env = String::new();
     settings.engine.max_concurrent_runs = u32::try_from(AT_ONCE)?;
-    let host = Host::start(paths, &settings)?;
+    let host = EngineHost::start(paths, &settings)?;
     fill_log(&rusqlite::Connection::open(paths.database())?)?;
     give_consent(paths, "maker@1", &maker.hash, "bench")?;
     Ok(host)
 }
 
 /// Starts a run in a thread of its own.
-pub async fn start(host: &Host, phases: usize, lane: usize) -> Outcome<RunId> {
+pub async fn start(host: &EngineHost, phases: usize, lane: usize) -> BenchResult<RunId> {
     let request = StartRun {
         workflow: format!("phases-{phases}@1"),
         requirements: "A note about notes".to_owned(),
         thread: Some(format!("lane-{lane}").as_str().into()),
         ..StartRun::default()
     };
-    let sender = Sender {
+    let sender = CommandSender {
         by: "bench".to_owned(),
         via: Via::Cli,
     };
     match host
         .port()
         .send(
-            Command::Start(Box::new(request)),
+            EngineCommand::Start(Box::new(request)),
             sender,
             ClientToken::new(),
         )
         .await?
     {
-        Answer::Started { run_id, .. } => Ok(run_id),
+        CommandAnswer::Started { run_id, .. } => Ok(run_id),
         other => Err(format!("{other:?}").into()),
     }
 }
 
 /// Time of concurrent runs, from the first start to the last end.
-pub async fn runs(host: &Host, paths: &Paths, phases: usize, count: usize) -> Outcome<Duration> {
-    let archive = Archive::open(paths)?;
+pub async fn runs(
+    host: &EngineHost,
+    paths: &InstallPaths,
+    phases: usize,
+    count: usize,
+) -> BenchResult<Duration> {
+    let archive = RunArchive::open(paths)?;
     let mut signals = host.port().signals();
     let begun = Instant::now();
     let started =
         futures_util::future::join_all((0..count).map(|lane| start(host, phases, lane))).await;
-    let mut left = started.into_iter().collect::<Outcome<BTreeSet<RunId>>>()?;
+    let mut left = started
+        .into_iter()
+        .collect::<BenchResult<BTreeSet<RunId>>>()?;
     while !left.is_empty() {
         match tokio::time::timeout(Duration::from_secs(1), signals.recv()).await {
-            Ok(Ok(Signal::Event(event))) if matches!(event.fact, Fact::RunCompleted {}) => {
+            Ok(Ok(EngineSignal::Event(event)))
+                if matches!(event.fact, RunFact::RunCompleted {}) =>
+            {
                 left.remove(&event.run_id);
             }
             Ok(Ok(_)) => {}
@@ -94,7 +105,7 @@ pub async fn runs(host: &Host, paths: &Paths, phases: usize, count: usize) -> Ou
     Ok(begun.elapsed())
 }
 
-fn write(paths: &Paths, file: &str, text: &str) -> Outcome<()> {
+fn write(paths: &InstallPaths, file: &str, text: &str) -> BenchResult<()> {
     let path = paths.config.join(file);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::measure::{Goal, Outcome, figure, median, middle};
+use crate::measure::{BenchResult, RatioGoal, figure, median, middle};
 use crate::resources::{forget_peak, peak_mib};
-use crate::{Bare, Moment, PHASES, Stage, ask};
+use crate::{BaselineLoop, CpuSample, EngineBench, PHASES, ask};
 
 const ROUNDS: usize = 3;
 /// Numbers of concurrent runs.
@@ -14,13 +14,13 @@ const COUNTS: [usize; 3] = [1, 10, 100];
 const WHOLE_MIB: f64 = 64.0;
 
 /// Wall time and CPU time of one turn.
-struct Turn {
+struct TurnCost {
     wall: Duration,
     cpu: f64,
 }
 
 /// Prints the figures of turns for each number of concurrent runs.
-pub fn turns(stage: &Stage, bare: &Bare) -> Outcome<()> {
+pub fn turns(stage: &EngineBench, bare: &BaselineLoop) -> BenchResult<()> {
     stage.runs(1)?;
     let body = stage.model.bodies()[1].clone();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -42,24 +42,24 @@ pub fn turns(stage: &Stage, bare: &Bare) -> Outcome<()> {
                 runtime.block_on(asked(&client, &bare.url, &body, count))
             })?);
         }
-        let wall = |turns: &[Turn]| median(turns.iter().map(|turn| turn.wall));
-        let cpu = |turns: &[Turn]| middle(turns.iter().map(|turn| turn.cpu));
+        let wall = |turns: &[TurnCost]| median(turns.iter().map(|turn| turn.wall));
+        let cpu = |turns: &[TurnCost]| middle(turns.iter().map(|turn| turn.cpu));
         figure(
             &format!("a turn, {count} runs at once, wall / bare round trip"),
             wall(&ours) / wall(&theirs),
-            Goal::None,
+            RatioGoal::None,
         );
         figure(
             &format!("a turn, {count} runs at once, CPU / bare round trip"),
             cpu(&ours) / cpu(&theirs),
-            Goal::None,
+            RatioGoal::None,
         );
         if let (Some(peak), Some(before)) = (peak_mib(), before) {
             let part = (peak - before) / count as f64 / (WHOLE_MIB / 100.0);
             figure(
                 &format!("  memory a run, {count} at once / a hundredth of 64 MiB"),
                 part,
-                Goal::None,
+                RatioGoal::None,
             );
         }
     }
@@ -67,19 +67,19 @@ pub fn turns(stage: &Stage, bare: &Bare) -> Outcome<()> {
 }
 
 /// Mean wall time of a request of `work`, and its CPU time without the model's.
-fn timed(stage: &Stage, work: impl FnOnce() -> Outcome<()>) -> Outcome<Turn> {
-    let (asked, before): (_, Moment) = (stage.model.requests_and_connections().0, stage.now());
+fn timed(stage: &EngineBench, work: impl FnOnce() -> BenchResult<()>) -> BenchResult<TurnCost> {
+    let (asked, before): (_, CpuSample) = (stage.model.requests_and_connections().0, stage.now());
     work()?;
     let after = stage.now();
     let turns = (stage.model.requests_and_connections().0 - asked).max(1);
-    Ok(Turn {
+    Ok(TurnCost {
         wall: (after.at - before.at) / u32::try_from(turns)?,
         cpu: (after.cpu - before.cpu).as_secs_f64() / turns as f64,
     })
 }
 
 /// Makes as many requests as this number of runs.
-async fn asked(client: &reqwest::Client, url: &str, body: &[u8], count: usize) -> Outcome<()> {
+async fn asked(client: &reqwest::Client, url: &str, body: &[u8], count: usize) -> BenchResult<()> {
     let one = || async {
         for _ in 0..2 * PHASES {
             ask(client, url, body.to_vec()).await?;

@@ -9,10 +9,10 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 
-use crate::Outcome;
-use crate::invariants::{self, Broken, Memory};
-use crate::model::Model;
-use crate::story::{Home, Story};
+use crate::CrashResult;
+use crate::invariants::{self, Observations, Violations};
+use crate::model::CrashModel;
+use crate::story::{CrashHome, CrashStory};
 
 /// System calls and the errors they return.
 const FAULTS: &[(&str, &str)] = &[
@@ -29,7 +29,7 @@ const MOST: u64 = 2_000;
 
 /// Counters of one kind of fault.
 #[derive(Default)]
-struct Played {
+struct FaultCounts {
     faults: u64,
     /// Faults after which the host exited.
     ended: u64,
@@ -37,7 +37,7 @@ struct Played {
 
 /// Makes every flush and every `stride`-th other call fail in each story. Returns whether all
 /// invariants held.
-pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
+pub fn play(stride: u64, only: Option<CrashStory>) -> CrashResult<bool> {
     if Command::new("strace")
         .arg("--version")
         .stdout(Stdio::null())
@@ -47,13 +47,13 @@ pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
         println!("skipped: disk faults require strace, which is not installed");
         return Ok(true);
     }
-    let model = Model::start()?;
-    for story in Story::ALL
+    let model = CrashModel::start()?;
+    for story in CrashStory::ALL
         .into_iter()
         .filter(|story| only.is_none_or(|only| only == *story))
     {
         for (call, error) in FAULTS {
-            let mut played = Played::default();
+            let mut played = FaultCounts::default();
             let mut nth = 1;
             while nth <= MOST {
                 let Some(broken) = one(story, &model, (call, error, nth), &mut played)? else {
@@ -75,7 +75,7 @@ pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
                     stride.max(1)
                 };
             }
-            let Played { faults, ended } = played;
+            let FaultCounts { faults, ended } = played;
             println!(
                 "{:<9} {call:<26} {error:<7} {faults:>5} faults, the host exited at {ended} of them: 0 violations",
                 story.name()
@@ -87,19 +87,19 @@ pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
 
 /// Runs the story with one fault; `None` if it makes no such call.
 fn one(
-    story: Story,
-    model: &Model,
+    story: CrashStory,
+    model: &CrashModel,
     fault: (&str, &str, u64),
-    played: &mut Played,
-) -> Outcome<Option<Broken>> {
-    let home = Home::new(story, &model.base_url())?;
+    played: &mut FaultCounts,
+) -> CrashResult<Option<Violations>> {
+    let home = CrashHome::new(story, &model.base_url())?;
     model.forget();
     let (status, hit) = with_fault(&home, fault)?;
     if !hit {
         return Ok(None);
     }
     played.faults += 1;
-    let mut memory = Memory::default();
+    let mut memory = Observations::default();
     let mut broken = invariants::after_kill(&home, model, &mut memory)?;
     if !status.success() {
         played.ended += 1;
@@ -128,7 +128,10 @@ fn one(
     Ok(Some(broken))
 }
 
-fn with_fault(home: &Home, (call, error, nth): (&str, &str, u64)) -> Outcome<(ExitStatus, bool)> {
+fn with_fault(
+    home: &CrashHome,
+    (call, error, nth): (&str, &str, u64),
+) -> CrashResult<(ExitStatus, bool)> {
     let trace: PathBuf = home.dir.path().join("strace");
     let child = home.child()?;
     let mut strace = Command::new("strace");

@@ -4,30 +4,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use phasedeck::engine::api::{Archive, RunFilter};
+use phasedeck::engine::api::{RunArchive, RunQuery};
 use phasedeck::engine::verify;
-use phasedeck::model::event::{CallStatus, Event, Fact};
+use phasedeck::model::event::{CallStatus, JournalEvent, RunFact};
 use phasedeck::model::record::RunRecord;
 use phasedeck::model::run_state::RunState;
 use phasedeck::model::state::{PhaseStatus, RunStatus};
 
-use crate::Outcome;
-use crate::model::{Model, Turn};
-use crate::story::{Home, Story, git};
+use crate::CrashResult;
+use crate::model::{CrashModel, TurnKey};
+use crate::story::{CrashHome, CrashStory, git};
 
 /// Observations after earlier kills that must never change.
 #[derive(Default)]
-pub struct Memory {
+pub struct Observations {
     /// For each stored turn, the number of its requests when it was first seen.
-    stored: BTreeMap<Turn, usize>,
+    stored: BTreeMap<TurnKey, usize>,
 }
 
 /// Violated invariants; empty if all hold.
-pub type Broken = Vec<String>;
+pub type Violations = Vec<String>;
 
 /// Checks the invariants that hold after every kill.
-pub fn after_kill(home: &Home, model: &Model, memory: &mut Memory) -> Outcome<Broken> {
-    let mut broken = Broken::new();
+pub fn after_kill(
+    home: &CrashHome,
+    model: &CrashModel,
+    memory: &mut Observations,
+) -> CrashResult<Violations> {
+    let mut broken = Violations::new();
     let Some(archive) = open(home) else {
         // Killed before the database was ready; nothing can have been acknowledged.
         broken.extend(
@@ -53,7 +57,7 @@ pub fn after_kill(home: &Home, model: &Model, memory: &mut Memory) -> Outcome<Br
                 .map(|problem| format!("verify, {}: {problem}", check.name)),
         );
     }
-    let runs = archive.runs(&RunFilter::default())?;
+    let runs = archive.runs(&RunQuery::default())?;
     if runs.len() > home.story.ends().len() {
         broken.push(format!(
             "{} runs for {} keys",
@@ -80,11 +84,11 @@ pub fn after_kill(home: &Home, model: &Model, memory: &mut Memory) -> Outcome<Br
 }
 
 /// Checks a disk after a power loss: everything acknowledged is present and intact.
-pub fn after_power_loss(image: &Home) -> Outcome<Broken> {
+pub fn after_power_loss(image: &CrashHome) -> CrashResult<Violations> {
     if promises(image).is_empty() {
-        return Ok(Broken::new());
+        return Ok(Violations::new());
     }
-    let archive = match Archive::open(&image.paths()) {
+    let archive = match RunArchive::open(&image.paths()) {
         Ok(archive) => archive,
         Err(failure) => return Ok(vec![format!("the database cannot be opened: {failure}")]),
     };
@@ -115,12 +119,12 @@ pub fn after_power_loss(image: &Home) -> Outcome<Broken> {
 }
 
 /// Checks the invariants that hold when every run has ended and the host has shut down.
-pub fn at_end(home: &Home, model: &Model) -> Outcome<Broken> {
-    let mut broken = Broken::new();
+pub fn at_end(home: &CrashHome, model: &CrashModel) -> CrashResult<Violations> {
+    let mut broken = Violations::new();
     let Some(archive) = open(home) else {
         return Ok(vec!["there is no database at the end".to_owned()]);
     };
-    let mut runs = archive.runs(&RunFilter::default())?;
+    let mut runs = archive.runs(&RunQuery::default())?;
     runs.sort_by_key(|run| run.thread.as_str().to_owned());
     let ends: Vec<String> = runs.iter().map(|run| run.state.clone()).collect();
     let wanted: Vec<String> = home.story.ends().iter().map(ToString::to_string).collect();
@@ -152,22 +156,22 @@ pub fn at_end(home: &Home, model: &Model) -> Outcome<Broken> {
             broken.extend(money(model, &archive, run)?);
             broken.extend(tools(home, &archive, run)?);
         }
-        if home.story == Story::HttpGit && run.state == RunStatus::Completed.as_str() {
+        if home.story == CrashStory::HttpGit && run.state == RunStatus::Completed.as_str() {
             broken.extend(commits(home, run)?);
         }
     }
     Ok(broken)
 }
 
-fn open(home: &Home) -> Option<Archive> {
+fn open(home: &CrashHome) -> Option<RunArchive> {
     if home.paths().database().exists() {
-        Archive::open(&home.paths()).ok()
+        RunArchive::open(&home.paths()).ok()
     } else {
         None
     }
 }
 
-fn promises(home: &Home) -> Vec<String> {
+fn promises(home: &CrashHome) -> Vec<String> {
     std::fs::read_to_string(home.acks())
         .unwrap_or_default()
         .lines()
@@ -176,8 +180,8 @@ fn promises(home: &Home) -> Vec<String> {
 }
 
 /// Everything acknowledged is present.
-fn promises_kept(home: &Home, archive: &Archive) -> Outcome<Broken> {
-    let mut broken = Broken::new();
+fn promises_kept(home: &CrashHome, archive: &RunArchive) -> CrashResult<Violations> {
+    let mut broken = Violations::new();
     let mut started: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in promises(home) {
         let words: Vec<&str> = line.split(' ').collect();
@@ -223,8 +227,8 @@ fn resolves_to(action: &str) -> Option<phasedeck::model::state::ApprovalStatus> 
 }
 
 /// Checks the journal of one run.
-fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
-    let mut broken = Broken::new();
+fn one_run(run: &RunRecord, events: &[JournalEvent]) -> CrashResult<Violations> {
+    let mut broken = Violations::new();
     let state = RunState::fold(run.id, events)?;
     let ends = events
         .iter()
@@ -244,19 +248,19 @@ fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
     let mut done: BTreeSet<String> = BTreeSet::new();
     for event in events {
         match &event.fact {
-            Fact::ApprovalResolved { request_id, .. } => {
+            RunFact::ApprovalResolved { request_id, .. } => {
                 *asked.entry(request_id.to_string()).or_default() += 1
             }
-            Fact::PhaseCompleted { phase_key, .. } => {
+            RunFact::PhaseCompleted { phase_key, .. } => {
                 let twice = !done.insert(phase_key.to_string());
                 broken.extend(twice.then(|| format!("phase {phase_key} was completed twice")));
             }
-            Fact::PhaseStarted { phase_key, .. }
+            RunFact::PhaseStarted { phase_key, .. }
                 if phase_key.as_str() == "second" && !done.contains("first") =>
             {
                 broken.push("the second phase started before the first was completed".to_owned());
             }
-            Fact::LlmCalled { phase_key, .. } if done.contains(phase_key.as_str()) => {
+            RunFact::LlmCalled { phase_key, .. } if done.contains(phase_key.as_str()) => {
                 broken.push(format!(
                     "phase {phase_key} continued after it was completed"
                 ));
@@ -282,11 +286,16 @@ fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
 }
 
 /// A turn whose answer is stored is never requested again.
-fn stored_turns(model: &Model, memory: &mut Memory, run: &RunRecord, events: &[Event]) -> Broken {
+fn stored_turns(
+    model: &CrashModel,
+    memory: &mut Observations,
+    run: &RunRecord,
+    events: &[JournalEvent],
+) -> Violations {
     let asked = model.asked();
-    let mut broken = Broken::new();
+    let mut broken = Violations::new();
     for event in events {
-        if let Fact::LlmCalled {
+        if let RunFact::LlmCalled {
             phase_key,
             attempt,
             turn,
@@ -294,7 +303,7 @@ fn stored_turns(model: &Model, memory: &mut Memory, run: &RunRecord, events: &[E
             ..
         } = &event.fact
         {
-            let turn: Turn = (run.id.to_string(), phase_key.to_string(), *attempt, *turn);
+            let turn: TurnKey = (run.id.to_string(), phase_key.to_string(), *attempt, *turn);
             let now = asked.get(&turn).copied().unwrap_or(0);
             let then = *memory.stored.entry(turn.clone()).or_insert(now);
             if now > then {
@@ -309,11 +318,11 @@ fn stored_turns(model: &Model, memory: &mut Memory, run: &RunRecord, events: &[E
 
 /// The ledger never contains less than the provider may bill: a row with its price for each
 /// request.
-fn money(model: &Model, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
-    let mut rows: BTreeMap<Turn, usize> = BTreeMap::new();
-    let mut broken = Broken::new();
+fn money(model: &CrashModel, archive: &RunArchive, run: &RunRecord) -> CrashResult<Violations> {
+    let mut rows: BTreeMap<TurnKey, usize> = BTreeMap::new();
+    let mut broken = Violations::new();
     for event in archive.events(run.id, 1, 100_000)? {
-        if let Fact::LlmCalled {
+        if let RunFact::LlmCalled {
             phase_key,
             attempt,
             turn,
@@ -344,7 +353,7 @@ fn money(model: &Model, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
 }
 
 /// A tool with effects was started at most as often as the journal says.
-fn tools(home: &Home, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
+fn tools(home: &CrashHome, archive: &RunArchive, run: &RunRecord) -> CrashResult<Violations> {
     let points = std::fs::read_to_string(home.points())?;
     let begun = points
         .lines()
@@ -354,7 +363,7 @@ fn tools(home: &Home, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
     let told = told
         .iter()
         .filter(
-            |event| matches!(&event.fact, Fact::ToolCalled { tool, .. } if tool == "write_file"),
+            |event| matches!(&event.fact, RunFact::ToolCalled { tool, .. } if tool == "write_file"),
         )
         .count();
     Ok(if begun > told {
@@ -367,7 +376,7 @@ fn tools(home: &Home, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
 }
 
 /// There is one commit per phase, in order.
-fn commits(home: &Home, run: &RunRecord) -> Outcome<Broken> {
+fn commits(home: &CrashHome, run: &RunRecord) -> CrashResult<Violations> {
     let range = format!("main..{}", run.branch.clone().unwrap_or_default());
     let log = git(
         &home.dir.path().join("project"),
@@ -391,8 +400,8 @@ fn commits(home: &Home, run: &RunRecord) -> Outcome<Broken> {
 }
 
 /// Files of an installation are readable by their owner only.
-fn modes(data: &Path) -> Outcome<Broken> {
-    let mut broken = Broken::new();
+fn modes(data: &Path) -> CrashResult<Violations> {
+    let mut broken = Violations::new();
     for entry in std::fs::read_dir(data)? {
         let entry = entry?;
         // SQLite may delete a file between listing and reading.

@@ -16,9 +16,9 @@ use phasedeck::store::failpoint::planted::Bug;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::invariants::{Broken, Memory};
-use crate::model::Model;
-use crate::story::{Home, Story};
+use crate::invariants::{Observations, Violations};
+use crate::model::CrashModel;
+use crate::story::{CrashHome, CrashStory};
 
 mod disk;
 mod invariants;
@@ -28,20 +28,20 @@ mod power;
 mod story;
 
 /// Errors of the test itself end it.
-pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+pub type CrashResult<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Kills after which a round counts as never ending.
 const MOST_KILLS: u64 = 600;
 /// Kills after which a planted bug counts as not found.
 const KILLS_FOR_A_BUG: u64 = 2_000;
 
-fn main() -> Outcome<std::process::ExitCode> {
+fn main() -> CrashResult<std::process::ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [first, home, story] = &args[..]
         && first == "--child"
     {
-        let story = Story::named(story).ok_or("no such story")?;
-        story::live(std::path::Path::new(home), story)?;
+        let story = CrashStory::named(story).ok_or("no such story")?;
+        story::run_child(std::path::Path::new(home), story)?;
         return Ok(std::process::ExitCode::SUCCESS);
     }
     let value = |name: &str| {
@@ -54,7 +54,7 @@ fn main() -> Outcome<std::process::ExitCode> {
     let kills = number("--kills", 2_000)?;
     let seed = number("--seed", 1)?;
     let story = value("--story")
-        .map(|name| Story::named(name).ok_or("no such story"))
+        .map(|name| CrashStory::named(name).ok_or("no such story"))
         .transpose()?;
     if args.iter().any(|arg| arg == "--power") {
         return Ok(exit(power_loss(
@@ -89,7 +89,7 @@ fn exit(sound: bool) -> std::process::ExitCode {
 
 /// How often each point was passed, and how often it was the last one.
 #[derive(Default)]
-struct Counts {
+struct KillCounts {
     passed: BTreeMap<String, u64>,
     killed: BTreeMap<String, u64>,
     kills: u64,
@@ -103,19 +103,19 @@ struct Counts {
 fn play(
     kills: u64,
     seed: u64,
-    only: Option<Story>,
+    only: Option<CrashStory>,
     bug: Option<Bug>,
     tells: bool,
-) -> Outcome<Option<u64>> {
-    let model = Model::start()?;
+) -> CrashResult<Option<u64>> {
+    let model = CrashModel::start()?;
     let begun = Instant::now();
-    let mut counts = Counts::default();
+    let mut counts = KillCounts::default();
     let mut said = Instant::now();
     let mut round = seed;
     while counts.kills < kills {
-        let stories = Story::ALL.len() as u64;
-        let story = only.unwrap_or(Story::ALL[usize::try_from(round % stories)?]);
-        let home = Home::new(story, &model.base_url())?;
+        let stories = CrashStory::ALL.len() as u64;
+        let story = only.unwrap_or(CrashStory::ALL[usize::try_from(round % stories)?]);
+        let home = CrashHome::new(story, &model.base_url())?;
         model.forget();
         let broken = one_round(&home, &model, round, bug, &mut counts)?;
         if !broken.is_empty() {
@@ -154,7 +154,7 @@ fn play(
     Ok(None)
 }
 
-fn rate(counts: &Counts, begun: Instant) -> f64 {
+fn rate(counts: &KillCounts, begun: Instant) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate for display")]
     let kills = counts.kills as f64;
     kills / begun.elapsed().as_secs_f64()
@@ -162,14 +162,14 @@ fn rate(counts: &Counts, begun: Instant) -> f64 {
 
 /// Kills the child of one home until its runs have ended anyway.
 fn one_round(
-    home: &Home,
-    model: &Model,
+    home: &CrashHome,
+    model: &CrashModel,
     round: u64,
     bug: Option<Bug>,
-    counts: &mut Counts,
-) -> Outcome<Broken> {
+    counts: &mut KillCounts,
+) -> CrashResult<Violations> {
     let mut dice = StdRng::seed_from_u64(round);
-    let mut memory = Memory::default();
+    let mut memory = Observations::default();
     let mut kills = 0;
     loop {
         let mut command = home.child()?;
@@ -254,7 +254,7 @@ fn a_step(dice: &mut StdRng) -> String {
 
 /// Runs the story of a home, optionally killed at its n-th point. Returns whether it was killed,
 /// and the points that it passed.
-fn killed_at(home: &Home, nth: Option<usize>) -> Outcome<(bool, Vec<String>)> {
+fn killed_at(home: &CrashHome, nth: Option<usize>) -> CrashResult<(bool, Vec<String>)> {
     let before = lines(home).len();
     let mut command = home.child()?;
     command.envs(nth.map(|nth| ("PHASEDECK_FAILPOINT", format!("{nth} any"))));
@@ -269,7 +269,7 @@ fn killed_at(home: &Home, nth: Option<usize>) -> Outcome<(bool, Vec<String>)> {
     Ok((status.signal().is_some(), lines(home).split_off(before)))
 }
 
-fn lines(home: &Home) -> Vec<String> {
+fn lines(home: &CrashHome) -> Vec<String> {
     std::fs::read_to_string(home.points())
         .unwrap_or_default()
         .lines()
@@ -280,7 +280,7 @@ fn lines(home: &Home) -> Vec<String> {
 fn wait_and_kill(
     child: &mut std::process::Child,
     after: Duration,
-) -> Outcome<std::process::ExitStatus> {
+) -> CrashResult<std::process::ExitStatus> {
     let deadline = Instant::now() + after;
     loop {
         if let Some(status) = child.try_wait()? {
@@ -294,7 +294,7 @@ fn wait_and_kill(
     }
 }
 
-fn summary(counts: &Counts, begun: Instant) {
+fn summary(counts: &KillCounts, begun: Instant) {
     println!("\n{:<44} {:>9} {:>7}", "point", "passed", "killed");
     let mut names: Vec<String> = counts.passed.keys().cloned().collect();
     names.extend(
@@ -332,7 +332,7 @@ fn summary(counts: &Counts, begun: Instant) {
 
 /// Requires that nothing is lost with the default settings, and that something is lost with weaker
 /// ones: a test that finds nothing either way would prove nothing.
-fn power_loss(images: usize, seed: u64) -> Outcome<bool> {
+fn power_loss(images: usize, seed: u64) -> CrashResult<bool> {
     let Some(lost) = power::play(images, seed, None)? else {
         return Ok(true);
     };
@@ -360,7 +360,7 @@ fn power_loss(images: usize, seed: u64) -> Outcome<bool> {
 }
 
 /// Plants each bug and requires that it is found, except the one that only power loss reveals.
-fn bugs(seed: u64) -> Outcome<bool> {
+fn bugs(seed: u64) -> CrashResult<bool> {
     if !cfg!(feature = "planted-bugs") {
         return Err("built without the feature planted-bugs".into());
     }

@@ -12,31 +12,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use phasedeck::store::contents::SMALL;
 use serde_json::{Value, json};
 
-use crate::Outcome;
+use crate::CrashResult;
 
 #[path = "../../tests/support/sse.rs"]
 mod sse;
 
 /// Run, phase, attempt, turn.
-pub type Turn = (String, String, u32, u32);
+pub type TurnKey = (String, String, u32, u32);
 
 /// A running model server; it stops with the process.
-pub struct Model {
+pub struct CrashModel {
     address: std::net::SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<SeenTurns>>,
 }
 
 #[derive(Default)]
-struct Seen {
-    asked: BTreeMap<Turn, usize>,
+struct SeenTurns {
+    asked: BTreeMap<TurnKey, usize>,
     malformed: Vec<String>,
 }
 
-impl Model {
-    pub fn start() -> Outcome<Self> {
+impl CrashModel {
+    pub fn start() -> CrashResult<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Mutex::new(SeenTurns::default()));
         let shared = Arc::clone(&seen);
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
@@ -53,7 +53,7 @@ impl Model {
     }
 
     /// Number of requests for each turn since the last [`forget`](Self::forget).
-    pub fn asked(&self) -> BTreeMap<Turn, usize> {
+    pub fn asked(&self) -> BTreeMap<TurnKey, usize> {
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -71,11 +71,11 @@ impl Model {
     }
 
     pub fn forget(&self) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::default();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = SeenTurns::default();
     }
 }
 
-fn serve(socket: TcpStream, seen: &Mutex<Seen>) -> std::io::Result<()> {
+fn serve(socket: TcpStream, seen: &Mutex<SeenTurns>) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut reader = BufReader::new(socket);
     loop {
@@ -102,7 +102,7 @@ fn serve(socket: TcpStream, seen: &Mutex<Seen>) -> std::io::Result<()> {
     }
 }
 
-fn answer(body: &Value, seen: &Mutex<Seen>) -> Vec<u8> {
+fn answer(body: &Value, seen: &Mutex<SeenTurns>) -> Vec<u8> {
     let messages = body["messages"].as_array().cloned().unwrap_or_default();
     let text = |message: &Value| message["content"].as_str().unwrap_or_default().to_owned();
     let role = |message: &Value, role: &str| message["role"] == role;

@@ -5,19 +5,19 @@ use std::collections::BTreeSet;
 
 use phasedeck::store::failpoint::Step;
 
-use crate::invariants::{self, Memory};
-use crate::model::Model;
-use crate::story::{Home, Story};
-use crate::{Outcome, killed_at};
+use crate::invariants::{self, Observations};
+use crate::model::CrashModel;
+use crate::story::{CrashHome, CrashStory};
+use crate::{CrashResult, killed_at};
 
 /// Tests at most `pairs` combinations per story. Returns whether all invariants held.
-pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
-    let model = Model::start()?;
-    for story in Story::ALL
+pub fn play(pairs: usize, only: Option<CrashStory>) -> CrashResult<bool> {
+    let model = CrashModel::start()?;
+    for story in CrashStory::ALL
         .into_iter()
         .filter(|story| only.is_none_or(|only| only == *story))
     {
-        let whole = Home::new(story, &model.base_url())?;
+        let whole = CrashHome::new(story, &model.base_url())?;
         model.forget();
         let (_, in_run) = killed_at(&whole, None)?;
         let Some(in_recovery) = in_recovery(&model, story, in_run.len())? else {
@@ -30,9 +30,9 @@ pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
         for at in (0..pairs.min(all)).map(|number| number * all / pairs.min(all)) {
             let first = at / in_recovery + 1;
             let second = at % in_recovery + 1;
-            let home = Home::new(story, &model.base_url())?;
+            let home = CrashHome::new(story, &model.base_url())?;
             model.forget();
-            let mut memory = Memory::default();
+            let mut memory = Observations::default();
             let mut broken = Vec::new();
             for nth in [first, second] {
                 let (killed, passed) = killed_at(&home, Some(nth))?;
@@ -71,8 +71,8 @@ pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
 }
 
 /// Number of points that a recovery from the middle of a story passes until it is complete.
-fn in_recovery(model: &Model, story: Story, points: usize) -> Outcome<Option<usize>> {
-    let home = Home::new(story, &model.base_url())?;
+fn in_recovery(model: &CrashModel, story: CrashStory, points: usize) -> CrashResult<Option<usize>> {
+    let home = CrashHome::new(story, &model.base_url())?;
     model.forget();
     killed_at(&home, Some(points / 2))?;
     let (_, passed) = killed_at(&home, None)?;

@@ -10,26 +10,26 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use phasedeck::engine::paths::Paths;
+use phasedeck::engine::paths::InstallPaths;
 use phasedeck::store::failpoint::planted::Bug;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::Outcome;
+use crate::CrashResult;
 use crate::invariants;
-use crate::model::Model;
-use crate::story::{Home, Story};
+use crate::model::CrashModel;
+use crate::story::{CrashHome, CrashStory};
 
 const SECTOR: usize = 512;
 /// Stories whose acknowledgements refer to the data directory only; flushing a repository is up to
 /// git.
-pub const STORIES: [Story; 3] = [Story::Http, Story::Two, Story::Ends];
+pub const STORIES: [CrashStory; 3] = [CrashStory::Http, CrashStory::Two, CrashStory::Ends];
 const CALLS: &str = "openat,write,writev,pwrite64,lseek,ftruncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,\
                      mkdir,mkdirat,fsync,fdatasync,syncfs,close";
 
 /// Creates `images` disks per story. Returns a message for each one that lost acknowledged data.
-pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<String>>> {
+pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> CrashResult<Option<Vec<String>>> {
     if Command::new("strace")
         .arg("--version")
         .stdout(Stdio::null())
@@ -43,8 +43,8 @@ pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<St
     }
     let mut lost = Vec::new();
     for story in STORIES {
-        let model = Model::start()?;
-        let home = Home::new(story, &model.base_url())?;
+        let model = CrashModel::start()?;
+        let home = CrashHome::new(story, &model.base_url())?;
         let trace = record(&home, bug)?;
         let calls = parse(&trace, home.dir.path());
         let mut dice = StdRng::seed_from_u64(seed);
@@ -52,7 +52,7 @@ pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<St
             .map(|_| dice.random_range(1..=calls.len()))
             .collect();
         moments.sort_unstable();
-        let mut disk = Disk::default();
+        let mut disk = TracedDisk::default();
         let mut done = 0;
         for moment in moments {
             for call in &calls[done..moment] {
@@ -73,7 +73,7 @@ pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<St
     Ok(Some(lost))
 }
 
-fn record(home: &Home, bug: Option<Bug>) -> Outcome<Vec<String>> {
+fn record(home: &CrashHome, bug: Option<Bug>) -> CrashResult<Vec<String>> {
     let file = home.dir.path().with_extension("strace");
     let child = home.child()?;
     let mut strace = Command::new("strace");
@@ -100,7 +100,7 @@ fn record(home: &Home, bug: Option<Bug>) -> Outcome<Vec<String>> {
 
 /// Effect of a system call on the disk.
 #[derive(Debug)]
-enum Call {
+enum DiskCall {
     Made(PathBuf),
     MadeFolder(PathBuf),
     Written {
@@ -116,9 +116,9 @@ enum Call {
 }
 
 /// Parses the calls below `home`, joining the two lines of interrupted calls.
-fn parse(lines: &[String], home: &Path) -> Vec<Call> {
+fn parse(lines: &[String], home: &Path) -> Vec<DiskCall> {
     let mut begun = HashMap::new();
-    let mut reader = Reading {
+    let mut reader = TraceParser {
         home: home.to_path_buf(),
         at: HashMap::new(),
     };
@@ -144,14 +144,14 @@ fn parse(lines: &[String], home: &Path) -> Vec<Call> {
     calls
 }
 
-struct Reading {
+struct TraceParser {
     home: PathBuf,
     /// Write position of each open file; absent for files opened for appending.
     at: HashMap<String, usize>,
 }
 
-impl Reading {
-    fn call(&mut self, text: &str, calls: &mut Vec<Call>) -> Option<()> {
+impl TraceParser {
+    fn call(&mut self, text: &str, calls: &mut Vec<DiskCall>) -> Option<()> {
         let (name, rest) = text.split_once('(')?;
         let (args, result) = rest.rsplit_once(" = ")?;
         let args = args.trim_end();
@@ -180,7 +180,7 @@ impl Reading {
                 if name != "pwrite64" {
                     self.at.entry(fd).and_modify(|at| *at += bytes.len());
                 }
-                calls.push(Call::Written {
+                calls.push(DiskCall::Written {
                     path: self.mine(file?)?,
                     at,
                     bytes,
@@ -189,7 +189,7 @@ impl Reading {
             "lseek" => {
                 self.at.insert(fd, usize::try_from(count).ok()?);
             }
-            "ftruncate" => calls.push(Call::Cut(
+            "ftruncate" => calls.push(DiskCall::Cut(
                 self.mine(file?)?,
                 args.trim_end_matches(')')
                     .rsplit(", ")
@@ -197,23 +197,23 @@ impl Reading {
                     .parse()
                     .ok()?,
             )),
-            "rename" => calls.push(Call::Renamed(
+            "rename" => calls.push(DiskCall::Renamed(
                 self.mine(path(&texts[0]))?,
                 self.mine(path(texts.get(1)?))?,
             )),
             "renameat" | "renameat2" => {
                 let (from, to) = args.split_once("\", ")?;
-                calls.push(Call::Renamed(
+                calls.push(DiskCall::Renamed(
                     self.mine(beneath(&format!("{from}\""))?)?,
                     self.mine(beneath(to)?)?,
                 ));
             }
-            "unlink" => calls.push(Call::Removed(self.mine(path(texts.first()?))?)),
-            "unlinkat" => calls.push(Call::Removed(self.mine(beneath(args)?)?)),
-            "mkdir" => calls.push(Call::MadeFolder(self.mine(path(texts.first()?))?)),
-            "mkdirat" => calls.push(Call::MadeFolder(self.mine(beneath(args)?)?)),
-            "fsync" | "fdatasync" => calls.push(Call::Synced(self.mine(file?)?)),
-            "syncfs" => calls.push(Call::AllSynced),
+            "unlink" => calls.push(DiskCall::Removed(self.mine(path(texts.first()?))?)),
+            "unlinkat" => calls.push(DiskCall::Removed(self.mine(beneath(args)?)?)),
+            "mkdir" => calls.push(DiskCall::MadeFolder(self.mine(path(texts.first()?))?)),
+            "mkdirat" => calls.push(DiskCall::MadeFolder(self.mine(beneath(args)?)?)),
+            "fsync" | "fdatasync" => calls.push(DiskCall::Synced(self.mine(file?)?)),
+            "syncfs" => calls.push(DiskCall::AllSynced),
             "close" => {
                 self.at.remove(fd.trim_end_matches(')'));
             }
@@ -222,7 +222,7 @@ impl Reading {
         Some(())
     }
 
-    fn opened(&mut self, args: &str, result: &str, calls: &mut Vec<Call>) -> Option<()> {
+    fn opened(&mut self, args: &str, result: &str, calls: &mut Vec<DiskCall>) -> Option<()> {
         let file = self.mine(described(result)?)?;
         let fd = result.split('<').next()?.to_owned();
         if args.contains("O_APPEND") {
@@ -231,10 +231,10 @@ impl Reading {
             self.at.insert(fd, 0);
         }
         if args.contains("O_CREAT") {
-            calls.push(Call::Made(file.clone()));
+            calls.push(DiskCall::Made(file.clone()));
         }
         if args.contains("O_TRUNC") {
-            calls.push(Call::Cut(file, 0));
+            calls.push(DiskCall::Cut(file, 0));
         }
         Some(())
     }
@@ -272,13 +272,13 @@ fn beneath(args: &str) -> Option<PathBuf> {
 }
 
 #[derive(Clone, Debug)]
-enum Change {
+enum FileChange {
     Write(usize, Vec<u8>),
     Cut(usize),
 }
 
 #[derive(Clone, Debug)]
-enum Name {
+enum NameChange {
     Made(PathBuf, usize),
     Folder(PathBuf),
     Renamed(PathBuf, PathBuf),
@@ -286,79 +286,80 @@ enum Name {
 }
 
 #[derive(Default)]
-struct File {
+struct TracedFile {
     durable: Vec<u8>,
-    pending: Vec<Change>,
+    pending: Vec<FileChange>,
     length: usize,
 }
 
 /// A disk after the calls so far: what is durable, and what is pending.
 #[derive(Default)]
-struct Disk {
-    files: Vec<File>,
+struct TracedDisk {
+    files: Vec<TracedFile>,
     live: BTreeMap<PathBuf, usize>,
-    durable: Names,
-    pending: Vec<Name>,
+    durable: NameTable,
+    pending: Vec<NameChange>,
 }
 
 #[derive(Clone, Default)]
-struct Names {
+struct NameTable {
     files: BTreeMap<PathBuf, usize>,
     folders: Vec<PathBuf>,
 }
 
-impl Names {
-    fn take(&mut self, name: &Name) {
+impl NameTable {
+    fn take(&mut self, name: &NameChange) {
         match name {
-            Name::Made(path, file) => {
+            NameChange::Made(path, file) => {
                 self.files.insert(path.clone(), *file);
             }
-            Name::Folder(path) => self.folders.push(path.clone()),
-            Name::Renamed(from, to) => {
+            NameChange::Folder(path) => self.folders.push(path.clone()),
+            NameChange::Renamed(from, to) => {
                 let moved = self.files.remove(from).map(|file| (to.clone(), file));
                 self.files.extend(moved);
             }
-            Name::Removed(path) => {
+            NameChange::Removed(path) => {
                 self.files.remove(path);
             }
         }
     }
 }
 
-impl Disk {
-    fn take(&mut self, call: &Call) {
+impl TracedDisk {
+    fn take(&mut self, call: &DiskCall) {
         match call {
-            Call::Made(path) if self.live.contains_key(path) => {}
-            Call::Made(path) => {
-                self.files.push(File::default());
+            DiskCall::Made(path) if self.live.contains_key(path) => {}
+            DiskCall::Made(path) => {
+                self.files.push(TracedFile::default());
                 self.live.insert(path.clone(), self.files.len() - 1);
                 self.pending
-                    .push(Name::Made(path.clone(), self.files.len() - 1));
+                    .push(NameChange::Made(path.clone(), self.files.len() - 1));
             }
-            Call::MadeFolder(path) => self.pending.push(Name::Folder(path.clone())),
-            Call::Written { path, at, bytes } => {
+            DiskCall::MadeFolder(path) => self.pending.push(NameChange::Folder(path.clone())),
+            DiskCall::Written { path, at, bytes } => {
                 let Some(file) = self.file(path) else { return };
                 let at = at.unwrap_or(file.length);
                 file.length = file.length.max(at + bytes.len());
-                file.pending.push(Change::Write(at, bytes.clone()));
+                file.pending.push(FileChange::Write(at, bytes.clone()));
             }
-            Call::Cut(path, length) => {
+            DiskCall::Cut(path, length) => {
                 let Some(file) = self.file(path) else { return };
                 file.length = *length;
-                file.pending.push(Change::Cut(*length));
+                file.pending.push(FileChange::Cut(*length));
             }
-            Call::Renamed(from, to) => {
+            DiskCall::Renamed(from, to) => {
                 let moved = self.live.remove(from).map(|file| (to.clone(), file));
                 self.live.extend(moved);
-                self.pending.push(Name::Renamed(from.clone(), to.clone()));
+                self.pending
+                    .push(NameChange::Renamed(from.clone(), to.clone()));
             }
-            Call::Removed(path) => {
+            DiskCall::Removed(path) => {
                 self.live.remove(path);
-                self.pending.push(Name::Removed(path.clone()));
+                self.pending.push(NameChange::Removed(path.clone()));
             }
-            Call::Synced(path) => self.sync(path),
-            Call::AllSynced => {
-                self.files.iter_mut().for_each(File::sync);
+            DiskCall::Synced(path) => self.sync(path),
+            DiskCall::AllSynced => {
+                self.files.iter_mut().for_each(TracedFile::sync);
                 self.pending
                     .drain(..)
                     .for_each(|name| self.durable.take(&name));
@@ -366,7 +367,7 @@ impl Disk {
         }
     }
 
-    fn file(&mut self, path: &Path) -> Option<&mut File> {
+    fn file(&mut self, path: &Path) -> Option<&mut TracedFile> {
         self.live.get(path).map(|file| &mut self.files[*file])
     }
 
@@ -374,11 +375,13 @@ impl Disk {
         if let Some(file) = self.file(path) {
             return file.sync();
         }
-        let within = |name: &Name| match name {
-            Name::Made(known, _) | Name::Folder(known) | Name::Removed(known) => {
+        let within = |name: &NameChange| match name {
+            NameChange::Made(known, _) | NameChange::Folder(known) | NameChange::Removed(known) => {
                 known.parent() == Some(path)
             }
-            Name::Renamed(from, to) => from.parent() == Some(path) || to.parent() == Some(path),
+            NameChange::Renamed(from, to) => {
+                from.parent() == Some(path) || to.parent() == Some(path)
+            }
         };
         let (durable, pending) = std::mem::take(&mut self.pending)
             .into_iter()
@@ -388,8 +391,8 @@ impl Disk {
     }
 
     /// Creates one of the possible disks after a power loss.
-    fn image(&self, home: &Home, dice: &mut StdRng) -> Outcome<Home> {
-        let image = Home {
+    fn image(&self, home: &CrashHome, dice: &mut StdRng) -> CrashResult<CrashHome> {
+        let image = CrashHome {
             dir: tempfile::Builder::new().prefix("power-").tempdir()?,
             story: home.story,
         };
@@ -399,7 +402,7 @@ impl Disk {
             .iter()
             .for_each(|name| names.take(name));
         let root = image.dir.path();
-        let paths = Paths::beneath(root);
+        let paths = InstallPaths::beneath(root);
         paths.create()?;
         // The operator's directories existed before; those of phasedeck exist once their names are
         // durable.
@@ -425,7 +428,7 @@ impl Disk {
     }
 }
 
-impl File {
+impl TracedFile {
     fn sync(&mut self) {
         self.durable = self.whole();
         self.pending.clear();
@@ -444,9 +447,12 @@ impl File {
         for change in &self.pending {
             match (change, [0, 1, 2].choose(dice)) {
                 (_, Some(0)) => {}
-                (Change::Write(at, written), Some(1)) if written.len() > SECTOR => {
+                (FileChange::Write(at, written), Some(1)) if written.len() > SECTOR => {
                     let kept = dice.random_range(0..written.len() / SECTOR) * SECTOR;
-                    apply(&mut bytes, &Change::Write(*at, written[..kept].to_vec()));
+                    apply(
+                        &mut bytes,
+                        &FileChange::Write(*at, written[..kept].to_vec()),
+                    );
                 }
                 (change, _) => apply(&mut bytes, change),
             }
@@ -455,10 +461,10 @@ impl File {
     }
 }
 
-fn apply(bytes: &mut Vec<u8>, change: &Change) {
+fn apply(bytes: &mut Vec<u8>, change: &FileChange) {
     match change {
-        Change::Cut(length) => bytes.resize(*length, 0),
-        Change::Write(at, written) => {
+        FileChange::Cut(length) => bytes.resize(*length, 0),
+        FileChange::Write(at, written) => {
             bytes.resize(bytes.len().max(at + written.len()), 0);
             bytes[*at..at + written.len()].copy_from_slice(written);
         }

@@ -11,22 +11,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun};
+use phasedeck::engine::api::{
+    CommandAnswer, CommandSender, EngineCommand, EngineSignal, RunArchive, StartRun,
+};
 use phasedeck::engine::catalog::{Catalog, CatalogDirs};
-use phasedeck::engine::host::{Host, give_consent};
-use phasedeck::engine::paths::Paths;
-use phasedeck::model::event::Fact;
+use phasedeck::engine::host::{EngineHost, give_consent};
+use phasedeck::engine::paths::InstallPaths;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::{ClientToken, RunId};
-use phasedeck::model::record::{RunOptions, Scenario};
+use phasedeck::model::record::{RehearsalScenario, RunOptions};
 use phasedeck::model::run_state::RunState;
-use phasedeck::model::settings::{OnCrash, Settings};
+use phasedeck::model::settings::{AppSettings, CrashPolicy};
 use phasedeck::model::state::{Decision, PauseReason, RunStatus, Via};
 
-use crate::Outcome;
+use crate::CrashResult;
 
 /// Kind of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Story {
+pub enum CrashStory {
     /// One run over HTTP, with tools and costs, in a plain directory.
     Http,
     /// The same in a git repository.
@@ -37,7 +39,7 @@ pub enum Story {
     Ends,
 }
 
-impl Story {
+impl CrashStory {
     pub const ALL: [Self; 4] = [Self::Http, Self::HttpGit, Self::Two, Self::Ends];
 
     pub fn name(self) -> &'static str {
@@ -72,15 +74,15 @@ const PERSONA: &str = include_str!("../../tests/support/maker.yaml");
 const SCHEMA: &str = include_str!("../../tests/support/note.schema.json");
 
 /// An installation of its own, deleted on drop unless it is kept.
-pub struct Home {
+pub struct CrashHome {
     pub dir: tempfile::TempDir,
-    pub story: Story,
+    pub story: CrashStory,
 }
 
-impl Home {
-    pub fn new(story: Story, base_url: &str) -> Outcome<Self> {
+impl CrashHome {
+    pub fn new(story: CrashStory, base_url: &str) -> CrashResult<Self> {
         let dir = tempfile::Builder::new().prefix("crash-").tempdir()?;
-        let config = Paths::beneath(dir.path()).config;
+        let config = InstallPaths::beneath(dir.path()).config;
         for (file, text) in [
             ("workflows/pair.yaml", WORKFLOW),
             ("personas/maker.yaml", PERSONA),
@@ -91,7 +93,7 @@ impl Home {
             std::fs::write(path, text)?;
         }
         std::fs::write(dir.path().join("base_url"), base_url)?;
-        if story == Story::HttpGit {
+        if story == CrashStory::HttpGit {
             let repo = dir.path().join("project");
             std::fs::create_dir_all(&repo)?;
             std::fs::write(repo.join("README.md"), "# a project\n")?;
@@ -106,8 +108,8 @@ impl Home {
         Ok(Self { dir, story })
     }
 
-    pub fn paths(&self) -> Paths {
-        Paths::beneath(self.dir.path())
+    pub fn paths(&self) -> InstallPaths {
+        InstallPaths::beneath(self.dir.path())
     }
 
     pub fn acks(&self) -> PathBuf {
@@ -124,7 +126,7 @@ impl Home {
     }
 
     /// Command that runs this program as the child of this home.
-    pub fn child(&self) -> Outcome<std::process::Command> {
+    pub fn child(&self) -> CrashResult<std::process::Command> {
         let mut command = std::process::Command::new(std::env::current_exe()?);
         command
             .arg("--child")
@@ -142,7 +144,7 @@ impl Home {
     }
 }
 
-pub fn git(dir: &Path, args: &[&str]) -> Outcome<String> {
+pub fn git(dir: &Path, args: &[&str]) -> CrashResult<String> {
     let settings = [
         "-c",
         "user.name=Tester",
@@ -164,9 +166,9 @@ pub fn git(dir: &Path, args: &[&str]) -> Outcome<String> {
 
 /// Record of acknowledgements: one line each, in one write.
 #[derive(Clone)]
-struct Acks(Arc<Mutex<File>>);
+struct AckLog(Arc<Mutex<File>>);
 
-impl Acks {
+impl AckLog {
     fn note(&self, line: &str) {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // An acknowledgement that cannot be recorded is merely not checked.
@@ -175,10 +177,10 @@ impl Acks {
 }
 
 /// The child process.
-pub fn live(home: &Path, story: Story) -> Outcome<()> {
-    let paths = Paths::beneath(home);
+pub fn run_child(home: &Path, story: CrashStory) -> CrashResult<()> {
+    let paths = InstallPaths::beneath(home);
     let settings = settings(home)?;
-    let acks = Acks(Arc::new(Mutex::new(
+    let acks = AckLog(Arc::new(Mutex::new(
         File::options()
             .create(true)
             .append(true)
@@ -187,37 +189,40 @@ pub fn live(home: &Path, story: Story) -> Outcome<()> {
     if story.over_http() {
         let persona = Catalog::load(&CatalogDirs::beneath(&paths.config)).persona("maker")?;
         let given = paths.database().exists()
-            && Archive::open(&paths)
+            && RunArchive::open(&paths)
                 .and_then(|archive| archive.consents())
                 .is_ok_and(|all| all.contains(&persona.hash));
         if !given {
             give_consent(&paths, "maker@1", &persona.hash, "tester")?;
         }
     }
-    let host = Host::start(&paths, &settings)?;
+    let host = EngineHost::start(&paths, &settings)?;
     listen(&host, &acks);
     let mut runs = Vec::new();
     for key in 0..story.ends().len() {
-        match send(&host, Command::Start(Box::new(start(home, story, key))))? {
-            Answer::Started { run_id, .. } => {
+        match send(
+            &host,
+            EngineCommand::Start(Box::new(start(home, story, key))),
+        )? {
+            CommandAnswer::Started { run_id, .. } => {
                 acks.note(&format!("started {key} {run_id}"));
                 runs.push(run_id);
             }
             other => return Err(format!("{other:?}").into()),
         }
     }
-    let archive = Archive::open(&paths)?;
+    let archive = RunArchive::open(&paths)?;
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let mut over = 0;
         for (at, run) in runs.iter().enumerate() {
-            over += usize::from(push_on(&host, &archive, &acks, story, at, *run)?);
+            over += usize::from(decide_pending(&host, &archive, &acks, story, at, *run)?);
         }
         if over == runs.len() {
             break;
         }
         // A host whose store is closed exits and reports why.
-        if let Some(why) = host.stopped().now_or_never() {
+        if let Some(why) = host.store_closed().now_or_never() {
             return Err(why.into());
         }
         if Instant::now() > deadline {
@@ -229,28 +234,28 @@ pub fn live(home: &Path, story: Story) -> Outcome<()> {
     Ok(())
 }
 
-fn settings(home: &Path) -> Outcome<Settings> {
-    let mut settings = Settings::default();
-    settings.engine.on_crash = OnCrash::Resume;
+fn settings(home: &Path) -> CrashResult<AppSettings> {
+    let mut settings = AppSettings::default();
+    settings.engine.on_crash = CrashPolicy::Resume;
     settings.rehearsal.pace_ms = 0;
     settings.openai.base_url = std::fs::read_to_string(home.join("base_url"))?;
     settings.openai.key_env = String::new();
     Ok(settings)
 }
 
-fn start(home: &Path, story: Story, key: usize) -> StartRun {
+fn start(home: &Path, story: CrashStory, key: usize) -> StartRun {
     let mut options = RunOptions {
         rehearse: !story.over_http(),
         ..RunOptions::default()
     };
-    if story == Story::Two && key == 0 {
+    if story == CrashStory::Two && key == 0 {
         options
             .scenarios
-            .insert("second".into(), Scenario::InvalidThenOk);
+            .insert("second".into(), RehearsalScenario::InvalidThenOk);
     }
     StartRun {
         workflow: "pair".to_owned(),
-        repo: (story == Story::HttpGit).then(|| home.join("project")),
+        repo: (story == CrashStory::HttpGit).then(|| home.join("project")),
         requirements: "A note that survives a crash".to_owned(),
         thread: Some(format!("lane-{key}").as_str().into()),
         options,
@@ -260,12 +265,12 @@ fn start(home: &Path, story: Story, key: usize) -> StartRun {
 }
 
 /// Records every event that a client could have seen.
-fn listen(host: &Host, acks: &Acks) {
+fn listen(host: &EngineHost, acks: &AckLog) {
     let mut signals = host.port().signals();
     let acks = acks.clone();
     host.handle().spawn(async move {
         while let Ok(signal) = signals.recv().await {
-            if let Signal::Event(event) = signal {
+            if let EngineSignal::Event(event) = signal {
                 acks.note(&format!(
                     "event {} {} {}",
                     event.run_id,
@@ -277,8 +282,11 @@ fn listen(host: &Host, acks: &Acks) {
     });
 }
 
-fn send(host: &Host, command: Command) -> phasedeck::model::error::Result<Answer> {
-    let sender = Sender {
+fn send(
+    host: &EngineHost,
+    command: EngineCommand,
+) -> phasedeck::model::error::Result<CommandAnswer> {
+    let sender = CommandSender {
         by: "tester".to_owned(),
         via: Via::Cli,
     };
@@ -287,14 +295,14 @@ fn send(host: &Host, command: Command) -> phasedeck::model::error::Result<Answer
 }
 
 /// Decides the pending approval of a run. Returns whether the run has ended and its report exists.
-fn push_on(
-    host: &Host,
-    archive: &Archive,
-    acks: &Acks,
-    story: Story,
+fn decide_pending(
+    host: &EngineHost,
+    archive: &RunArchive,
+    acks: &AckLog,
+    story: CrashStory,
     at: usize,
     run: RunId,
-) -> Outcome<bool> {
+) -> CrashResult<bool> {
     let state = archive.state(run)?;
     if state.status.is_terminal() {
         return Ok(archive.run(run)?.report_path.is_some());
@@ -323,20 +331,20 @@ fn push_on(
     let again = sent_back(archive, &state)?;
     let action = match story {
         _ if open.phase_key.is_none() => Decision::Approve,
-        Story::Two if at == 1 && !again => Decision::RequestChanges,
-        Story::Ends if at == 0 => Decision::Reject,
-        Story::Ends => Decision::Abort,
+        CrashStory::Two if at == 1 && !again => Decision::RequestChanges,
+        CrashStory::Ends if at == 0 => Decision::Reject,
+        CrashStory::Ends => Decision::Abort,
         _ => Decision::Approve,
     };
     let command = match action {
-        Decision::Abort => Command::Abort {
+        Decision::Abort => EngineCommand::Abort {
             run_id: run,
             reason: "enough".to_owned(),
         },
         action => {
             let request_id = Some(open.request_id);
             let comment = "because".to_owned();
-            Command::Decide {
+            EngineCommand::Decide {
                 run_id: run,
                 request_id,
                 action,
@@ -349,10 +357,10 @@ fn push_on(
         }
     };
     match send(host, command) {
-        Ok(Answer::Decided {
+        Ok(CommandAnswer::Decided {
             request_id, action, ..
         }) => acks.note(&format!("decided {run} {request_id} {action}")),
-        Ok(Answer::Accepted { .. }) => acks.note(&format!("aborted {run}")),
+        Ok(CommandAnswer::Accepted { .. }) => acks.note(&format!("aborted {run}")),
         Ok(other) => return Err(format!("{other:?}").into()),
         // The run changed between reading its state and deciding.
         Err(failure) => acks.note(&format!("refused {}", failure.code)),
@@ -360,12 +368,12 @@ fn push_on(
     Ok(false)
 }
 
-fn sent_back(archive: &Archive, state: &RunState) -> Outcome<bool> {
+fn sent_back(archive: &RunArchive, state: &RunState) -> CrashResult<bool> {
     let events = archive.events(state.run_id, 1, 10_000)?;
     Ok(events.iter().any(|event| {
         matches!(
             &event.fact,
-            Fact::ApprovalResolved {
+            RunFact::ApprovalResolved {
                 action: Decision::RequestChanges,
                 ..
             }

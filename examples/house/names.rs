@@ -20,7 +20,7 @@ pub fn type_names(tree: &SourceTree) -> BTreeMap<String, Vec<String>> {
     names
 }
 
-/// Whether a name in camel case is a single word, as `Desk` and `Uuid` are.
+/// Whether a name in camel case is a single word, as `AttemptRecorder` and `Uuid` are.
 pub fn is_one_word(name: &str) -> bool {
     name.chars().skip(1).all(|c| !c.is_ascii_uppercase())
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::json_diff::{self, Change};
-use super::syntax::{self, Tint};
+use super::json_diff::{self, JsonChange};
+use super::syntax::{self, Highlight};
 use super::{json_text, json_tree, markdown};
 use crate::model::error::Failure;
 use crate::model::event::ArtifactError;
@@ -29,7 +29,7 @@ const NOTHING_CHANGED: &str = "nothing changed: both versions say the same";
 
 /// What a line is, for its style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
+pub enum LineKind {
     /// Words.
     Plain,
     /// JSON, to be coloured.
@@ -60,11 +60,11 @@ pub enum Ink {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocLine {
     /// What it is.
-    pub ink: Ink,
+    pub ink: LineKind,
     /// What it says; safe to show.
     pub text: String,
     /// Colours that do not follow from the line alone.
-    pub tints: Vec<(Range<usize>, Tint)>,
+    pub tints: Vec<(Range<usize>, Highlight)>,
     /// Whether it belongs to the line before it and is left out where only that is shown.
     pub detail: bool,
 }
@@ -72,7 +72,7 @@ pub struct DocLine {
 impl DocLine {
     /// A line of one meaning, made safe.
     #[must_use]
-    pub fn plain(ink: Ink, text: &str) -> Self {
+    pub fn plain(ink: LineKind, text: &str) -> Self {
         Self {
             ink,
             text: safe_line(text),
@@ -84,37 +84,39 @@ impl DocLine {
 
 /// A text for reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Document {
+pub struct TextDocument {
     /// From top to bottom.
     pub lines: Vec<DocLine>,
     /// Whether it is only the beginning, and the rest is on its way.
     pub part: bool,
 }
 
-impl Document {
+impl TextDocument {
     /// The whole content of a file: JSON laid out (in the file's own order), markdown with its
     /// structure in colour, anything else as it is.
     #[must_use]
-    pub fn of_content(path: &str, bytes: &[u8]) -> Self {
-        Self::of_checked(path, bytes, &[])
+    pub fn from_content(path: &str, bytes: &[u8]) -> Self {
+        Self::from_validated(path, bytes, &[])
     }
 
     /// The beginning of a long file, to be read while the rest of it is made readable.
     #[must_use]
-    pub fn of_start(path: &str, bytes: &[u8]) -> Self {
+    pub fn from_prefix(path: &str, bytes: &[u8]) -> Self {
         let mut doc = Self {
             part: true,
             ..Self::default()
         };
         let text = String::from_utf8_lossy(bytes);
-        match json_text::laid_out_start(&text).filter(|_| syntax::ink_of(path) == Ink::Json) {
+        match json_text::pretty_print_prefix(&text)
+            .filter(|_| syntax::line_kind(path) == LineKind::Json)
+        {
             Some(json) => doc.push_json(&json, &[]),
             None => doc.push_text(path, &text),
         }
         // The last lines go on in the rest.
         doc.lines.truncate(doc.lines.len().saturating_sub(2));
         doc.push(
-            Ink::Note,
+            LineKind::Note,
             "the rest of this long text is being made readable",
         );
         doc
@@ -122,16 +124,16 @@ impl Document {
 
     /// The whole content of a file, with what is wrong with it beneath each place that is wrong.
     #[must_use]
-    pub fn of_checked(path: &str, bytes: &[u8], errors: &[ArtifactError]) -> Self {
+    pub fn from_validated(path: &str, bytes: &[u8], errors: &[ArtifactError]) -> Self {
         let mut doc = Self::default();
         let text = String::from_utf8_lossy(bytes);
         if matches!(text, std::borrow::Cow::Owned(_)) {
             doc.push(
-                Ink::Error,
+                LineKind::Error,
                 "not UTF-8: the bytes that are no text are shown as \u{fffd}",
             );
         }
-        match json_text::laid_out(&text) {
+        match json_text::pretty_print(&text) {
             Some(json) => doc.push_json(&json, errors),
             None => {
                 // Without a structure there is no place for an error but the top.
@@ -140,7 +142,7 @@ impl Document {
             }
         }
         if doc.lines.is_empty() {
-            doc.push(Ink::Note, "the file is empty");
+            doc.push(LineKind::Note, "the file is empty");
         }
         doc
     }
@@ -151,7 +153,7 @@ impl Document {
         let lines = if errors.is_empty() {
             BTreeMap::new()
         } else {
-            json_tree::lines_of(json, errors.iter().map(|e| e.pointer.as_str()))
+            json_tree::pointer_lines(json, errors.iter().map(|e| e.pointer.as_str()))
         };
         let mut beneath: BTreeMap<usize, Vec<&ArtifactError>> = BTreeMap::new();
         for error in errors {
@@ -167,33 +169,36 @@ impl Document {
         for (number, line) in json.lines().enumerate() {
             if safe && beneath.is_empty() && line.len() <= LINE_CHARS {
                 self.lines.push(DocLine {
-                    ink: Ink::Json,
+                    ink: LineKind::Json,
                     text: line.to_owned(),
                     tints: Vec::new(),
                     detail: false,
                 });
                 continue;
             }
-            self.push(Ink::Json, line);
+            self.push(LineKind::Json, line);
             for error in beneath.get(&number).into_iter().flatten() {
                 let indent = line.len() - line.trim_start().len();
-                self.push(Ink::Error, &format!("{:indent$}^ {}", "", error.message));
+                self.push(
+                    LineKind::Error,
+                    &format!("{:indent$}^ {}", "", error.message),
+                );
             }
         }
     }
 
     fn push_text(&mut self, path: &str, text: &str) {
         if path.ends_with(".md") || path.ends_with(".markdown") {
-            return self.push_tinted(text, &markdown::tints(text));
+            return self.push_highlighted(text, &markdown::highlights(text));
         }
         let patch = path.ends_with(".diff") || path.ends_with(".patch");
-        let ink = syntax::ink_of(path);
+        let ink = syntax::line_kind(path);
         text.lines()
-            .for_each(|line| self.push(if patch { ink_in_patch(line) } else { ink }, line));
+            .for_each(|line| self.push(if patch { patch_line_kind(line) } else { ink }, line));
     }
 
     /// Lines with colours that run over the whole text.
-    fn push_tinted(&mut self, text: &str, tints: &[(Range<usize>, Tint)]) {
+    fn push_highlighted(&mut self, text: &str, tints: &[(Range<usize>, Highlight)]) {
         let (mut at, mut next) = (0, 0);
         for line in text.split_inclusive('\n') {
             let shown = line.trim_end_matches(['\n', '\r']);
@@ -210,15 +215,15 @@ impl Document {
                 );
                 (start < end).then_some((start..end, *tint))
             });
-            self.push_pieces(shown, &within.collect::<Vec<_>>());
+            self.push_chunks(shown, &within.collect::<Vec<_>>());
             at += line.len();
         }
     }
 
     /// One line whose colours are known; the filter for foreign text may change its length.
-    fn push_pieces(&mut self, line: &str, tints: &[(Range<usize>, Tint)]) {
+    fn push_chunks(&mut self, line: &str, tints: &[(Range<usize>, Highlight)]) {
         if tints.is_empty() || line.chars().nth(LINE_CHARS).is_some() {
-            return self.push(Ink::Plain, line);
+            return self.push(LineKind::Plain, line);
         }
         let (mut text, mut safe, mut at) = (String::new(), Vec::new(), 0);
         for (range, tint) in tints {
@@ -230,7 +235,7 @@ impl Document {
         }
         text.push_str(&safe_line(&line[at..]));
         self.lines.push(DocLine {
-            ink: Ink::Plain,
+            ink: LineKind::Plain,
             text,
             tints: safe,
             detail: false,
@@ -239,26 +244,26 @@ impl Document {
 
     /// What changed between two contents: by JSON Pointer where both are JSON, else line by line.
     #[must_use]
-    pub fn of_diff(old: &[u8], new: &[u8]) -> Self {
+    pub fn from_diff(old: &[u8], new: &[u8]) -> Self {
         if let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new))
             && let Some(changes) = json_diff::changes(old, new)
         {
-            return Self::of_changes(&changes);
+            return Self::from_changes(&changes);
         }
-        Self::of_line_diff(old, new)
+        Self::from_line_diff(old, new)
     }
 
     /// Changes by JSON Pointer.
     #[must_use]
-    pub fn of_changes(changes: &[Change]) -> Self {
+    pub fn from_changes(changes: &[JsonChange]) -> Self {
         let mut doc = Self::default();
         if changes.is_empty() {
-            doc.push(Ink::Note, NOTHING_CHANGED);
+            doc.push(LineKind::Note, NOTHING_CHANGED);
             return doc;
         }
-        doc.push(Ink::Note, &counted(changes));
+        doc.push(LineKind::Note, &summarize_changes(changes));
         for change in changes {
-            doc.push(Ink::Plain, "");
+            doc.push(LineKind::Plain, "");
             doc.push_change(change);
         }
         doc
@@ -266,11 +271,11 @@ impl Document {
 
     /// Whether it is a difference, and there is none.
     #[must_use]
-    pub fn says_nothing_changed(&self) -> bool {
-        matches!(self.lines.as_slice(), [only] if only.ink == Ink::Note && only.text == NOTHING_CHANGED)
+    pub fn is_empty_diff(&self) -> bool {
+        matches!(self.lines.as_slice(), [only] if only.ink == LineKind::Note && only.text == NOTHING_CHANGED)
     }
 
-    fn push_change(&mut self, change: &Change) {
+    fn push_change(&mut self, change: &JsonChange) {
         let place = |at: &str| {
             if at.is_empty() {
                 "(whole document)".to_owned()
@@ -278,26 +283,26 @@ impl Document {
                 at.to_owned()
             }
         };
-        if let Change::Moved { from, to } = change {
-            return self.push(Ink::Heading, &format!("{to}  moved from {from}"));
+        if let JsonChange::Moved { from, to } = change {
+            return self.push(LineKind::Heading, &format!("{to}  moved from {from}"));
         }
         self.push(
-            Ink::Heading,
-            &format!("{}  {}", place(change.at()), change.word()),
+            LineKind::Heading,
+            &format!("{}  {}", place(change.pointer()), change.label()),
         );
         match change {
-            Change::Added { value, .. } => self.push_value(Ink::Added, '+', value),
-            Change::Removed { value, .. } => self.push_value(Ink::Removed, '-', value),
-            Change::Changed { old, new, .. } => {
-                self.push_value(Ink::Removed, '-', old);
-                self.push_value(Ink::Added, '+', new);
+            JsonChange::Added { value, .. } => self.push_value(LineKind::Added, '+', value),
+            JsonChange::Removed { value, .. } => self.push_value(LineKind::Removed, '-', value),
+            JsonChange::Changed { old, new, .. } => {
+                self.push_value(LineKind::Removed, '-', old);
+                self.push_value(LineKind::Added, '+', new);
             }
-            Change::Moved { .. } => {}
+            JsonChange::Moved { .. } => {}
         }
     }
 
-    fn push_value(&mut self, ink: Ink, sign: char, value: &str) {
-        let laid_out = json_text::laid_out(value);
+    fn push_value(&mut self, ink: LineKind, sign: char, value: &str) {
+        let laid_out = json_text::pretty_print(value);
         laid_out
             .as_deref()
             .unwrap_or(value)
@@ -307,8 +312,8 @@ impl Document {
 
     /// What changed between two contents, line by line, with a little of what did not.
     #[must_use]
-    pub fn of_line_diff(old: &[u8], new: &[u8]) -> Self {
-        let (old, new) = (comparable(old), comparable(new));
+    pub fn from_line_diff(old: &[u8], new: &[u8]) -> Self {
+        let (old, new) = (normalize_for_diff(old), normalize_for_diff(new));
         let diff = TextDiff::configure()
             .timeout(PATIENCE)
             .diff_lines(&old, &new);
@@ -316,13 +321,13 @@ impl Document {
         for (index, group) in diff.grouped_ops(AROUND).iter().enumerate() {
             let skipped = group.first().map_or(0, |op| op.new_range().start);
             if index > 0 || skipped > 0 {
-                doc.push(Ink::Note, &format!("@@ line {}", skipped + 1));
+                doc.push(LineKind::Note, &format!("@@ line {}", skipped + 1));
             }
             for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
                 let (ink, sign) = match change.tag() {
-                    ChangeTag::Equal => (Ink::Plain, ' '),
-                    ChangeTag::Delete => (Ink::Removed, '-'),
-                    ChangeTag::Insert => (Ink::Added, '+'),
+                    ChangeTag::Equal => (LineKind::Plain, ' '),
+                    ChangeTag::Delete => (LineKind::Removed, '-'),
+                    ChangeTag::Insert => (LineKind::Added, '+'),
                 };
                 doc.push(
                     ink,
@@ -331,7 +336,7 @@ impl Document {
             }
         }
         if doc.lines.is_empty() {
-            doc.push(Ink::Note, NOTHING_CHANGED);
+            doc.push(LineKind::Note, NOTHING_CHANGED);
         }
         doc
     }
@@ -344,23 +349,23 @@ impl Document {
             } else {
                 &error.pointer
             };
-            self.push(Ink::Error, place);
-            self.push(Ink::Plain, &format!("  {}", error.message));
+            self.push(LineKind::Error, place);
+            self.push(LineKind::Plain, &format!("  {}", error.message));
         }
     }
 
     /// An error in place of what could not be loaded: never shown as empty.
     #[must_use]
-    pub fn of_failure(what: &str, failure: &Failure) -> Self {
+    pub fn from_failure(what: &str, failure: &Failure) -> Self {
         let mut doc = Self::default();
-        doc.push(Ink::Error, &format!("{what} could not be loaded"));
-        doc.push(Ink::Plain, &failure.to_string());
-        doc.push(Ink::Note, &failure.hint);
+        doc.push(LineKind::Error, &format!("{what} could not be loaded"));
+        doc.push(LineKind::Plain, &failure.to_string());
+        doc.push(LineKind::Note, &failure.hint);
         doc
     }
 
     /// Adds a line, made safe; a very long one in pieces.
-    pub fn push(&mut self, ink: Ink, text: &str) {
+    pub fn push(&mut self, ink: LineKind, text: &str) {
         // Most lines of most files: nothing to filter, nothing to break.
         if text.len() <= LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
             return self.lines.push(DocLine {
@@ -379,29 +384,29 @@ impl Document {
     }
 
     /// Adds every line of a text.
-    pub fn push_all(&mut self, ink: Ink, text: &str) {
+    pub fn push_all(&mut self, ink: LineKind, text: &str) {
         text.lines().for_each(|line| self.push(ink, line));
     }
 }
 
-fn ink_in_patch(line: &str) -> Ink {
+fn patch_line_kind(line: &str) -> LineKind {
     let head = ["+++", "---", "@@", "diff ", "index "]
         .iter()
         .any(|start| line.starts_with(start));
     match line.as_bytes().first() {
-        _ if head => Ink::Note,
-        Some(b'+') => Ink::Added,
-        Some(b'-') => Ink::Removed,
-        _ => Ink::Plain,
+        _ if head => LineKind::Note,
+        Some(b'+') => LineKind::Added,
+        Some(b'-') => LineKind::Removed,
+        _ => LineKind::Plain,
     }
 }
 
 /// How many changes of each kind, in words.
-fn counted(changes: &[Change]) -> String {
+fn summarize_changes(changes: &[JsonChange]) -> String {
     let count = |word: &str| {
         changes
             .iter()
-            .filter(|change| change.word() == word)
+            .filter(|change| change.label() == word)
             .count()
     };
     let told = ["changed", "added", "removed", "moved"].map(|word| (count(word), word));
@@ -413,32 +418,33 @@ fn counted(changes: &[Change]) -> String {
 }
 
 /// JSON is compared as laid out, so that spacing alone is no change of lines.
-pub(super) fn comparable(bytes: &[u8]) -> String {
+pub(super) fn normalize_for_diff(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    json_text::laid_out(&text).unwrap_or_else(|| text.into_owned())
+    json_text::pretty_print(&text).unwrap_or_else(|| text.into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn texts(doc: &Document) -> Vec<&str> {
+    fn texts(doc: &TextDocument) -> Vec<&str> {
         doc.lines.iter().map(|line| line.text.as_str()).collect()
     }
 
     #[test]
     fn json_is_laid_out_in_its_own_order_and_foreign_characters_are_marked() {
-        let doc = Document::of_content("spec.json", "{\"b\":\"x\u{202e}y\",\"a\":[]}".as_bytes());
+        let doc =
+            TextDocument::from_content("spec.json", "{\"b\":\"x\u{202e}y\",\"a\":[]}".as_bytes());
         assert_eq!(
             texts(&doc),
             ["{", "  \"b\": \"x<RLO>y\",", "  \"a\": []", "}"]
         );
-        assert!(doc.lines.iter().all(|line| line.ink == Ink::Json));
+        assert!(doc.lines.iter().all(|line| line.ink == LineKind::Json));
     }
 
     #[test]
     fn a_difference_of_json_is_told_by_pointers_and_of_text_by_lines() {
-        let doc = Document::of_diff(
+        let doc = TextDocument::from_diff(
             br#"{"a":1,"b":{"c":[1]},"l":["x","y","z"]}"#,
             br#"{"b":{"c":[1,2]},"a":3,"l":["z","x","y"],"n":{"k":[]}}"#,
         );
@@ -462,14 +468,14 @@ mod tests {
                 "+ }"
             ]
         );
-        let same = Document::of_diff(br#"{"a":1}"#, br#"{ "a": 1 }"#);
+        let same = TextDocument::from_diff(br#"{"a":1}"#, br#"{ "a": 1 }"#);
         assert_eq!(
             texts(&same),
             ["nothing changed: both versions say the same"]
         );
-        let lines = Document::of_diff(b"one\ntwo\n", b"one\nthree\n");
+        let lines = TextDocument::from_diff(b"one\ntwo\n", b"one\nthree\n");
         assert_eq!(texts(&lines), ["  one", "- two", "+ three"]);
-        let doubles = Document::of_diff(br#"{"a":1,"a":2}"#, br#"{"a":1}"#);
+        let doubles = TextDocument::from_diff(br#"{"a":1,"a":2}"#, br#"{"a":1}"#);
         assert_eq!(
             texts(&doubles),
             [
@@ -493,7 +499,7 @@ mod tests {
             error("", "needs a title"),
             error("/gone", "is missing"),
         ];
-        let doc = Document::of_checked("spec.json", br#"{"a":1,"b":[2]}"#, &errors);
+        let doc = TextDocument::from_validated("spec.json", br#"{"a":1,"b":[2]}"#, &errors);
         assert_eq!(
             texts(&doc),
             [
@@ -514,11 +520,11 @@ mod tests {
 
     #[test]
     fn markdown_keeps_its_source_and_its_colours_follow_what_the_filter_changed() {
-        let doc = Document::of_content(
+        let doc = TextDocument::from_content(
             "plan.md",
             "# A\u{202e}b\n\nsay **x\ny** <!-- z -->\n".as_bytes(),
         );
-        let told: Vec<(&str, Vec<(&str, Tint)>)> = doc
+        let told: Vec<(&str, Vec<(&str, Highlight)>)> = doc
             .lines
             .iter()
             .map(|line| {
@@ -534,12 +540,15 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("# A<RLO>b", vec![("# A<RLO>b", Tint::Heading)]),
+                ("# A<RLO>b", vec![("# A<RLO>b", Highlight::Heading)]),
                 ("", vec![]),
-                ("say **x", vec![("**x", Tint::Strong)]),
+                ("say **x", vec![("**x", Highlight::Strong)]),
                 (
                     "y** <!-- z -->",
-                    vec![("y**", Tint::Strong), ("<!-- z -->", Tint::Comment)]
+                    vec![
+                        ("y**", Highlight::Strong),
+                        ("<!-- z -->", Highlight::Comment)
+                    ]
                 ),
             ]
         );
@@ -547,7 +556,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_broken_and_nothing_of_it_is_lost() {
-        let doc = Document::of_content("a.txt", "x".repeat(9001).as_bytes());
+        let doc = TextDocument::from_content("a.txt", "x".repeat(9001).as_bytes());
         assert_eq!(
             doc.lines.iter().map(|line| line.text.len()).sum::<usize>(),
             9001

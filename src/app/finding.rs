@@ -1,14 +1,14 @@
 //! Finding and filtering in the events: the line being typed, what was typed last, and how far a
 //! search has come. The archive looks a bounded piece at a time, so a search says where it is.
 
-use super::msg::Query;
-use super::tail::Need;
+use super::msg::ArchiveQuery;
+use super::tail::EventFetch;
 use crate::model::id::RunId;
-use crate::model::wanted::Wanted;
+use crate::model::wanted::EventFilter;
 
 /// What a line is typed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum PromptKind {
     /// To go to the next event that fits.
     Search,
     /// To show only events that fit.
@@ -17,9 +17,9 @@ pub enum Asked {
 
 /// A line being typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prompt {
+pub struct SearchPrompt {
     /// What for.
-    pub asked: Asked,
+    pub asked: PromptKind,
     /// So far.
     pub text: String,
     /// The event under the cursor when it began.
@@ -30,7 +30,7 @@ pub struct Prompt {
 
 /// What a search has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Hit {
+pub enum MatchStatus {
     /// Nothing is searched.
     #[default]
     None,
@@ -46,51 +46,51 @@ pub enum Hit {
 
 /// A search that waits for the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hunt {
+pub struct PendingSearch {
     /// What is looked for.
-    pub wanted: Wanted,
+    pub wanted: EventFilter,
     /// Where next.
-    pub need: Need,
+    pub need: EventFetch,
     /// Where to look the other way when there is none here.
     pub turn: Option<u64>,
 }
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Finding {
+pub struct EventSearch {
     /// The line being typed.
-    pub prompt: Option<Prompt>,
+    pub prompt: Option<SearchPrompt>,
     /// What the filter was typed as; empty: everything is shown.
     pub filter: String,
     /// What was searched last; empty: nothing.
     pub search: String,
     /// What the search has come to.
-    pub hit: Hit,
+    pub hit: MatchStatus,
     /// Whether long events go on in further lines.
     pub wrap: bool,
     /// The question on its way.
-    pub hunt: Option<Hunt>,
+    pub hunt: Option<PendingSearch>,
     /// Whether something else is looked for by now.
     pub again: bool,
 }
 
-impl Finding {
+impl EventSearch {
     /// What is searched: the line being typed, else what was typed last.
     #[must_use]
-    pub fn needle(&self) -> Wanted {
-        Wanted::parse(match &self.prompt {
-            Some(prompt) if prompt.asked == Asked::Search => &prompt.text,
+    pub fn event_filter(&self) -> EventFilter {
+        EventFilter::parse(match &self.prompt {
+            Some(prompt) if prompt.asked == PromptKind::Search => &prompt.text,
             _ => &self.search,
         })
     }
 
     /// Begins to look, or will when the question on its way is answered.
-    pub fn begin(&mut self, run_id: RunId, hunt: Hunt) -> Option<Query> {
+    pub fn start(&mut self, run_id: RunId, hunt: PendingSearch) -> Option<ArchiveQuery> {
         if self.hunt.is_some() {
             self.again = true;
             return None;
         }
-        let query = Query::Find(run_id, hunt.need, hunt.wanted.clone());
+        let query = ArchiveQuery::Find(run_id, hunt.need, hunt.wanted.clone());
         self.hunt = Some(hunt);
         Some(query)
     }

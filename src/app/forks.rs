@@ -1,9 +1,9 @@
 //! The artifact at a gate and those of its forks, compared: who made each, the verdict, what differs,
 //! the cost, the time, and the texts beside each other where there is room, else what differs alone.
 
-use super::document::{Document, Ink};
+use super::document::{LineKind, TextDocument};
 use super::side_by_side::SideBySide;
-use crate::engine::api::Candidate;
+use crate::engine::api::ForkCandidate;
 use crate::model::id::{RoleId, RunId};
 use crate::model::time::human_duration;
 
@@ -18,7 +18,7 @@ const FACTS: usize = 7;
 
 /// A fork that is asked about: who could make the phase again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForkAsk {
+pub struct ForkRequest {
     /// The run at the gate.
     pub run_id: RunId,
     /// The seat that is taken by somebody else.
@@ -31,36 +31,36 @@ pub struct ForkAsk {
 
 /// What a fork has instead of the artifact at the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Instead {
+struct ForkDiff {
     /// Its place among the candidates.
     place: usize,
-    diff: Document,
+    diff: TextDocument,
     beside: SideBySide,
 }
 
 /// Candidates whose contents were compared with the first one's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Compared {
+pub struct ForkComparison {
     /// The artifact at the gate, then those of its forks.
-    pub candidates: Vec<Candidate>,
-    instead: Vec<Instead>,
+    pub candidates: Vec<ForkCandidate>,
+    instead: Vec<ForkDiff>,
 }
 
-impl Compared {
+impl ForkComparison {
     /// Compares the candidates, where their contents are stored. May take a second for each.
     #[must_use]
-    pub fn of(candidates: Vec<(Candidate, Option<Vec<u8>>)>) -> Self {
+    pub fn new(candidates: Vec<(ForkCandidate, Option<Vec<u8>>)>) -> Self {
         let own = candidates.first().and_then(|(_, content)| content.clone());
-        let against = |(place, (_, content)): (usize, &(Candidate, Option<Vec<u8>>))| {
+        let against = |(place, (_, content)): (usize, &(ForkCandidate, Option<Vec<u8>>))| {
             let (own, content) = (own.as_ref()?, content.as_ref()?);
             // What was taken has nothing instead.
             if own == content {
                 return None;
             }
-            Some(Instead {
+            Some(ForkDiff {
                 place,
-                diff: Document::of_diff(own, content),
-                beside: SideBySide::of(own, content),
+                diff: TextDocument::from_diff(own, content),
+                beside: SideBySide::new(own, content),
             })
         };
         let instead = candidates
@@ -80,8 +80,8 @@ impl Compared {
 
     /// The comparison, laid out for so many columns.
     #[must_use]
-    pub fn document(&self, columns: u16) -> Document {
-        let mut doc = Document::default();
+    pub fn document(&self, columns: u16) -> TextDocument {
+        let mut doc = TextDocument::default();
         let columns = usize::from(columns);
         let all: Vec<_> = self
             .candidates
@@ -91,9 +91,9 @@ impl Compared {
             .collect();
         let room = columns.saturating_sub(12) / all.len().max(1);
         if all.len() <= BESIDE && room >= COLUMN.0 {
-            beside(&mut doc, &all, room.min(COLUMN.1))
+            push_columns(&mut doc, &all, room.min(COLUMN.1))
         } else {
-            stacked(&mut doc, &all)
+            push_stacked(&mut doc, &all)
         }
         self.instead
             .iter()
@@ -101,13 +101,13 @@ impl Compared {
         doc
     }
 
-    fn push(&self, doc: &mut Document, instead: &Instead, columns: usize) {
+    fn push(&self, doc: &mut TextDocument, instead: &ForkDiff, columns: usize) {
         let Some(fork) = self.candidates.get(instead.place) else {
             return;
         };
-        doc.push(Ink::Plain, "");
+        doc.push(LineKind::Plain, "");
         doc.push(
-            Ink::Heading,
+            LineKind::Heading,
             &format!(
                 "What fork {} ({}) has instead",
                 instead.place,
@@ -122,17 +122,17 @@ impl Compared {
         }
         let width = (columns - 3) / 2;
         doc.push(
-            Ink::Note,
+            LineKind::Note,
             &format!("{:<width$}   fork {}", "this one", instead.place),
         );
-        instead.beside.lay_out(doc, columns);
+        instead.beside.push_to(doc, columns);
     }
 
     /// What is told of a candidate, each with its label.
-    fn facts(&self, place: usize, one: &Candidate) -> [(&'static str, String); FACTS] {
+    fn facts(&self, place: usize, one: &ForkCandidate) -> [(&'static str, String); FACTS] {
         let name = match place {
             0 => "this one".to_owned(),
-            _ if is_taken(&self.candidates, one) => format!("fork {place}: taken"),
+            _ if is_used(&self.candidates, one) => format!("fork {place}: taken"),
             _ => format!("fork {place}"),
         };
         let verdict = match &one.artifact {
@@ -153,23 +153,23 @@ impl Compared {
                     .unwrap_or_else(|| "nobody yet".to_owned()),
             ),
             ("verdict", verdict),
-            ("differs", self.difference(place)),
+            ("differs", self.describe_difference(place)),
             ("cost", one.cost.to_string()),
             ("time", human_duration(one.working_ms)),
         ]
     }
 
     /// How much a candidate differs from the one at the gate, in words.
-    fn difference(&self, place: usize) -> String {
+    fn describe_difference(&self, place: usize) -> String {
         let found = self.instead.iter().find(|instead| instead.place == place);
         match found.and_then(|instead| instead.diff.lines.first().map(|first| (instead, first))) {
             None => String::new(),
-            Some((instead, _)) if instead.diff.says_nothing_changed() => "says the same".to_owned(),
-            Some((_, first)) if first.ink == Ink::Note && !first.text.starts_with("@@") => {
+            Some((instead, _)) if instead.diff.is_empty_diff() => "says the same".to_owned(),
+            Some((_, first)) if first.ink == LineKind::Note && !first.text.starts_with("@@") => {
                 first.text.clone()
             }
             Some((instead, _)) => {
-                let count = |ink: Ink| {
+                let count = |ink: LineKind| {
                     instead
                         .diff
                         .lines
@@ -177,18 +177,26 @@ impl Compared {
                         .filter(|line| line.ink == ink)
                         .count()
                 };
-                format!("+{} -{} lines", count(Ink::Added), count(Ink::Removed))
+                format!(
+                    "+{} -{} lines",
+                    count(LineKind::Added),
+                    count(LineKind::Removed)
+                )
             }
         }
     }
 }
 
-fn beside(doc: &mut Document, all: &[[(&'static str, String); FACTS]], width: usize) {
+fn push_columns(doc: &mut TextDocument, all: &[[(&'static str, String); FACTS]], width: usize) {
     for row in 0..FACTS {
         let label = all.first().map_or("", |facts| facts[row].0);
         let cells: String = all.iter().map(|facts| cell(&facts[row].1, width)).collect();
         doc.push(
-            if row == 0 { Ink::Heading } else { Ink::Plain },
+            if row == 0 {
+                LineKind::Heading
+            } else {
+                LineKind::Plain
+            },
             format!("{label:<9}{cells}").trim_end(),
         );
     }
@@ -204,22 +212,22 @@ fn cell(text: &str, width: usize) -> String {
     format!("{cut:<width$}")
 }
 
-fn stacked(doc: &mut Document, all: &[[(&'static str, String); FACTS]]) {
+fn push_stacked(doc: &mut TextDocument, all: &[[(&'static str, String); FACTS]]) {
     for facts in all {
-        doc.push(Ink::Heading, &facts[0].1);
+        doc.push(LineKind::Heading, &facts[0].1);
         for (label, text) in facts[1..].iter().filter(|(_, text)| !text.is_empty()) {
-            doc.push(Ink::Plain, &format!("  {label:<9}{text}"));
+            doc.push(LineKind::Plain, &format!("  {label:<9}{text}"));
         }
     }
 }
 
 /// Forks whose artifact can be taken: valid, and other than what is asked about.
-pub fn valid(candidates: &[Candidate]) -> impl Iterator<Item = (usize, &Candidate)> {
-    let fits = |fork: &Candidate| {
+pub fn valid(candidates: &[ForkCandidate]) -> impl Iterator<Item = (usize, &ForkCandidate)> {
+    let fits = |fork: &ForkCandidate| {
         fork.artifact
             .as_ref()
             .is_some_and(|artifact| artifact.valid)
-            && !is_taken(candidates, fork)
+            && !is_used(candidates, fork)
     };
     candidates
         .iter()
@@ -229,8 +237,8 @@ pub fn valid(candidates: &[Candidate]) -> impl Iterator<Item = (usize, &Candidat
 }
 
 /// Whether what is asked about is what a fork made.
-fn is_taken(candidates: &[Candidate], fork: &Candidate) -> bool {
-    let hash = |one: &Candidate| {
+fn is_used(candidates: &[ForkCandidate], fork: &ForkCandidate) -> bool {
+    let hash = |one: &ForkCandidate| {
         one.artifact
             .as_ref()
             .map(|artifact| artifact.sha256.clone())
@@ -246,12 +254,12 @@ mod tests {
     use super::*;
     use crate::app::sample;
 
-    fn compared(contents: [Option<&str>; 2]) -> Compared {
+    fn compared(contents: [Option<&str>; 2]) -> ForkComparison {
         let contents = contents.map(|content| content.map(|text| text.as_bytes().to_vec()));
-        Compared::of(sample::candidates().into_iter().zip(contents).collect())
+        ForkComparison::new(sample::candidates().into_iter().zip(contents).collect())
     }
 
-    fn lines(compared: &Compared, columns: u16) -> Vec<String> {
+    fn lines(compared: &ForkComparison, columns: u16) -> Vec<String> {
         compared
             .document(columns)
             .lines
@@ -336,7 +344,7 @@ mod tests {
         let mut all = sample::candidates();
         all[0].artifact = all[1].artifact.clone();
         assert_eq!(valid(&all).count(), 0);
-        let taken = Compared::of(
+        let taken = ForkComparison::new(
             all.into_iter()
                 .map(|one| (one, Some(b"{}".to_vec())))
                 .collect(),

@@ -6,7 +6,7 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 /// The texts that fit, the best first (as they came where nothing was typed): place, and the letters
 /// that fit, counted in characters.
 #[must_use]
-pub fn ranked(
+pub fn rank(
     typed: &str,
     texts: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> Vec<(usize, Vec<usize>)> {
@@ -53,16 +53,16 @@ mod tests {
     fn the_best_fit_comes_first_and_its_letters_are_told() {
         let texts = ["go on with a paused run", "pause the run", "keys"];
         assert_eq!(
-            ranked("", texts)
+            rank("", texts)
                 .iter()
                 .map(|(at, _)| *at)
                 .collect::<Vec<_>>(),
             [0, 1, 2]
         );
-        let found = ranked("pause", texts);
+        let found = rank("pause", texts);
         assert_eq!(found[0], (1, vec![0, 1, 2, 3, 4]));
         assert_eq!(found.len(), 2);
-        assert_eq!(ranked("xyz", texts), []);
-        assert_eq!(ranked("RUN pause", texts).len(), 2, "words in any order");
+        assert_eq!(rank("xyz", texts), []);
+        assert_eq!(rank("RUN pause", texts).len(), 2, "words in any order");
     }
 }

@@ -7,20 +7,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::document::{Document, Ink};
-use super::forks::Compared;
-use super::msg::{Draft, DraftKey, Query, Ticket};
+use super::document::{LineKind, TextDocument};
+use super::forks::ForkComparison;
+use super::msg::{ArchiveQuery, CommandTicket, CommentDraft, DraftKey};
 use super::question;
-use super::reading::Reading;
-use super::run_view::Known;
+use super::reading::ScrollView;
+use super::run_view::LoadedRun;
 use super::text_input::TextInput;
 use super::text_search::TextSearch;
-use crate::engine::api::Cheaper;
+use crate::engine::api::CheaperPersona;
 use crate::model::error::Failure;
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RequestId, RunId};
 use crate::model::money::NanoUsd;
-use crate::model::question::{Question, Scope};
+use crate::model::question::{GateQuestion, PermissionScope};
 use crate::model::run_state::OpenApproval;
 use crate::model::state::{Decision, Risk};
 use crate::model::time::Timestamp;
@@ -32,7 +32,7 @@ pub const CONFIRM_QUIET_MS: u64 = 300;
 
 /// What can be read at a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tab {
+pub enum GateTab {
     /// What changed since the version that was reviewed last.
     Diff,
     /// The whole text, or what is asked.
@@ -51,7 +51,7 @@ pub enum Tab {
 
 /// How far the answer is.
 #[derive(Clone, Debug)]
-pub enum Stage {
+pub enum DecisionStep {
     /// Open; the operator reads.
     Reading,
     /// "Approve?"; for a risky phase its key is being typed.
@@ -71,7 +71,7 @@ pub enum Stage {
     /// Sent, not answered by the engine.
     Sending {
         /// Its command.
-        ticket: Ticket,
+        ticket: CommandTicket,
         /// The answer.
         action: Decision,
     },
@@ -83,15 +83,15 @@ pub enum Stage {
     /// A version of the operator's own was sent; a new question will ask about it.
     Revising {
         /// Its command.
-        ticket: Ticket,
+        ticket: CommandTicket,
     },
     /// Over: who said what, when.
-    Receipt(Receipt),
+    Receipt(GateReceipt),
 }
 
 /// How a question was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
+pub struct GateReceipt {
     /// The answer, in words.
     pub action: String,
     /// How far it reaches or what it raises, in words that follow the answer; may be empty.
@@ -124,9 +124,9 @@ pub struct GateView {
     /// The content it is about.
     pub sha256: Option<ContentHash>,
     /// What it is about, where it is not about an artifact.
-    pub question: Option<Box<Question>>,
+    pub question: Option<Box<GateQuestion>>,
     /// How far the answer about a tool reaches that is being given.
-    pub scope: Scope,
+    pub scope: PermissionScope,
     /// Its version.
     pub version: Option<u32>,
     /// The version that was answered last, and its content.
@@ -134,21 +134,21 @@ pub struct GateView {
     /// How risky a wrong answer is.
     pub risk: Risk,
     /// The tab on the screen.
-    pub tab: Tab,
+    pub tab: GateTab,
     /// Whether the operator chose the tab.
     pub tab_chosen: bool,
     /// What each tab shows comes from this question to the archive.
-    pub sources: BTreeMap<Tab, Query>,
+    pub sources: BTreeMap<GateTab, ArchiveQuery>,
     /// The texts that are there.
-    pub texts: BTreeMap<Tab, Reading>,
+    pub texts: BTreeMap<GateTab, ScrollView>,
     /// What is looked for in them.
     pub search: TextSearch,
     /// The current text once more, beside the errors of the versions before it.
-    pub repaired: Option<Reading>,
+    pub repaired: Option<ScrollView>,
     /// What can be taken: its own artifact first, then those of its forks.
-    pub forks: Compared,
+    pub forks: ForkComparison,
     /// Who could go on for less, where a budget is asked about; none while that is looked up.
-    pub cheaper: Option<Vec<Cheaper>>,
+    pub cheaper: Option<Vec<CheaperPersona>>,
     /// Which of them the answer names, and whether the operator's consent is being stored.
     pub chosen: Option<usize>,
     /// See [`chosen`](Self::chosen).
@@ -158,7 +158,7 @@ pub struct GateView {
     /// Since when somebody else's answer is on the screen, in ticks.
     pub overtaken: Option<u64>,
     /// How far the answer is.
-    pub stage: Stage,
+    pub stage: DecisionStep,
     /// The answer that was last sent from here, also where no word came back whether it counts.
     pub sent: Option<Decision>,
     /// The last event that counted here; the same one may be told twice.
@@ -174,7 +174,12 @@ pub struct GateView {
 impl GateView {
     /// Puts the open question of a run on the screen; `why` it is asked, where that is not an artifact.
     #[must_use]
-    pub fn new(known: &Known, open: &OpenApproval, why: Option<&str>, size: (u16, u16)) -> Self {
+    pub fn new(
+        known: &LoadedRun,
+        open: &OpenApproval,
+        why: Option<&str>,
+        size: (u16, u16),
+    ) -> Self {
         let key = open.phase_key.as_ref();
         let versions = key.map(|key| known.versions(key)).unwrap_or_default();
         let current = open
@@ -183,7 +188,7 @@ impl GateView {
             .and_then(|hash| versions.iter().rfind(|a| a.sha256 == *hash));
         let reviewed = key
             .zip(open.artifact_sha256.as_ref())
-            .and_then(|(key, hash)| known.reviewed(key, hash));
+            .and_then(|(key, hash)| known.last_reviewed(key, hash));
         let reviewed = reviewed.map(|a| (a.version, a.sha256.clone()));
         let mut gate = Self {
             run_id: known.state.run_id,
@@ -193,29 +198,29 @@ impl GateView {
             requested_at: open.requested_at,
             sha256: open.artifact_sha256.clone(),
             question: open.question.clone(),
-            scope: Scope::Once,
+            scope: PermissionScope::Once,
             version: current.map(|a| a.version),
             risk: key
                 .and_then(|key| known.phase(key))
                 .map_or(Risk::Medium, |phase| phase.risk),
             tab: if reviewed.is_some() {
-                Tab::Diff
+                GateTab::Diff
             } else {
-                Tab::Whole
+                GateTab::Whole
             },
             tab_chosen: false,
             sources: BTreeMap::new(),
             texts: BTreeMap::new(),
             search: TextSearch::default(),
             repaired: None,
-            forks: Compared::default(),
+            forks: ForkComparison::default(),
             cheaper: None,
             chosen: None,
             agreeing: false,
             reviewed,
             drawn: None,
             overtaken: None,
-            stage: Stage::Reading,
+            stage: DecisionStep::Reading,
             sent: None,
             told: 0,
             input: TextInput::default(),
@@ -227,9 +232,9 @@ impl GateView {
                 .question
                 .as_ref()
                 .map(|asked| question::document(asked, &known.state));
-            let text = asked.unwrap_or_else(|| about_no_artifact(&open.gate, why));
+            let text = asked.unwrap_or_else(|| describe_manual_gate(&open.gate, why));
             gate.texts
-                .insert(Tab::Whole, Reading::new(Arc::new(text), size));
+                .insert(GateTab::Whole, ScrollView::new(Arc::new(text), size));
         }
         gate.sources = sources(
             &gate,
@@ -241,15 +246,15 @@ impl GateView {
 
     /// The tabs that this question has.
     #[must_use]
-    pub fn tabs(&self) -> Vec<Tab> {
+    pub fn tabs(&self) -> Vec<GateTab> {
         let all = [
-            Tab::Diff,
-            Tab::Whole,
-            Tab::Forks,
-            Tab::Errors,
-            Tab::Comments,
-            Tab::Inputs,
-            Tab::Log,
+            GateTab::Diff,
+            GateTab::Whole,
+            GateTab::Forks,
+            GateTab::Errors,
+            GateTab::Comments,
+            GateTab::Inputs,
+            GateTab::Log,
         ];
         all.into_iter()
             .filter(|tab| self.sources.contains_key(tab) || self.texts.contains_key(tab))
@@ -258,45 +263,53 @@ impl GateView {
 
     /// The text on the screen; none while it loads.
     #[must_use]
-    pub fn reading(&self) -> Option<&Reading> {
+    pub fn scroll_view(&self) -> Option<&ScrollView> {
         self.texts.get(&self.tab)
     }
 
     /// The text on the screen, to scroll it.
-    pub fn reading_mut(&mut self) -> Option<&mut Reading> {
+    pub fn scroll_view_mut(&mut self) -> Option<&mut ScrollView> {
         self.texts.get_mut(&self.tab)
     }
 
     /// Whether the comparison with its forks is on the screen, laid out for another width.
     #[must_use]
-    pub fn is_comparison_of_another_width(&self, columns: u16) -> bool {
-        self.tab == Tab::Forks
+    pub fn forks_need_layout(&self, columns: u16) -> bool {
+        self.tab == GateTab::Forks
             && self
-                .reading()
+                .scroll_view()
                 .is_some_and(|reading| reading.size().0 != columns)
     }
 
     /// Fits the comparison with its forks to a size; stays about where it was read.
     pub fn lay_out_forks(&mut self, size: (u16, u16)) {
         let doc = Arc::new(self.forks.document(size.0));
-        let sought = self.search.sought();
-        match self.texts.get_mut(&Tab::Forks) {
+        let sought = self.search.active_pattern();
+        match self.texts.get_mut(&GateTab::Forks) {
             Some(reading) if reading.size().0 == size.0 => reading.replace(doc),
             Some(reading) => {
-                let (at, lines) = (reading.at().0, reading.doc().lines.len().max(1));
+                let (at, lines) = (reading.position().0, reading.doc().lines.len().max(1));
                 let line = at * doc.lines.len() / lines;
                 reading.lay_out(size);
                 reading.replace_at(doc, line);
             }
-            None => drop(self.texts.insert(Tab::Forks, Reading::new(doc, size))),
+            None => drop(
+                self.texts
+                    .insert(GateTab::Forks, ScrollView::new(doc, size)),
+            ),
         }
-        if let Some(reading) = self.texts.get_mut(&Tab::Forks) {
-            reading.look_for(sought);
+        if let Some(reading) = self.texts.get_mut(&GateTab::Forks) {
+            reading.set_pattern(sought);
         }
     }
 
     /// Takes in a text that one of its tabs is made of; whether one is.
-    pub fn take(&mut self, query: &Query, doc: &Arc<Document>, size: (u16, u16)) -> bool {
+    pub fn apply_text(
+        &mut self,
+        query: &ArchiveQuery,
+        doc: &Arc<TextDocument>,
+        size: (u16, u16),
+    ) -> bool {
         let Some(tab) = self
             .sources
             .iter()
@@ -306,19 +319,19 @@ impl GateView {
             return false;
         };
         // What was asked for twice stays where it was scrolled to.
-        let sought = self.search.sought();
+        let sought = self.search.active_pattern();
         let reading = self
             .texts
             .entry(tab)
-            .or_insert_with(|| Reading::new(doc.clone(), size));
+            .or_insert_with(|| ScrollView::new(doc.clone(), size));
         if reading.doc().part {
             reading.replace(doc.clone());
         }
-        reading.look_for(sought);
-        if tab == Tab::Whole {
+        reading.set_pattern(sought);
+        if tab == GateTab::Whole {
             let beside = self
                 .repaired
-                .get_or_insert_with(|| Reading::new(doc.clone(), size));
+                .get_or_insert_with(|| ScrollView::new(doc.clone(), size));
             if beside.doc().part {
                 beside.replace(doc.clone());
             }
@@ -328,12 +341,12 @@ impl GateView {
 
     /// The text by which "seen" is measured: the whole, or the difference where that is read.
     #[must_use]
-    pub fn measured(&self) -> Option<&Reading> {
+    pub fn coverage_view(&self) -> Option<&ScrollView> {
         let whole = self
             .texts
-            .get(&Tab::Whole)
+            .get(&GateTab::Whole)
             .filter(|reading| !reading.doc().part);
-        match (self.texts.get(&Tab::Diff), whole) {
+        match (self.texts.get(&GateTab::Diff), whole) {
             (Some(diff), Some(whole)) if diff.unseen() < whole.unseen() => Some(diff),
             (Some(diff), None) => Some(diff),
             (_, whole) => whole,
@@ -343,7 +356,7 @@ impl GateView {
     /// Lines never on the screen; none while the text loads.
     #[must_use]
     pub fn unseen(&self) -> Option<usize> {
-        self.measured().map(Reading::unseen)
+        self.coverage_view().map(ScrollView::unseen)
     }
 
     /// How long verdict keys are still ignored, in milliseconds; 0: they count.
@@ -356,7 +369,9 @@ impl GateView {
     #[must_use]
     pub fn confirm_ignored_for(&self, last_input: u64, ticks: u64) -> u64 {
         match &self.stage {
-            Stage::Confirm { since, .. } => remaining(*since, last_input, ticks, CONFIRM_QUIET_MS),
+            DecisionStep::Confirm { since, .. } => {
+                remaining(*since, last_input, ticks, CONFIRM_QUIET_MS)
+            }
             _ => CONFIRM_QUIET_MS,
         }
     }
@@ -364,9 +379,9 @@ impl GateView {
     /// Whether Enter was meant for what is on the screen: not for the question that somebody else has just
     /// answered, so that who pressed it to approve learns what became of it.
     #[must_use]
-    pub fn receipt_was_seen(&self, ticks: u64) -> bool {
+    pub fn receipt_is_settled(&self, ticks: u64) -> bool {
         match &self.stage {
-            Stage::Receipt(receipt) if receipt.ours => true,
+            DecisionStep::Receipt(receipt) if receipt.ours => true,
             _ => self
                 .overtaken
                 .is_some_and(|since| ticks.saturating_sub(since) >= QUIET_MS),
@@ -375,23 +390,23 @@ impl GateView {
 
     /// What must be typed before Enter approves; empty where Enter alone does.
     #[must_use]
-    pub fn must_type(&self) -> &str {
+    pub fn required_text(&self) -> &str {
         match (&self.phase_key, self.risk) {
-            (Some(key), Risk::High) if !self.asks_amount() => key.as_str(),
+            (Some(key), Risk::High) if !self.accepts_amount() => key.as_str(),
             _ => "",
         }
     }
 
     /// Whether an answer can be given to this question.
     #[must_use]
-    pub fn takes(&self, action: Decision) -> bool {
+    pub fn accepts(&self, action: Decision) -> bool {
         action != Decision::RequestChanges || (self.phase_key.is_some() && self.question.is_none())
     }
 
     /// The amount that is typed in to raise a budget, where it is one.
     #[must_use]
-    pub fn raise(&self) -> Option<NanoUsd> {
-        let Stage::Confirm { typed, .. } = &self.stage else {
+    pub fn budget_increase(&self) -> Option<NanoUsd> {
+        let DecisionStep::Confirm { typed, .. } = &self.stage else {
             return None;
         };
         self.question.as_ref()?.budget()?;
@@ -400,24 +415,24 @@ impl GateView {
 
     /// Who goes on for less, as the answer names them.
     #[must_use]
-    pub fn successor(&self) -> Option<&Cheaper> {
+    pub fn cheaper_persona(&self) -> Option<&CheaperPersona> {
         self.cheaper.as_ref()?.get(self.chosen?)
     }
 
     /// Whether somebody cheaper is enough to go on: not where all of the budget is spent.
     #[must_use]
-    pub fn needs_no_amount(&self) -> bool {
+    pub fn amount_is_optional(&self) -> bool {
         let left = self
             .question
             .as_deref()
-            .and_then(Question::budget)
+            .and_then(GateQuestion::budget)
             .is_some_and(|budget| budget.spent < budget.limit);
-        left && self.successor().is_some()
+        left && self.cheaper_persona().is_some()
     }
 
     /// Whether an amount can be typed in.
     #[must_use]
-    pub fn asks_amount(&self) -> bool {
+    pub fn accepts_amount(&self) -> bool {
         self.question
             .as_ref()
             .is_some_and(|question| question.budget().is_some())
@@ -426,13 +441,13 @@ impl GateView {
     /// Whether Enter on "Approve?" would have everything it needs.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let Stage::Confirm { typed, .. } = &self.stage else {
+        let DecisionStep::Confirm { typed, .. } = &self.stage else {
             return false;
         };
         match self.question.as_deref() {
-            Some(Question::Budget(_)) if typed.is_empty() => self.needs_no_amount(),
-            Some(Question::Budget(_)) => self.raise().is_some(),
-            _ => *typed == self.must_type(),
+            Some(GateQuestion::Budget(_)) if typed.is_empty() => self.amount_is_optional(),
+            Some(GateQuestion::Budget(_)) => self.budget_increase().is_some(),
+            _ => *typed == self.required_text(),
         }
     }
 
@@ -450,8 +465,8 @@ impl GateView {
 
     /// Its words, to be kept.
     #[must_use]
-    pub fn draft(&self) -> Draft {
-        Draft {
+    pub fn draft(&self) -> CommentDraft {
+        CommentDraft {
             text: self.input.text(),
             version: self.input.written_for.or(self.version),
         }
@@ -462,10 +477,10 @@ impl GateView {
     pub fn is_open(&self) -> bool {
         !matches!(
             self.stage,
-            Stage::Sending { .. }
-                | Stage::Recorded { .. }
-                | Stage::Revising { .. }
-                | Stage::Receipt(_)
+            DecisionStep::Sending { .. }
+                | DecisionStep::Recorded { .. }
+                | DecisionStep::Revising { .. }
+                | DecisionStep::Receipt(_)
         )
     }
 }
@@ -475,24 +490,24 @@ fn remaining(since: Option<u64>, last_input: u64, ticks: u64, quiet_ms: u64) -> 
     quiet_ms.saturating_sub(ticks.saturating_sub(since.max(last_input)))
 }
 
-fn about_no_artifact(gate: &GateKey, why: Option<&str>) -> Document {
-    let mut doc = Document::default();
+fn describe_manual_gate(gate: &GateKey, why: Option<&str>) -> TextDocument {
+    let mut doc = TextDocument::default();
     if gate.as_str() == "session_recovery_required" {
-        doc.push(Ink::Heading, "An agent could not go on by itself.");
+        doc.push(LineKind::Heading, "An agent could not go on by itself.");
         if let Some(why) = why {
-            doc.push(Ink::Plain, "");
-            doc.push_all(Ink::Error, why);
+            doc.push(LineKind::Plain, "");
+            doc.push_all(LineKind::Error, why);
         }
-        doc.push(Ink::Plain, "");
+        doc.push(LineKind::Plain, "");
         doc.push(
-            Ink::Plain,
+            LineKind::Plain,
             "approve   a fresh conversation begins from the last stored turn",
         );
-        doc.push(Ink::Plain, "reject    the run fails");
-        doc.push(Ink::Plain, "abort     the run ends as aborted");
+        doc.push(LineKind::Plain, "reject    the run fails");
+        doc.push(LineKind::Plain, "abort     the run ends as aborted");
     } else {
         doc.push(
-            Ink::Note,
+            LineKind::Note,
             "This question is about no artifact: the phase produces none.",
         );
     }
@@ -500,7 +515,7 @@ fn about_no_artifact(gate: &GateKey, why: Option<&str>) -> Document {
 }
 
 /// Which question to the archive fills each tab; tabs that would be empty have none.
-fn sources(gate: &GateView, known: &Known, path: String) -> BTreeMap<Tab, Query> {
+fn sources(gate: &GateView, known: &LoadedRun, path: String) -> BTreeMap<GateTab, ArchiveQuery> {
     let mut found = BTreeMap::new();
     // A question about the run itself came up in the phase that was at work.
     let Some(key) = gate
@@ -511,22 +526,22 @@ fn sources(gate: &GateView, known: &Known, path: String) -> BTreeMap<Tab, Query>
         return found;
     };
     let run_id = gate.run_id;
-    found.insert(Tab::Inputs, Query::Inputs(run_id, key.clone()));
-    found.insert(Tab::Log, Query::PhaseLog(run_id, key.clone()));
+    found.insert(GateTab::Inputs, ArchiveQuery::Inputs(run_id, key.clone()));
+    found.insert(GateTab::Log, ArchiveQuery::PhaseLog(run_id, key.clone()));
     let Some(hash) = &gate.sha256 else {
         return found;
     };
-    found.insert(Tab::Whole, Query::Content(hash.clone(), path));
+    found.insert(GateTab::Whole, ArchiveQuery::Content(hash.clone(), path));
     if let Some((_, old)) = &gate.reviewed {
-        found.insert(Tab::Diff, Query::Diff(old.clone(), hash.clone()));
+        found.insert(GateTab::Diff, ArchiveQuery::Diff(old.clone(), hash.clone()));
     }
     if known.versions(key).iter().any(|version| !version.valid) {
-        found.insert(Tab::Errors, Query::Errors(run_id, key.clone()));
+        found.insert(GateTab::Errors, ArchiveQuery::Errors(run_id, key.clone()));
     }
     if known.comments(key).next().is_some() {
         found.insert(
-            Tab::Comments,
-            Query::Comments(run_id, key.clone(), hash.clone()),
+            GateTab::Comments,
+            ArchiveQuery::Comments(run_id, key.clone(), hash.clone()),
         );
     }
     found
@@ -534,11 +549,13 @@ fn sources(gate: &GateView, known: &Known, path: String) -> BTreeMap<Tab, Query>
 
 /// Lines of a log, or why there are none.
 #[must_use]
-pub fn log_of(lines: &[String]) -> Document {
-    let mut doc = Document::default();
-    lines.iter().for_each(|line| doc.push(Ink::Plain, line));
+pub fn log_document(lines: &[String]) -> TextDocument {
+    let mut doc = TextDocument::default();
+    lines
+        .iter()
+        .for_each(|line| doc.push(LineKind::Plain, line));
     if doc.lines.is_empty() {
-        doc.push(Ink::Note, "nothing happened in this phase yet");
+        doc.push(LineKind::Note, "nothing happened in this phase yet");
     }
     doc
 }

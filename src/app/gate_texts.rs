@@ -1,10 +1,10 @@
 //! Texts that a gate is decided by, beside the artifact itself: the versions that did not fit, what
 //! the operator said before and what became of it, what the agent was told.
 
-use super::document::{Document, Ink};
-use super::json_diff::{self, Change};
+use super::document::{LineKind, TextDocument};
+use super::json_diff::{self, JsonChange};
 use crate::model::hash::ContentHash;
-use crate::model::persona::{Permission, Persona};
+use crate::model::persona::{Persona, ToolPermission};
 use crate::model::record::{ApprovalRecord, ArtifactRecord};
 use crate::model::state::ApprovalStatus;
 
@@ -13,42 +13,42 @@ const LINES_TOLD: usize = 200;
 
 /// Versions that did not fit, each whole, with what was wrong beneath its place.
 #[must_use]
-pub fn errors(versions: &[(&ArtifactRecord, Vec<u8>)]) -> Document {
-    let mut doc = Document::default();
+pub fn errors(versions: &[(&ArtifactRecord, Vec<u8>)]) -> TextDocument {
+    let mut doc = TextDocument::default();
     for (version, bytes) in versions {
         if !doc.lines.is_empty() {
-            doc.push(Ink::Plain, "");
+            doc.push(LineKind::Plain, "");
         }
         let count = match version.errors.len() {
             1 => "1 error".to_owned(),
             count => format!("{count} errors"),
         };
         doc.push(
-            Ink::Heading,
+            LineKind::Heading,
             &format!(
                 "v{}, attempt {}: {count} against {}",
                 version.version, version.attempt, version.schema
             ),
         );
         doc.lines
-            .extend(Document::of_checked(&version.path, bytes, &version.errors).lines);
+            .extend(TextDocument::from_validated(&version.path, bytes, &version.errors).lines);
     }
     if doc.lines.is_empty() {
-        doc.push(Ink::Note, "no attempt of this phase was invalid");
+        doc.push(LineKind::Note, "no attempt of this phase was invalid");
     }
     doc
 }
 
 /// A comment of the operator, with the content that it was about where that is stored.
-pub type Said<'a> = (&'a ApprovalRecord, Option<Vec<u8>>);
+pub type CommentedVersion<'a> = (&'a ApprovalRecord, Option<Vec<u8>>);
 
 /// What the operator said, the newest first, each with the places that changed since.
 #[must_use]
-pub fn comments(said: &[Said<'_>], current: &[u8]) -> Document {
-    let mut doc = Document::default();
+pub fn comments(said: &[CommentedVersion<'_>], current: &[u8]) -> TextDocument {
+    let mut doc = TextDocument::default();
     for (record, about) in said.iter().rev() {
         if !doc.lines.is_empty() {
-            doc.push(Ink::Plain, "");
+            doc.push(LineKind::Plain, "");
         }
         let version = record
             .artifact_version
@@ -56,43 +56,43 @@ pub fn comments(said: &[Said<'_>], current: &[u8]) -> Document {
             .unwrap_or_default();
         let by = record.resolved_by.as_deref().unwrap_or("somebody");
         doc.push(
-            Ink::Heading,
-            &format!("{}{version} by {by}", worded(record.state)),
+            LineKind::Heading,
+            &format!("{}{version} by {by}", status_text(record.state)),
         );
         doc.push_all(
-            Ink::Plain,
-            &indented(record.comment.as_deref().unwrap_or_default()),
+            LineKind::Plain,
+            &indent(record.comment.as_deref().unwrap_or_default()),
         );
         match about {
-            Some(old) => push_answered(&mut doc, old, current),
-            None => doc.push(Ink::Note, "what it was about is not stored"),
+            Some(old) => push_changes_since(&mut doc, old, current),
+            None => doc.push(LineKind::Note, "what it was about is not stored"),
         }
     }
     if doc.lines.is_empty() {
-        doc.push(Ink::Note, "you said nothing about this phase yet");
+        doc.push(LineKind::Note, "you said nothing about this phase yet");
     }
     doc
 }
 
 /// Where the content answers: the places that changed since.
-fn push_answered(doc: &mut Document, old: &[u8], new: &[u8]) {
+fn push_changes_since(doc: &mut TextDocument, old: &[u8], new: &[u8]) {
     let both = std::str::from_utf8(old)
         .ok()
         .zip(std::str::from_utf8(new).ok());
     match both.and_then(|(old, new)| json_diff::changes(old, new)) {
-        Some(changes) if changes.is_empty() => doc.push(Ink::Error, "  nothing changed since"),
+        Some(changes) if changes.is_empty() => doc.push(LineKind::Error, "  nothing changed since"),
         Some(changes) => {
-            doc.push(Ink::Note, "  changed since:");
-            changes.iter().for_each(|change| push_place(doc, change));
+            doc.push(LineKind::Note, "  changed since:");
+            changes.iter().for_each(|change| push_change(doc, change));
         }
         None => {
-            doc.push(Ink::Note, "  changed since:");
-            let lines = Document::of_line_diff(old, new).lines;
+            doc.push(LineKind::Note, "  changed since:");
+            let lines = TextDocument::from_line_diff(old, new).lines;
             let more = lines.len().saturating_sub(LINES_TOLD);
             doc.lines.extend(lines.into_iter().take(LINES_TOLD));
             if more > 0 {
                 doc.push(
-                    Ink::Note,
+                    LineKind::Note,
                     &format!("{more} more lines; the difference to that version has them"),
                 );
             }
@@ -100,29 +100,29 @@ fn push_answered(doc: &mut Document, old: &[u8], new: &[u8]) {
     }
 }
 
-fn push_place(doc: &mut Document, change: &Change) {
+fn push_change(doc: &mut TextDocument, change: &JsonChange) {
     let ink = match change {
-        Change::Added { .. } => Ink::Added,
-        Change::Removed { .. } => Ink::Removed,
-        Change::Changed { .. } | Change::Moved { .. } => Ink::Plain,
+        JsonChange::Added { .. } => LineKind::Added,
+        JsonChange::Removed { .. } => LineKind::Removed,
+        JsonChange::Changed { .. } | JsonChange::Moved { .. } => LineKind::Plain,
     };
     let value = match change {
-        Change::Added { value, .. } | Change::Changed { new: value, .. } => {
-            format!("  {}", shortened(value))
+        JsonChange::Added { value, .. } | JsonChange::Changed { new: value, .. } => {
+            format!("  {}", shorten(value))
         }
-        Change::Moved { from, .. } => format!(" from {from}"),
-        Change::Removed { .. } => String::new(),
+        JsonChange::Moved { from, .. } => format!(" from {from}"),
+        JsonChange::Removed { .. } => String::new(),
     };
-    let at = if change.at().is_empty() {
+    let at = if change.pointer().is_empty() {
         "(whole document)"
     } else {
-        change.at()
+        change.pointer()
     };
-    doc.push(ink, &format!("  {at}  {}{value}", change.word()));
+    doc.push(ink, &format!("  {at}  {}{value}", change.label()));
 }
 
 /// One line's worth of a value; the difference has all of it.
-fn shortened(value: &str) -> String {
+fn shorten(value: &str) -> String {
     let mut chars = value.chars();
     let head: String = chars.by_ref().take(80).collect();
     if chars.next().is_some() {
@@ -132,7 +132,7 @@ fn shortened(value: &str) -> String {
     }
 }
 
-fn worded(state: ApprovalStatus) -> &'static str {
+fn status_text(state: ApprovalStatus) -> &'static str {
     match state {
         ApprovalStatus::Approved => "approved",
         ApprovalStatus::ChangesRequested => "changes requested",
@@ -143,13 +143,13 @@ fn worded(state: ApprovalStatus) -> &'static str {
     }
 }
 
-fn indented(text: &str) -> String {
+fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 /// What the agent of a phase had in hand.
 #[derive(Clone, Debug, Default)]
-pub struct Inputs {
+pub struct PhaseInputs {
     /// Its persona, with the model that was bound.
     pub persona: Option<(Persona, Option<String>)>,
     /// What the operator wants made.
@@ -162,40 +162,46 @@ pub struct Inputs {
 
 /// What the agent was told, and what it may do.
 #[must_use]
-pub fn inputs(inputs: &Inputs) -> Document {
-    let mut doc = Document::default();
+pub fn inputs(inputs: &PhaseInputs) -> TextDocument {
+    let mut doc = TextDocument::default();
     if let Some((persona, model)) = &inputs.persona {
-        doc.push(Ink::Heading, "Persona");
+        doc.push(LineKind::Heading, "Persona");
         let model = model.as_deref().unwrap_or(&persona.backend);
         doc.push(
-            Ink::Plain,
+            LineKind::Plain,
             &format!("  {}@{} ({model})", persona.name, persona.version),
         );
         for tool in &persona.tools {
             let may = match persona.permission(tool) {
-                Permission::Auto => "may",
-                Permission::Ask => "asks",
-                Permission::Deny => "may not",
+                ToolPermission::Auto => "may",
+                ToolPermission::Ask => "asks",
+                ToolPermission::Deny => "may not",
             };
-            doc.push(Ink::Plain, &format!("  {may:<7} {tool}"));
+            doc.push(LineKind::Plain, &format!("  {may:<7} {tool}"));
         }
-        doc.push_all(Ink::Note, &indented(&persona.system_prompt));
-        doc.push(Ink::Plain, "");
+        doc.push_all(LineKind::Note, &indent(&persona.system_prompt));
+        doc.push(LineKind::Plain, "");
     }
-    doc.push(Ink::Heading, "Requirements");
-    doc.push_all(Ink::Plain, &indented(&inputs.requirements));
+    doc.push(LineKind::Heading, "Requirements");
+    doc.push_all(LineKind::Plain, &indent(&inputs.requirements));
     if !inputs.earlier.is_empty() {
-        doc.push(Ink::Plain, "");
-        doc.push(Ink::Heading, "Artifacts of the phases before");
+        doc.push(LineKind::Plain, "");
+        doc.push(LineKind::Heading, "Artifacts of the phases before");
         inputs.earlier.iter().for_each(|(path, version, hash)| {
-            doc.push(Ink::Plain, &format!("  {path} v{version} {}", hash.short()))
+            doc.push(
+                LineKind::Plain,
+                &format!("  {path} v{version} {}", hash.short()),
+            )
         });
     }
-    doc.push(Ink::Plain, "");
-    doc.push(Ink::Heading, "Prompt of the last attempt, as it was sent");
+    doc.push(LineKind::Plain, "");
+    doc.push(
+        LineKind::Heading,
+        "Prompt of the last attempt, as it was sent",
+    );
     match &inputs.prompt {
-        Some(prompt) => doc.push_all(Ink::Plain, prompt),
-        None => doc.push(Ink::Note, "  not stored"),
+        Some(prompt) => doc.push_all(LineKind::Plain, prompt),
+        None => doc.push(LineKind::Note, "  not stored"),
     }
     doc
 }
@@ -203,16 +209,16 @@ pub fn inputs(inputs: &Inputs) -> Document {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::sample::{self, Place, SPEC_V1, SPEC_V2};
+    use crate::app::sample::{self, SPEC_V1, SPEC_V2, SampleRunState};
 
-    fn texts(doc: &Document) -> Vec<&str> {
+    fn texts(doc: &TextDocument) -> Vec<&str> {
         doc.lines.iter().map(|line| line.text.as_str()).collect()
     }
 
     #[test]
     fn a_comment_is_followed_by_the_places_that_changed_since() {
         let opened = sample::opened(
-            &sample::journal(Place::Awaiting),
+            &sample::journal(SampleRunState::Awaiting),
             crate::model::state::Risk::Medium,
         );
         let record = opened
@@ -246,10 +252,10 @@ mod tests {
 
     #[test]
     fn the_last_prompt_is_shown_whole_and_its_absence_is_said() {
-        let told = Inputs {
+        let told = PhaseInputs {
             requirements: "a cart\nin cents".to_owned(),
             prompt: Some("do\nit".to_owned()),
-            ..Inputs::default()
+            ..PhaseInputs::default()
         };
         assert_eq!(
             texts(&inputs(&told)),
@@ -264,7 +270,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            texts(&inputs(&Inputs::default())).last(),
+            texts(&inputs(&PhaseInputs::default())).last(),
             Some(&"  not stored")
         );
     }

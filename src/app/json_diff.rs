@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
-use super::json_tree::{Node, step, unquoted};
+use super::json_tree::{RawJsonNode, child_pointer, unquoted};
 
 /// How long the order of one list is looked into; after that what is left counts as exchanged.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -20,7 +20,7 @@ const IDENTITIES: &[&str] = &["\"id\"", "\"key\"", "\"name\""];
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum JsonChange {
     /// Only in the new document.
     Added {
         /// Its place there.
@@ -53,10 +53,10 @@ pub enum Change {
     },
 }
 
-impl Change {
+impl JsonChange {
     /// The place it is about, in the new document where it is there.
     #[must_use]
-    pub fn at(&self) -> &str {
+    pub fn pointer(&self) -> &str {
         match self {
             Self::Added { at, .. }
             | Self::Removed { at, .. }
@@ -67,7 +67,7 @@ impl Change {
 
     /// What happened, in one word.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Added { .. } => "added",
             Self::Removed { .. } => "removed",
@@ -80,8 +80,8 @@ impl Change {
 /// The changes from one document to another, in the order of the new one; `None` when one of them is
 /// no JSON that can be compared this way.
 #[must_use]
-pub fn changes(old: &str, new: &str) -> Option<Vec<Change>> {
-    let (old, new) = (Node::read(old)?, Node::read(new)?);
+pub fn changes(old: &str, new: &str) -> Option<Vec<JsonChange>> {
+    let (old, new) = (RawJsonNode::parse(old)?, RawJsonNode::parse(new)?);
     if old.has_doubles() || new.has_doubles() {
         return None;
     }
@@ -91,14 +91,20 @@ pub fn changes(old: &str, new: &str) -> Option<Vec<Change>> {
 }
 
 /// `was` is the place in the old document, `at` in the new one.
-fn compare(was: &str, at: &str, old: &Node<'_>, new: &Node<'_>, found: &mut Vec<Change>) {
+fn compare(
+    was: &str,
+    at: &str,
+    old: &RawJsonNode<'_>,
+    new: &RawJsonNode<'_>,
+    found: &mut Vec<JsonChange>,
+) {
     if old == new {
         return;
     }
     match (old, new) {
-        (Node::Map(old), Node::Map(new)) => members(was, at, old, new, found),
-        (Node::List(old), Node::List(new)) => items(was, at, old, new, found),
-        _ => found.push(Change::Changed {
+        (RawJsonNode::Map(old), RawJsonNode::Map(new)) => members(was, at, old, new, found),
+        (RawJsonNode::List(old), RawJsonNode::List(new)) => items(was, at, old, new, found),
+        _ => found.push(JsonChange::Changed {
             at: at.to_owned(),
             old: old.compact(),
             new: new.compact(),
@@ -109,11 +115,11 @@ fn compare(was: &str, at: &str, old: &Node<'_>, new: &Node<'_>, found: &mut Vec<
 fn members(
     was: &str,
     at: &str,
-    old: &[(&str, Node<'_>)],
-    new: &[(&str, Node<'_>)],
-    found: &mut Vec<Change>,
+    old: &[(&str, RawJsonNode<'_>)],
+    new: &[(&str, RawJsonNode<'_>)],
+    found: &mut Vec<JsonChange>,
 ) {
-    let before: HashMap<String, &Node<'_>> = old
+    let before: HashMap<String, &RawJsonNode<'_>> = old
         .iter()
         .map(|(name, node)| (unquoted(name), node))
         .collect();
@@ -121,9 +127,15 @@ fn members(
     for (name, node) in new {
         let name = unquoted(name);
         match before.get(&name) {
-            Some(old) => compare(&step(was, &name), &step(at, &name), old, node, found),
-            None => found.push(Change::Added {
-                at: step(at, &name),
+            Some(old) => compare(
+                &child_pointer(was, &name),
+                &child_pointer(at, &name),
+                old,
+                node,
+                found,
+            ),
+            None => found.push(JsonChange::Added {
+                at: child_pointer(at, &name),
                 value: node.compact(),
             }),
         }
@@ -132,14 +144,20 @@ fn members(
         .iter()
         .filter(|(name, _)| !after.contains_key(&unquoted(name)))
     {
-        found.push(Change::Removed {
-            at: step(was, &unquoted(name)),
+        found.push(JsonChange::Removed {
+            at: child_pointer(was, &unquoted(name)),
             value: node.compact(),
         });
     }
 }
 
-fn items(was: &str, at: &str, old: &[Node<'_>], new: &[Node<'_>], found: &mut Vec<Change>) {
+fn items(
+    was: &str,
+    at: &str,
+    old: &[RawJsonNode<'_>],
+    new: &[RawJsonNode<'_>],
+    found: &mut Vec<JsonChange>,
+) {
     let (old_ids, new_ids) = match IDENTITIES
         .iter()
         .find_map(|name| identities(old, name).zip(identities(new, name)))
@@ -173,12 +191,12 @@ fn items(was: &str, at: &str, old: &[Node<'_>], new: &[Node<'_>], found: &mut Ve
         gone.extend(&olds[both..]);
         come.extend(&news[both..]);
     }
-    let mut told: Vec<(usize, Vec<Change>)> = Vec::new();
+    let mut told: Vec<(usize, Vec<JsonChange>)> = Vec::new();
     for (from, to, moved) in pairs {
         let mut changes = Vec::new();
         let (was, at) = (format!("{was}/{from}"), format!("{at}/{to}"));
         if moved {
-            changes.push(Change::Moved {
+            changes.push(JsonChange::Moved {
                 from: was.clone(),
                 to: at.clone(),
             });
@@ -189,7 +207,7 @@ fn items(was: &str, at: &str, old: &[Node<'_>], new: &[Node<'_>], found: &mut Ve
     told.extend(come.into_iter().map(|to| {
         (
             to,
-            vec![Change::Added {
+            vec![JsonChange::Added {
                 at: format!("{at}/{to}"),
                 value: new[to].compact(),
             }],
@@ -197,7 +215,7 @@ fn items(was: &str, at: &str, old: &[Node<'_>], new: &[Node<'_>], found: &mut Ve
     }));
     told.sort_by_key(|(to, _)| *to);
     found.extend(told.into_iter().flat_map(|(_, changes)| changes));
-    found.extend(gone.into_iter().map(|from| Change::Removed {
+    found.extend(gone.into_iter().map(|from| JsonChange::Removed {
         at: format!("{was}/{from}"),
         value: old[from].compact(),
     }));
@@ -238,14 +256,14 @@ fn pair_moved(
 }
 
 /// What each item says it is, when every one says so and no two say the same.
-fn identities(items: &[Node<'_>], name: &str) -> Option<Vec<u64>> {
+fn identities(items: &[RawJsonNode<'_>], name: &str) -> Option<Vec<u64>> {
     let mut ids = Vec::with_capacity(items.len());
     for item in items {
-        let Node::Map(members) = item else {
+        let RawJsonNode::Map(members) = item else {
             return None;
         };
         match members.iter().find(|(known, _)| *known == name) {
-            Some((_, id @ Node::Leaf(_))) => ids.push(hash(id)),
+            Some((_, id @ RawJsonNode::Leaf(_))) => ids.push(hash(id)),
             _ => return None,
         }
     }
@@ -255,7 +273,7 @@ fn identities(items: &[Node<'_>], name: &str) -> Option<Vec<u64>> {
     (sorted.len() == ids.len()).then_some(ids)
 }
 
-fn hash(node: &Node<'_>) -> u64 {
+fn hash(node: &RawJsonNode<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     node.hash(&mut hasher);
     hasher.finish()
@@ -268,11 +286,11 @@ mod tests {
     use super::*;
 
     fn told(old: &str, new: &str) -> Vec<String> {
-        let line = |change: Change| match change {
-            Change::Added { at, value } => format!("+ {at} {value}"),
-            Change::Removed { at, value } => format!("- {at} {value}"),
-            Change::Changed { at, old, new } => format!("~ {at} {old} -> {new}"),
-            Change::Moved { from, to } => format!("> {from} -> {to}"),
+        let line = |change: JsonChange| match change {
+            JsonChange::Added { at, value } => format!("+ {at} {value}"),
+            JsonChange::Removed { at, value } => format!("- {at} {value}"),
+            JsonChange::Changed { at, old, new } => format!("~ {at} {old} -> {new}"),
+            JsonChange::Moved { from, to } => format!("> {from} -> {to}"),
         };
         changes(old, new).unwrap().into_iter().map(line).collect()
     }
@@ -368,10 +386,10 @@ mod tests {
             let (old, new) = (serde_json::json!([old]), serde_json::json!([new]));
             for change in changes(&old.to_string(), &new.to_string()).unwrap() {
                 match change {
-                    Change::Added { at, value } => prop_assert_eq!(new.pointer(&at).unwrap().to_string(), value),
-                    Change::Removed { at, value } => prop_assert_eq!(old.pointer(&at).unwrap().to_string(), value),
-                    Change::Changed { at, new: value, .. } => prop_assert_eq!(new.pointer(&at).unwrap().to_string(), value),
-                    Change::Moved { from, to } => prop_assert!(old.pointer(&from).is_some() && new.pointer(&to).is_some()),
+                    JsonChange::Added { at, value } => prop_assert_eq!(new.pointer(&at).unwrap().to_string(), value),
+                    JsonChange::Removed { at, value } => prop_assert_eq!(old.pointer(&at).unwrap().to_string(), value),
+                    JsonChange::Changed { at, new: value, .. } => prop_assert_eq!(new.pointer(&at).unwrap().to_string(), value),
+                    JsonChange::Moved { from, to } => prop_assert!(old.pointer(&from).is_some() && new.pointer(&to).is_some()),
                 }
             }
         }

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 /// What a piece of JSON is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Token {
+pub enum JsonToken {
     /// A string in front of a colon.
     Key,
     /// Any other string.
@@ -24,20 +24,20 @@ pub enum Token {
 
 /// The same JSON, two spaces a level, one member a line; `None` when it is not JSON.
 #[must_use]
-pub fn laid_out(text: &str) -> Option<String> {
+pub fn pretty_print(text: &str) -> Option<String> {
     let text = text.trim();
-    is_json(text).then(|| lay_out(text))
+    is_json(text).then(|| format_json(text))
 }
 
 /// The beginning of what may be JSON, laid out in the same way, without knowing what follows.
 #[must_use]
-pub fn laid_out_start(text: &str) -> Option<String> {
+pub fn pretty_print_prefix(text: &str) -> Option<String> {
     let text = text.trim_start();
-    text.starts_with(['{', '[']).then(|| lay_out(text))
+    text.starts_with(['{', '[']).then(|| format_json(text))
 }
 
 /// One pass over the bytes: contents of many megabytes come through here.
-fn lay_out(text: &str) -> String {
+fn format_json(text: &str) -> String {
     let (mut out, mut depth, mut at) = (
         String::with_capacity(text.len() + text.len() / 2),
         0usize,
@@ -130,7 +130,7 @@ fn break_line(out: &mut String, depth: usize) {
 
 /// Cuts a text into tokens; together they are the text.
 #[must_use]
-pub fn tokens(text: &str) -> Vec<(Token, &str)> {
+pub fn tokens(text: &str) -> Vec<(JsonToken, &str)> {
     let (mut found, mut rest) = (Vec::new(), text);
     while let Some(first) = rest.chars().next() {
         let len = match first {
@@ -171,14 +171,14 @@ fn string_len(text: &str) -> usize {
     text.len()
 }
 
-fn kind(piece: &str, after: &str) -> Token {
+fn kind(piece: &str, after: &str) -> JsonToken {
     match piece.as_bytes().first() {
-        Some(b'"') if after.trim_start().starts_with(':') => Token::Key,
-        Some(b'"') => Token::Text,
-        Some(b'{' | b'}' | b'[' | b']' | b',' | b':') => Token::Mark,
-        Some(b'-' | b'0'..=b'9') => Token::Number,
-        _ if matches!(piece, "true" | "false" | "null") => Token::Word,
-        _ => Token::Other,
+        Some(b'"') if after.trim_start().starts_with(':') => JsonToken::Key,
+        Some(b'"') => JsonToken::Text,
+        Some(b'{' | b'}' | b'[' | b']' | b',' | b':') => JsonToken::Mark,
+        Some(b'-' | b'0'..=b'9') => JsonToken::Number,
+        _ if matches!(piece, "true" | "false" | "null") => JsonToken::Word,
+        _ => JsonToken::Other,
     }
 }
 
@@ -207,31 +207,31 @@ mod tests {
 
     #[test]
     fn laying_out_keeps_order_doubles_and_what_stands_in_strings() {
-        let text = laid_out(r#"{"b":1,"a":{"x":"{,:}\""},"b":[],"c":[true,{}]}"#).unwrap();
+        let text = pretty_print(r#"{"b":1,"a":{"x":"{,:}\""},"b":[],"c":[true,{}]}"#).unwrap();
         assert_eq!(
             text,
             "{\n  \"b\": 1,\n  \"a\": {\n    \"x\": \"{,:}\\\"\"\n  },\n  \"b\": [],\n  \"c\": [\n    true,\n    {}\n  ]\n}"
         );
-        assert_eq!(laid_out("# no json"), None);
-        assert_eq!(laid_out("{\"a\":}"), None);
+        assert_eq!(pretty_print("# no json"), None);
+        assert_eq!(pretty_print("{\"a\":}"), None);
     }
 
     #[test]
     fn keys_are_told_from_texts() {
-        let kinds: Vec<Token> = tokens(r#""a": "b", 1"#)
+        let kinds: Vec<JsonToken> = tokens(r#""a": "b", 1"#)
             .into_iter()
             .map(|(kind, _)| kind)
             .collect();
-        use Token::{Key, Mark, Number, Other, Text};
+        use JsonToken::{Key, Mark, Number, Other, Text};
         assert_eq!(kinds, [Key, Mark, Other, Text, Mark, Other, Number]);
     }
 
     #[test]
     fn the_beginning_of_a_text_is_laid_out_like_the_whole() {
         let text = r#"{"b":1,"a":{"x":"{,:}\\\""},"b":[ ],"c":[true,{}]}"#;
-        let whole = laid_out(text).unwrap();
+        let whole = pretty_print(text).unwrap();
         for end in 1..text.len() {
-            let start = laid_out_start(&text[..end]).unwrap();
+            let start = pretty_print_prefix(&text[..end]).unwrap();
             let same = start
                 .lines()
                 .zip(whole.lines())
@@ -243,13 +243,13 @@ mod tests {
                 "only the last two lines of {start:?} may differ"
             );
         }
-        assert_eq!(laid_out_start("# no json"), None);
+        assert_eq!(pretty_print_prefix("# no json"), None);
     }
 
     proptest! {
         #[test]
         fn laying_out_changes_nothing_but_space(value in json()) {
-            let text = laid_out(&value.to_string()).unwrap();
+            let text = pretty_print(&value.to_string()).unwrap();
             prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value.clone());
             prop_assert_eq!(text, serde_json::to_string_pretty(&value).unwrap());
         }

@@ -3,30 +3,30 @@
 
 use std::collections::BTreeMap;
 
-use super::json_text::{self, Token};
+use super::json_text::{self, JsonToken};
 
 /// A value; leaves are the text as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Node<'a> {
+pub enum RawJsonNode<'a> {
     /// A string, number or word.
     Leaf(&'a str),
     /// Items.
-    List(Vec<Node<'a>>),
+    List(Vec<RawJsonNode<'a>>),
     /// Names as they were written, with their values.
-    Map(Vec<(&'a str, Node<'a>)>),
+    Map(Vec<(&'a str, RawJsonNode<'a>)>),
 }
 
-impl<'a> Node<'a> {
+impl<'a> RawJsonNode<'a> {
     /// Reads a text; `None` when it is no JSON object or array, or nested beyond what JSON readers take.
     #[must_use]
-    pub fn read(text: &'a str) -> Option<Self> {
+    pub fn parse(text: &'a str) -> Option<Self> {
         if !json_text::is_json(text) {
             return None;
         }
         let tokens = json_text::tokens(text);
         let mut pieces = tokens
             .into_iter()
-            .filter(|(kind, _)| *kind != Token::Other)
+            .filter(|(kind, _)| *kind != JsonToken::Other)
             .map(|(_, piece)| piece)
             .peekable();
         value(&mut pieces)
@@ -90,11 +90,13 @@ pub fn unquoted(name: &str) -> String {
 
 /// One step of a JSON Pointer.
 #[must_use]
-pub fn step(pointer: &str, name: &str) -> String {
+pub fn child_pointer(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-fn value<'a>(pieces: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>) -> Option<Node<'a>> {
+fn value<'a>(
+    pieces: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
+) -> Option<RawJsonNode<'a>> {
     match pieces.next()? {
         "[" => {
             let mut items = Vec::new();
@@ -103,7 +105,7 @@ fn value<'a>(pieces: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>) ->
                 pieces.next_if_eq(&",");
             }
             pieces.next();
-            Some(Node::List(items))
+            Some(RawJsonNode::List(items))
         }
         "{" => {
             let mut members = Vec::new();
@@ -114,16 +116,16 @@ fn value<'a>(pieces: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>) ->
                 pieces.next_if_eq(&",");
             }
             pieces.next();
-            Some(Node::Map(members))
+            Some(RawJsonNode::Map(members))
         }
-        leaf => Some(Node::Leaf(leaf)),
+        leaf => Some(RawJsonNode::Leaf(leaf)),
     }
 }
 
 /// The line of each value in a text that [`json_text::laid_out`] made, for those pointers that are
 /// asked for and there.
 #[must_use]
-pub fn lines_of<'p>(
+pub fn pointer_lines<'p>(
     laid_out: &str,
     wanted: impl IntoIterator<Item = &'p str>,
 ) -> BTreeMap<&'p str, usize> {
@@ -147,7 +149,7 @@ pub fn lines_of<'p>(
                 let name = json_text::tokens(text)
                     .first()
                     .map_or("", |(_, piece)| piece);
-                step(parent, &unquoted(name))
+                child_pointer(parent, &unquoted(name))
             }
         };
         if let Some((known, ())) = wanted.get_key_value(pointer.as_str()) {
@@ -167,22 +169,28 @@ mod tests {
     #[test]
     fn a_tree_keeps_order_doubles_and_spelling() {
         let text = r#" {"b": 1.0, "a": [true, {}, []], "b": "x,:\"y"} "#;
-        let node = Node::read(text).unwrap();
+        let node = RawJsonNode::parse(text).unwrap();
         assert_eq!(node.compact(), r#"{"b":1.0,"a":[true,{},[]],"b":"x,:\"y"}"#);
         assert!(node.has_doubles());
-        assert!(!Node::read(r#"{"a":{"a":1}}"#).unwrap().has_doubles());
         assert!(
-            Node::read(r#"{"a":1,"\u0061":2}"#).unwrap().has_doubles(),
+            !RawJsonNode::parse(r#"{"a":{"a":1}}"#)
+                .unwrap()
+                .has_doubles()
+        );
+        assert!(
+            RawJsonNode::parse(r#"{"a":1,"\u0061":2}"#)
+                .unwrap()
+                .has_doubles(),
             "the same name in another spelling"
         );
         for bad in ["", "# x", "{\"a\":}", "[1,]", &"[".repeat(10_000)] {
-            assert_eq!(Node::read(bad), None, "{:.20}", bad);
+            assert_eq!(RawJsonNode::parse(bad), None, "{:.20}", bad);
         }
     }
 
     #[test]
     fn a_pointer_is_found_on_the_line_where_its_value_begins() {
-        let text = json_text::laid_out(r#"{"a/b":{"x":[1,{"y":"{"}]},"z":"["}"#).unwrap();
+        let text = json_text::pretty_print(r#"{"a/b":{"x":[1,{"y":"{"}]},"z":"["}"#).unwrap();
         let wanted = [
             "",
             "/a~1b",
@@ -193,7 +201,7 @@ mod tests {
             "/z",
             "/nowhere",
         ];
-        let found = lines_of(&text, wanted);
+        let found = pointer_lines(&text, wanted);
         let lines: Vec<Option<usize>> = wanted
             .iter()
             .map(|pointer| found.get(pointer).copied())

@@ -27,7 +27,7 @@ pub enum KeyCode {
 
 /// A key with its modifiers, as it is pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Chord {
+pub struct KeyChord {
     /// Which key.
     pub code: KeyCode,
     /// With Ctrl.
@@ -36,7 +36,7 @@ pub struct Chord {
     pub alt: bool,
 }
 
-impl Chord {
+impl KeyChord {
     /// A key alone.
     #[must_use]
     pub const fn plain(code: KeyCode) -> Self {
@@ -97,7 +97,7 @@ const NAMES: &[(&str, KeyCode)] = &[
     ("PageDown", KeyCode::PageDown),
 ];
 
-impl fmt::Display for Chord {
+impl fmt::Display for KeyChord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ctrl {
             f.write_str("Ctrl-")?;
@@ -117,7 +117,7 @@ impl fmt::Display for Chord {
     }
 }
 
-impl FromStr for Chord {
+impl FromStr for KeyChord {
     type Err = String;
 
     /// Reads `q`, `G`, `Ctrl-D`, `Alt-Enter`, `PgDn`, `F1`; names and modifiers in any case.
@@ -133,7 +133,7 @@ impl FromStr for Chord {
             }
             rest = after;
         }
-        let code = code_named(rest).ok_or_else(|| format!("'{s}' is no key"))?;
+        let code = parse_key_code(rest).ok_or_else(|| format!("'{s}' is no key"))?;
         let code = match code {
             KeyCode::Char(c) if ctrl => KeyCode::Char(c.to_ascii_lowercase()),
             other => other,
@@ -142,7 +142,7 @@ impl FromStr for Chord {
     }
 }
 
-fn code_named(name: &str) -> Option<KeyCode> {
+fn parse_key_code(name: &str) -> Option<KeyCode> {
     let mut chars = name.chars();
     if let (Some(c), None) = (chars.next(), chars.next()) {
         return Some(KeyCode::Char(c));
@@ -176,15 +176,15 @@ mod tests {
             "Space",
             "Esc",
         ] {
-            assert_eq!(text.parse::<Chord>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<KeyChord>().unwrap().to_string(), text);
         }
-        assert_eq!("ctrl-d".parse::<Chord>().unwrap(), Chord::ctrl('d'));
+        assert_eq!("ctrl-d".parse::<KeyChord>().unwrap(), KeyChord::ctrl('d'));
         assert_eq!(
-            "pagedown".parse::<Chord>().unwrap(),
-            Chord::plain(KeyCode::PageDown)
+            "pagedown".parse::<KeyChord>().unwrap(),
+            KeyChord::plain(KeyCode::PageDown)
         );
         for bad in ["", "Ctrl-", "Hyper-x", "F99", "qq"] {
-            assert!(bad.parse::<Chord>().is_err(), "{bad}");
+            assert!(bad.parse::<KeyChord>().is_err(), "{bad}");
         }
     }
 }

@@ -8,12 +8,12 @@ mod conflicts;
 
 use std::collections::BTreeMap;
 
-use super::key::{Chord, KeyCode};
+use super::key::{KeyChord, KeyCode};
 use crate::model::error::{Code, Failure};
 
 /// Where a key is pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Context {
+pub enum KeyContext {
     /// Everywhere but in a text.
     Global,
     /// Lists of runs.
@@ -40,7 +40,7 @@ pub enum Context {
     Text,
 }
 
-impl Context {
+impl KeyContext {
     /// Every context, in the order of the help.
     pub const ALL: &[Self] = &[
         Self::Global,
@@ -84,17 +84,17 @@ macro_rules! actions {
         #[expect(missing_docs, reason = "each has its sentence in the table")]
         pub enum Action { $($variant,)* }
 
-        const TABLE: &[Entry] = &[$(Entry {
-            action: Action::$variant, name: $name, context: Context::$context, chords: &[$($chord),+], label: $label, hint: $hint,
+        const TABLE: &[KeyBinding] = &[$(KeyBinding {
+            action: Action::$variant, name: $name, context: KeyContext::$context, chords: &[$($chord),+], label: $label, hint: $hint,
         },)*];
     };
 }
 
 /// One line of the table. `hint` is the word in the hint line; empty: not shown there.
-struct Entry {
+struct KeyBinding {
     action: Action,
     name: &'static str,
-    context: Context,
+    context: KeyContext,
     chords: &'static [&'static str],
     label: &'static str,
     hint: &'static str,
@@ -218,7 +218,7 @@ actions! {
 /// Which chords do what.
 #[derive(Clone, Debug)]
 pub struct Keymap {
-    chords: BTreeMap<Action, Vec<Chord>>,
+    chords: BTreeMap<Action, Vec<KeyChord>>,
 }
 
 impl Default for Keymap {
@@ -265,8 +265,8 @@ impl Keymap {
 
     /// What a chord does where `context` has the focus. Texts know no global keys.
     #[must_use]
-    pub fn action(&self, context: Context, chord: Chord) -> Option<Action> {
-        let within = |wanted: Context| {
+    pub fn action(&self, context: KeyContext, chord: KeyChord) -> Option<Action> {
+        let within = |wanted: KeyContext| {
             TABLE
                 .iter()
                 .find(|entry| {
@@ -280,21 +280,21 @@ impl Keymap {
 
     /// The chords of an action, the one to show first.
     #[must_use]
-    pub fn chords_of(&self, action: Action) -> &[Chord] {
+    pub fn chords_of(&self, action: Action) -> &[KeyChord] {
         self.chords.get(&action).map_or(&[], Vec::as_slice)
     }
 
     /// The chord to show for an action; empty when it has none.
     #[must_use]
-    pub fn shown(&self, action: Action) -> String {
+    pub fn display_keys(&self, action: Action) -> String {
         self.chords_of(action)
             .first()
-            .map(Chord::to_string)
+            .map(KeyChord::to_string)
             .unwrap_or_default()
     }
 
     /// The lines of the help for one context: all chords, and what they do.
-    pub fn help(&self, context: Context) -> impl Iterator<Item = (String, &'static str)> + '_ {
+    pub fn help(&self, context: KeyContext) -> impl Iterator<Item = (String, &'static str)> + '_ {
         TABLE
             .iter()
             .filter(move |entry| entry.context == context)
@@ -302,7 +302,7 @@ impl Keymap {
                 let chords: Vec<String> = self
                     .chords_of(entry.action)
                     .iter()
-                    .map(Chord::to_string)
+                    .map(KeyChord::to_string)
                     .collect();
                 (chords.join("  "), entry.label)
             })
@@ -311,7 +311,7 @@ impl Keymap {
     /// Every action of one context: its name in settings, its chords, what it does.
     pub fn table(
         &self,
-        context: Context,
+        context: KeyContext,
     ) -> impl Iterator<Item = (&'static str, Vec<String>, &'static str)> + '_ {
         TABLE
             .iter()
@@ -321,7 +321,7 @@ impl Keymap {
                     entry.name,
                     self.chords_of(entry.action)
                         .iter()
-                        .map(Chord::to_string)
+                        .map(KeyChord::to_string)
                         .collect(),
                     entry.label,
                 )
@@ -335,7 +335,7 @@ impl Keymap {
             .iter()
             .find(|entry| entry.action == action)
             .map_or("", |entry| entry.hint);
-        (self.shown(action), word)
+        (self.display_keys(action), word)
     }
 
     /// The keys of an action for the hint line: of a pair that turns there and back, both.
@@ -351,42 +351,44 @@ impl Keymap {
         let keys = back
             .into_iter()
             .chain([action])
-            .map(|action| self.shown(action))
+            .map(|action| self.display_keys(action))
             .filter(|keys| !keys.is_empty());
         keys.collect::<Vec<_>>().join(" ")
     }
 
     /// What the palette offers where `context` has the focus: action, sentence, chord.
-    pub fn offers(
+    pub fn is_bound(
         &self,
-        context: Context,
+        context: KeyContext,
     ) -> impl Iterator<Item = (Action, &'static str, String)> + '_ {
         let outer = outer(context);
         TABLE
             .iter()
             .filter(move |entry| entry.context == context || outer.contains(&entry.context))
-            .map(|entry| (entry.action, entry.label, self.shown(entry.action)))
+            .map(|entry| (entry.action, entry.label, self.display_keys(entry.action)))
     }
 }
 
 /// The contexts that a key falls through to.
-fn outer(context: Context) -> &'static [Context] {
+fn outer(context: KeyContext) -> &'static [KeyContext] {
     match context {
-        Context::Text | Context::Form | Context::Global => &[],
-        Context::Log | Context::Artifact | Context::Transcript => {
-            &[Context::Reading, Context::Run, Context::Global]
+        KeyContext::Text | KeyContext::Form | KeyContext::Global => &[],
+        KeyContext::Log | KeyContext::Artifact | KeyContext::Transcript => {
+            &[KeyContext::Reading, KeyContext::Run, KeyContext::Global]
         }
-        Context::Run | Context::Gate => &[Context::Reading, Context::Global],
-        Context::List | Context::Picker | Context::Look | Context::Reading => &[Context::Global],
+        KeyContext::Run | KeyContext::Gate => &[KeyContext::Reading, KeyContext::Global],
+        KeyContext::List | KeyContext::Picker | KeyContext::Look | KeyContext::Reading => {
+            &[KeyContext::Global]
+        }
     }
 }
 
-fn read_chords(name: &str, chords: &[String], problems: &mut Vec<Failure>) -> Vec<Chord> {
+fn read_chords(name: &str, chords: &[String], problems: &mut Vec<Failure>) -> Vec<KeyChord> {
     let mut read = Vec::new();
     for chord in chords {
-        match chord.parse::<Chord>() {
+        match chord.parse::<KeyChord>() {
             // Ctrl-C always leaves: a console that cannot be left is a trap.
-            Ok(chord) if chord == Chord::ctrl('c') => {
+            Ok(chord) if chord == KeyChord::ctrl('c') => {
                 problems.push(
                     problem(format!("keys.{name}: Ctrl-C always pauses and quits"))
                         .hint("choose another key"),
@@ -422,7 +424,7 @@ pub fn is_movement(action: Action) -> bool {
 }
 
 /// The chord that always leaves, whatever the settings say.
-pub const ALWAYS_LEAVES: Chord = Chord {
+pub const ALWAYS_LEAVES: KeyChord = KeyChord {
     code: KeyCode::Char('c'),
     ctrl: true,
     alt: false,
@@ -539,28 +541,28 @@ mod tests {
     fn the_context_with_the_focus_wins_over_the_global_one() {
         let map = Keymap::default();
         assert_eq!(
-            map.action(Context::Gate, Chord::char('x')),
+            map.action(KeyContext::Gate, KeyChord::char('x')),
             Some(Action::GateAbort)
         );
         assert_eq!(
-            map.action(Context::Run, Chord::char('x')),
+            map.action(KeyContext::Run, KeyChord::char('x')),
             Some(Action::Abort)
         );
         assert_eq!(
-            map.action(Context::Log, Chord::char('p')),
+            map.action(KeyContext::Log, KeyChord::char('p')),
             Some(Action::Pause)
         );
-        assert_eq!(map.action(Context::Text, Chord::char('q')), None);
+        assert_eq!(map.action(KeyContext::Text, KeyChord::char('q')), None);
     }
 
     #[test]
     fn settings_replace_keys_and_every_problem_is_reported_at_once() {
         let map = Keymap::remapped(&keys(&[("quit", &["Q"])])).unwrap();
         assert_eq!(
-            map.action(Context::Global, Chord::char('Q')),
+            map.action(KeyContext::Global, KeyChord::char('Q')),
             Some(Action::Quit)
         );
-        assert_eq!(map.action(Context::Global, Chord::char('q')), None);
+        assert_eq!(map.action(KeyContext::Global, KeyChord::char('q')), None);
 
         let problems = Keymap::remapped(&keys(&[
             ("quit", &["j", "Hyper-x"]),

@@ -16,7 +16,7 @@ pub const STRATEGIES: [Strategy; 4] = [
 
 /// The strategy so many places on, around the end.
 #[must_use]
-pub fn turned(strategy: Strategy, forward: bool) -> Strategy {
+pub fn cycle_strategy(strategy: Strategy, forward: bool) -> Strategy {
     let at = STRATEGIES
         .iter()
         .position(|one| *one == strategy)
@@ -26,7 +26,7 @@ pub fn turned(strategy: Strategy, forward: bool) -> Strategy {
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
-pub struct Lane<'a> {
+pub struct ThreadStatus<'a> {
     /// Which thread.
     pub thread: &'a str,
     /// Who holds it.
@@ -37,12 +37,12 @@ pub struct Lane<'a> {
     pub taking: usize,
 }
 
-impl<'a> Lane<'a> {
+impl<'a> ThreadStatus<'a> {
     /// What is known of a thread.
     #[must_use]
-    pub fn of(thread: &'a str, runs: &'a RunsState) -> Self {
+    pub fn for_thread(thread: &'a str, runs: &'a RunsState) -> Self {
         let within = || {
-            runs.in_flight()
+            runs.active()
                 .filter(|record| record.thread.as_str() == thread)
         };
         let holds = |record: &&RunRecord| {
@@ -78,22 +78,24 @@ impl<'a> Lane<'a> {
 
     /// Who is in the way; none while nobody is.
     #[must_use]
-    pub fn held(&self) -> Option<String> {
+    pub fn describe_holder(&self) -> Option<String> {
         let line = match self.waiting {
             0 => String::new(),
             1 => "1 run waits for it".to_owned(),
             many => format!("{many} runs wait for it"),
         };
         match self.holder {
-            Some(holder) if line.is_empty() => Some(format!("held by run {}", named(holder))),
-            Some(holder) => Some(format!("held by run {}; {line}", named(holder))),
+            Some(holder) if line.is_empty() => {
+                Some(format!("held by run {}", describe_run(holder)))
+            }
+            Some(holder) => Some(format!("held by run {}; {line}", describe_run(holder))),
             None => Some(line).filter(|line| !line.is_empty()),
         }
     }
 
     /// What a start with this strategy comes to here.
     #[must_use]
-    pub fn told(&self, strategy: Strategy) -> String {
+    pub fn describe(&self, strategy: Strategy) -> String {
         let before = match strategy {
             Strategy::Reject => 0,
             Strategy::Enqueue => self.waiting,
@@ -125,8 +127,10 @@ impl<'a> Lane<'a> {
 
     /// Why a start with this strategy is refused, and what to do; none where it is not.
     #[must_use]
-    pub fn refuses(&self, strategy: Strategy) -> Option<Failure> {
-        let held = self.held().filter(|_| strategy == Strategy::Reject)?;
+    pub fn start_refusal(&self, strategy: Strategy) -> Option<Failure> {
+        let held = self
+            .describe_holder()
+            .filter(|_| strategy == Strategy::Reject)?;
         let failure = Failure::new(
             Code::ThreadBusy,
             format!("the thread '{}' is not free: {held}", self.thread),
@@ -136,7 +140,7 @@ impl<'a> Lane<'a> {
 }
 
 /// A run, and what it does.
-fn named(record: &RunRecord) -> String {
+fn describe_run(record: &RunRecord) -> String {
     let phase = record.current_phase.as_ref().map(ToString::to_string);
     let does = match (record.state == RunStatus::AwaitingApproval.as_str(), phase) {
         (true, Some(phase)) => format!("waits for you in {phase}"),
@@ -151,7 +155,7 @@ fn named(record: &RunRecord) -> String {
 mod tests {
     use super::*;
     use crate::app::sample;
-    use crate::engine::api::PageAsk;
+    use crate::engine::api::RunPageQuery;
 
     fn runs(states: &[RunStatus]) -> RunsState {
         let within = |(n, state): (u8, &RunStatus)| RunRecord {
@@ -161,12 +165,12 @@ mod tests {
         let mut all: Vec<RunRecord> = (1..).zip(states).map(within).collect();
         all.push(sample::record(9, RunStatus::Executing, 1));
         let mut runs = RunsState::default();
-        runs.set(
+        runs.apply_page(
             sample::page(
                 &all,
-                &PageAsk {
+                &RunPageQuery {
                     limit: 50,
-                    ..PageAsk::default()
+                    ..RunPageQuery::default()
                 },
             ),
             0,
@@ -197,21 +201,21 @@ mod tests {
             (&[RunStatus::Created], None, 1, true),
         ] {
             let runs = runs(states);
-            let lane = Lane::of("lane", &runs);
+            let lane = ThreadStatus::for_thread("lane", &runs);
             assert_eq!(
                 (lane.holder.map(|r| r.id), lane.waiting),
                 (holder.map(sample::run_id), waiting),
                 "{states:?}"
             );
             assert_eq!(
-                lane.refuses(Strategy::Reject).is_some(),
+                lane.start_refusal(Strategy::Reject).is_some(),
                 refused,
                 "{states:?}"
             );
             assert!(
                 STRATEGIES[1..]
                     .iter()
-                    .all(|other| lane.refuses(*other).is_none())
+                    .all(|other| lane.start_refusal(*other).is_none())
             );
         }
     }
@@ -219,20 +223,20 @@ mod tests {
     #[test]
     fn it_says_by_whom_and_what_becomes_of_that_run() {
         let runs = runs(&[RunStatus::Executing, RunStatus::Created]);
-        let lane = Lane::of("lane", &runs);
+        let lane = ThreadStatus::for_thread("lane", &runs);
         let short = sample::run_id(1).short();
         assert_eq!(
-            lane.held().unwrap(),
+            lane.describe_holder().unwrap(),
             format!("held by run {short} (development@1, works on plan); 1 run waits for it")
         );
-        let refusal = lane.refuses(Strategy::Reject).unwrap();
+        let refusal = lane.start_refusal(Strategy::Reject).unwrap();
         assert!(
             refusal.message.starts_with(&format!(
                 "the thread 'lane' is not free: held by run {short}"
             )),
             "{refusal}"
         );
-        let told = STRATEGIES.map(|strategy| lane.told(strategy));
+        let told = STRATEGIES.map(|strategy| lane.describe(strategy));
         assert_eq!(told[0], "this start is refused");
         assert_eq!(
             told[1],
@@ -247,16 +251,16 @@ mod tests {
             told[3],
             format!("run {short} is ended, its branch goes back")
         );
-        let free = Lane::of("other", &runs);
-        assert!(free.is_free() && free.held().is_none());
+        let free = ThreadStatus::for_thread("other", &runs);
+        assert!(free.is_free() && free.describe_holder().is_none());
     }
 
     #[test]
     fn strategies_go_round() {
         assert_eq!(
-            STRATEGIES.map(|one| turned(turned(one, true), false)),
+            STRATEGIES.map(|one| cycle_strategy(cycle_strategy(one, true), false)),
             STRATEGIES
         );
-        assert_eq!(turned(Strategy::Rollback, true), Strategy::Reject);
+        assert_eq!(cycle_strategy(Strategy::Rollback, true), Strategy::Reject);
     }
 }

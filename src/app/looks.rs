@@ -1,16 +1,16 @@
 //! Screens that only show something: costs, the doctor's checks, the settings in force.
 
 use super::keymap::Action;
-use super::runs::{Asking, step};
-use crate::engine::api::{Check, Subject, Verdict};
+use super::runs::{RequestStatus, move_in_list};
+use crate::engine::api::{CheckStatus, EnvironmentCheck, Subject};
 use crate::model::error::Failure;
-use crate::model::money::Cost;
+use crate::model::money::CallCost;
 use crate::model::record::CostLine;
 
 /// What costs are grouped by on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the titles")]
-pub enum Grouping {
+pub enum CostView {
     #[default]
     Day,
     Phase,
@@ -18,7 +18,7 @@ pub enum Grouping {
     Run,
 }
 
-impl Grouping {
+impl CostView {
     /// All, in order.
     pub const ALL: &[Self] = &[Self::Day, Self::Phase, Self::Model, Self::Run];
 
@@ -35,7 +35,7 @@ impl Grouping {
 
     /// So many further, round the ends.
     #[must_use]
-    pub fn turned(self, by: usize) -> Self {
+    pub fn cycled(self, by: usize) -> Self {
         let at = Self::ALL
             .iter()
             .position(|other| *other == self)
@@ -46,7 +46,7 @@ impl Grouping {
 
 /// What everything cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Costs {
+pub struct CostBreakdown {
     /// By day, oldest first; label `YYYY-MM-DD`.
     pub days: Vec<CostLine>,
     /// By phase key.
@@ -57,22 +57,22 @@ pub struct Costs {
     pub runs: Vec<CostLine>,
 }
 
-impl Costs {
+impl CostBreakdown {
     /// The lines of a grouping, as a screen shows them: what comes last in time first.
     #[must_use]
-    pub fn lines(&self, by: Grouping) -> Vec<&CostLine> {
+    pub fn lines(&self, by: CostView) -> Vec<&CostLine> {
         match by {
-            Grouping::Day => self.days.iter().rev().collect(),
-            Grouping::Phase => self.phases.iter().collect(),
-            Grouping::Model => self.models.iter().collect(),
-            Grouping::Run => self.runs.iter().collect(),
+            CostView::Day => self.days.iter().rev().collect(),
+            CostView::Phase => self.phases.iter().collect(),
+            CostView::Model => self.models.iter().collect(),
+            CostView::Run => self.runs.iter().collect(),
         }
     }
 
     /// What all of it cost.
     #[must_use]
-    pub fn total(&self) -> Cost {
-        let mut total = Cost::default();
+    pub fn total(&self) -> CallCost {
+        let mut total = CallCost::default();
         self.days.iter().for_each(|line| total += line.cost);
         total
     }
@@ -82,15 +82,15 @@ impl Costs {
 #[derive(Clone, Debug, Default)]
 pub struct CostScreen {
     /// What everything cost, once it is known.
-    pub costs: Option<Costs>,
+    pub costs: Option<CostBreakdown>,
     /// Why it is not known.
     pub failure: Option<Failure>,
     /// Since when it is waited for, in ticks.
     pub since: Option<u64>,
     /// A question is on its way.
-    pub asking: Asking,
+    pub asking: RequestStatus,
     /// The grouping with the focus.
-    pub by: Grouping,
+    pub by: CostView,
     /// The first line of it on the screen.
     pub top: usize,
     /// Lines of it on the screen.
@@ -101,7 +101,7 @@ pub struct CostScreen {
 #[derive(Clone, Debug, Default)]
 pub struct DoctorScreen {
     /// What was found so far.
-    pub checks: Vec<Check>,
+    pub checks: Vec<EnvironmentCheck>,
     /// Subjects that were examined.
     pub examined: Vec<Subject>,
     /// Whether checks are under way.
@@ -116,12 +116,12 @@ pub struct DoctorScreen {
 
 impl DoctorScreen {
     /// Begins anew.
-    pub fn begin(&mut self) {
+    pub fn start(&mut self) {
         (self.checks, self.examined, self.running) = (Vec::new(), Vec::new(), true);
     }
 
     /// A subject was examined; they may come in any order.
-    pub fn take(&mut self, subject: Subject, checks: Vec<Check>) {
+    pub fn add_checks(&mut self, subject: Subject, checks: Vec<EnvironmentCheck>) {
         self.checks.extend(checks);
         self.checks.sort_by_key(|check| check.subject);
         self.examined.push(subject);
@@ -130,7 +130,7 @@ impl DoctorScreen {
 
     /// How many checks ended so.
     #[must_use]
-    pub fn count(&self, verdict: Verdict) -> usize {
+    pub fn count(&self, verdict: CheckStatus) -> usize {
         self.checks
             .iter()
             .filter(|check| check.verdict == verdict)
@@ -165,7 +165,7 @@ pub struct SettingsScreen {
 /// Scrolls a text of `lines` lines of which `height` fit.
 #[must_use]
 pub fn scrolled(top: usize, lines: usize, height: u16, action: Action) -> usize {
-    step(
+    move_in_list(
         top,
         lines.saturating_sub(usize::from(height.max(1))) + 1,
         height,

@@ -7,55 +7,56 @@ use std::ops::Range;
 
 use pulldown_cmark::{Event, Options, Parser, Tag};
 
-use super::syntax::Tint;
+use super::syntax::Highlight;
 
 /// The coloured stretches of a text, in order and apart; the innermost meaning wins.
 #[must_use]
-pub fn tints(text: &str) -> Vec<(Range<usize>, Tint)> {
-    let mut layers: Vec<(Range<usize>, Tint)> = Vec::new();
+pub fn highlights(text: &str) -> Vec<(Range<usize>, Highlight)> {
+    let mut layers: Vec<(Range<usize>, Highlight)> = Vec::new();
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         let tint = match event {
-            Event::Start(Tag::Heading { .. }) => Tint::Heading,
-            Event::Start(Tag::Strong) => Tint::Strong,
-            Event::Start(Tag::Emphasis | Tag::Strikethrough) => Tint::Emphasis,
-            Event::Start(Tag::CodeBlock(_)) | Event::Code(_) => Tint::Code,
-            Event::Start(Tag::Link { .. } | Tag::Image { .. }) => Tint::Link,
-            Event::Html(_) | Event::InlineHtml(_) => Tint::Comment,
-            Event::Rule | Event::TaskListMarker(_) => Tint::Mark,
+            Event::Start(Tag::Heading { .. }) => Highlight::Heading,
+            Event::Start(Tag::Strong) => Highlight::Strong,
+            Event::Start(Tag::Emphasis | Tag::Strikethrough) => Highlight::Emphasis,
+            Event::Start(Tag::CodeBlock(_)) | Event::Code(_) => Highlight::Code,
+            Event::Start(Tag::Link { .. } | Tag::Image { .. }) => Highlight::Link,
+            Event::Html(_) | Event::InlineHtml(_) => Highlight::Comment,
+            Event::Rule | Event::TaskListMarker(_) => Highlight::Mark,
             Event::Start(Tag::Item) => {
                 let sign = text[range.clone()].find(char::is_whitespace).unwrap_or(1);
-                layers.push((range.start..range.start + sign, Tint::Mark));
+                layers.push((range.start..range.start + sign, Highlight::Mark));
                 continue;
             }
             _ => continue,
         };
         layers.push((range, tint));
     }
-    flattened(layers)
+    flatten(layers)
 }
 
 /// Stretches within stretches as stretches side by side: later ones lie on top.
-fn flattened(layers: Vec<(Range<usize>, Tint)>) -> Vec<(Range<usize>, Tint)> {
-    let mut flat: Vec<(Range<usize>, Tint)> = Vec::new();
-    let mut open: Vec<(Range<usize>, Tint)> = Vec::new();
+fn flatten(layers: Vec<(Range<usize>, Highlight)>) -> Vec<(Range<usize>, Highlight)> {
+    let mut flat: Vec<(Range<usize>, Highlight)> = Vec::new();
+    let mut open: Vec<(Range<usize>, Highlight)> = Vec::new();
     let mut at = 0;
-    let mut close_to =
-        |open: &mut Vec<(Range<usize>, Tint)>, flat: &mut Vec<(Range<usize>, Tint)>, to: usize| {
-            while let Some((range, tint)) = open.last().cloned() {
-                let end = range.end.min(to);
-                if at < end {
-                    flat.push((at.max(range.start)..end, tint));
-                }
-                at = at.max(end);
-                if range.end > to {
-                    break;
-                }
-                open.pop();
+    let mut close_to = |open: &mut Vec<(Range<usize>, Highlight)>,
+                        flat: &mut Vec<(Range<usize>, Highlight)>,
+                        to: usize| {
+        while let Some((range, tint)) = open.last().cloned() {
+            let end = range.end.min(to);
+            if at < end {
+                flat.push((at.max(range.start)..end, tint));
             }
-            at = at.max(to);
-        };
+            at = at.max(end);
+            if range.end > to {
+                break;
+            }
+            open.pop();
+        }
+        at = at.max(to);
+    };
     // The parser tells them by their beginnings, outer ones first.
     for (range, tint) in layers {
         close_to(&mut open, &mut flat, range.start);
@@ -74,9 +75,9 @@ mod tests {
 
     #[test]
     fn the_source_stays_and_its_structure_is_told() {
-        use Tint::{Code, Heading, Link, Mark, Strong};
+        use Highlight::{Code, Heading, Link, Mark, Strong};
         let text = "# Plan\n- do **this** with `x`\n- [read](http://a.b)\n";
-        let told: Vec<(&str, Tint)> = tints(text)
+        let told: Vec<(&str, Highlight)> = highlights(text)
             .into_iter()
             .map(|(range, tint)| (text[range].trim_end(), tint))
             .collect();
@@ -97,7 +98,7 @@ mod tests {
         #[test]
         fn stretches_are_in_order_and_apart(text in "[-#*_`>\\[\\]()a-c \\n]{0,80}") {
             let mut at = 0;
-            for (range, _) in tints(&text) {
+            for (range, _) in highlights(&text) {
                 prop_assert!(range.start >= at && range.start < range.end && text.get(range.clone()).is_some(), "{range:?}");
                 at = range.end;
             }

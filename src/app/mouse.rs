@@ -4,26 +4,26 @@
 //! ever answers a question: there is no place that does.
 
 use super::keymap::Action;
-use super::run_view::Pane;
+use super::run_view::RunPane;
 
 /// Column and row, from 0.
-pub type At = (u16, u16);
+pub type ScreenPosition = (u16, u16);
 
 /// What the mouse did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mouse {
+pub enum MouseInput {
     /// The wheel was turned away from the operator.
-    WheelUp(At),
+    WheelUp(ScreenPosition),
     /// The wheel was turned towards the operator.
-    WheelDown(At),
+    WheelDown(ScreenPosition),
     /// The first button was pressed.
-    Click(At),
+    Click(ScreenPosition),
 }
 
-impl Mouse {
+impl MouseInput {
     /// Where the pointer was.
     #[must_use]
-    pub fn at(self) -> At {
+    pub fn position(self) -> ScreenPosition {
         match self {
             Self::WheelUp(at) | Self::WheelDown(at) | Self::Click(at) => at,
         }
@@ -42,18 +42,18 @@ impl Mouse {
 
 /// What lies somewhere on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spot {
+pub enum MouseTarget {
     /// A pane of a run.
-    Pane(Pane),
+    Pane(RunPane),
     /// The name of a pane in a row of tabs.
-    Tab(Pane),
+    Tab(RunPane),
     /// A row of the list on the screen, by its place in the list.
     Row(usize),
 }
 
 /// A part of the screen: column, row, width, height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct HitRegion {
     /// Its left column.
     pub x: u16,
     /// Its upper row.
@@ -63,11 +63,11 @@ pub struct Place {
     /// Its rows.
     pub height: u16,
     /// What is there.
-    pub spot: Spot,
+    pub spot: MouseTarget,
 }
 
-impl Place {
-    fn holds(&self, (column, row): At) -> bool {
+impl HitRegion {
+    fn contains(&self, (column, row): ScreenPosition) -> bool {
         (self.x..self.x.saturating_add(self.width)).contains(&column)
             && (self.y..self.y.saturating_add(self.height)).contains(&row)
     }
@@ -75,10 +75,10 @@ impl Place {
 
 /// What lies at a point; what was drawn last lies on top.
 #[must_use]
-pub fn spot_at(places: &[Place], at: At) -> Option<Spot> {
+pub fn target_at(places: &[HitRegion], at: ScreenPosition) -> Option<MouseTarget> {
     places
         .iter()
-        .rfind(|place| place.holds(at))
+        .rfind(|place| place.contains(at))
         .map(|place| place.spot)
 }
 
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_last_drawn_place_is_the_one_that_is_hit() {
-        let place = |x, width, spot| Place {
+        let place = |x, width, spot| HitRegion {
             x,
             y: 1,
             width,
@@ -96,12 +96,15 @@ mod tests {
             spot,
         };
         let places = [
-            place(0, 10, Spot::Pane(Pane::Phases)),
-            place(4, 2, Spot::Row(7)),
+            place(0, 10, MouseTarget::Pane(RunPane::Phases)),
+            place(4, 2, MouseTarget::Row(7)),
         ];
-        assert_eq!(spot_at(&places, (3, 2)), Some(Spot::Pane(Pane::Phases)));
-        assert_eq!(spot_at(&places, (4, 1)), Some(Spot::Row(7)));
-        assert_eq!(spot_at(&places, (4, 3)), None);
-        assert_eq!(spot_at(&places, (10, 1)), None);
+        assert_eq!(
+            target_at(&places, (3, 2)),
+            Some(MouseTarget::Pane(RunPane::Phases))
+        );
+        assert_eq!(target_at(&places, (4, 1)), Some(MouseTarget::Row(7)));
+        assert_eq!(target_at(&places, (4, 3)), None);
+        assert_eq!(target_at(&places, (10, 1)), None);
     }
 }

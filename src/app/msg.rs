@@ -2,34 +2,35 @@
 
 use std::sync::Arc;
 
-use super::document::Document;
-use super::forks::Compared;
-use super::key::Chord;
-use super::looks::Costs;
-use super::mouse::{Mouse, Place};
+use super::document::TextDocument;
+use super::forks::ForkComparison;
+use super::key::KeyChord;
+use super::looks::CostBreakdown;
+use super::mouse::{HitRegion, MouseInput};
 use super::new_run_draft::FormDraft;
-use super::recorder::Moment;
+use super::recorder::HistoryCursor;
 use super::retry::RetryPlan;
-use super::tail::Need;
+use super::tail::EventFetch;
 use crate::engine::api::{
-    Answer, ArtifactHits, Cheaper, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage,
-    Searchable, StartRun, Subject, TextChunk, TrustAsk,
+    ArtifactHits, CheaperPersona, CommandAnswer, CrashCard, EngineCommand, EnvironmentCheck,
+    EventMatches, RunPage, RunPageQuery, RunSearchText, StartPreview, StartRun, Subject, TextChunk,
+    TrustRequest,
 };
 use crate::model::error::Failure;
-use crate::model::event::{ArtifactError, Event};
-use crate::model::forecast::Forecast;
+use crate::model::event::{ArtifactError, JournalEvent};
+use crate::model::forecast::CostForecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId};
-use crate::model::persona::{Binding, Persona};
+use crate::model::persona::{Persona, RoleBinding};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
-use crate::model::wanted::Wanted;
+use crate::model::wanted::EventFilter;
 use crate::model::workflow::Workflow;
 
 /// The moment of a message: by the wall clock, and by one that never goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
+pub struct ClockReading {
     /// For ages of things that are stored.
     pub wall: Timestamp,
     /// Milliseconds since the console opened; for pauses between keys.
@@ -40,11 +41,11 @@ pub struct Now {
 #[derive(Clone, Debug)]
 pub enum Msg {
     /// A key was pressed (never: released or held by the terminal's own report).
-    Key(Chord),
+    Key(KeyChord),
     /// A text was pasted.
     Paste(String),
     /// The mouse did something.
-    Mouse(Mouse),
+    Mouse(MouseInput),
     /// The terminal has a new size: columns, rows.
     Resize(u16, u16),
     /// The terminal got or lost the focus.
@@ -52,21 +53,21 @@ pub enum Msg {
     /// Time has passed.
     Tick,
     /// A frame was drawn.
-    Drawn(Drawn),
+    Drawn(FrameReport),
     /// A fact was stored.
-    Event(Arc<Event>),
+    Event(Arc<JournalEvent>),
     /// An agent said something.
     Text(TextChunk),
     /// News was dropped, or another process wrote: what is shown may be old.
     Stale,
     /// The archive answered.
-    Loaded(Query, Result<Loaded, Failure>),
+    Loaded(ArchiveQuery, Result<QueryResult, Failure>),
     /// The engine answered.
-    Answered(Ticket, Result<Answer, Failure>),
+    Answered(CommandTicket, Result<CommandAnswer, Failure>),
     /// Another program gave the terminal back.
-    Returned(Returned),
+    Returned(ExternalResult),
     /// Slow work has ended.
-    Done(Done),
+    Done(JobResult),
     /// Runs are being paused because this process ends; a second time: at once.
     Draining,
     /// Every run is paused and stored.
@@ -86,23 +87,23 @@ pub enum Msg {
 
 /// Tells the answers of commands apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
+pub struct CommandTicket(pub u64);
 
 /// Something to be done, by the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cmd {
     /// Send a command to the engine.
-    Send(Ticket, Command),
+    Send(CommandTicket, EngineCommand),
     /// Ask the archive.
-    Query(Query),
+    Query(ArchiveQuery),
     /// Do something slow beside the screen.
-    Work(Work),
+    Work(BackgroundJob),
     /// Keep the draft of a comment.
-    SaveDraft(DraftKey, Draft),
+    SaveDraft(DraftKey, CommentDraft),
     /// Keep what stands in the form of a new run; none: nothing is kept any more.
     SaveForm(Option<Box<FormDraft>>),
     /// Hand the terminal to another program.
-    Outside(Outside),
+    Outside(ExternalProgram),
     /// Remove the copy that was edited for a question: what it said is stored.
     DropEdit(RequestId),
     /// Ring, and tell the terminal why, in words of ours.
@@ -121,7 +122,7 @@ pub enum Cmd {
 
 /// A program that gets the terminal for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outside {
+pub enum ExternalProgram {
     /// The operator's editor, on a copy of a content.
     Edit {
         /// The question that the copy is made for.
@@ -141,22 +142,22 @@ pub enum Outside {
         /// The name of what is read.
         name: String,
         /// What to read.
-        text: PageText,
+        text: PagerText,
     },
 }
 
 /// What a pager shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PageText {
+pub enum PagerText {
     /// A stored content, as it is.
     Content(ContentHash),
     /// A text that is on the screen; safe to show.
-    Text(Arc<Document>),
+    Text(Arc<TextDocument>),
 }
 
 /// What another program left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Returned {
+pub enum ExternalResult {
     /// The copy says something else now.
     Edited {
         /// The question that it was made for.
@@ -176,7 +177,7 @@ pub enum Returned {
 
 /// Slow work that is no question to the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum BackgroundJob {
     /// Examine everything phasedeck stands on.
     Doctor,
     /// Say what a start would be; the number comes back with the answer.
@@ -186,7 +187,7 @@ pub enum Work {
     /// Record the operator's consent to these personas.
     Agree(Vec<(String, ContentHash)>),
     /// Record that the operator agrees to what a repository brings.
-    Trust(Box<TrustAsk>),
+    Trust(Box<TrustRequest>),
     /// Say who could go on with a run for less.
     Cheaper(RunId),
     /// Make the repository of the demo.
@@ -195,34 +196,34 @@ pub enum Work {
 
 /// What became of slow work.
 #[derive(Clone, Debug)]
-pub enum Done {
+pub enum JobResult {
     /// One subject was examined.
-    Checked(Subject, Vec<Check>),
+    Checked(Subject, Vec<EnvironmentCheck>),
     /// What a start would be, with the start as the engine would take it.
-    Ahead(u64, Box<StartRun>, Box<Outlook>),
+    Ahead(u64, Box<StartRun>, Box<StartPreview>),
     /// Who could sit in the seats.
-    Seats(Box<Outlook>),
+    Seats(Box<StartPreview>),
     /// The consents are recorded.
     Agreed(Result<(), Failure>),
     /// The agreement to what a repository brings is recorded.
     Trusted(Result<(), Failure>),
     /// Who could go on with a run for less.
-    Cheaper(RunId, Result<Vec<Cheaper>, Failure>),
+    Cheaper(RunId, Result<Vec<CheaperPersona>, Failure>),
     /// The demo can be started.
     Demo(Result<Box<StartRun>, Failure>),
 }
 
 /// Which question to the archive; its answer carries it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Query {
+pub enum ArchiveQuery {
     /// A part of the list of runs.
-    Runs(PageAsk),
+    Runs(RunPageQuery),
     /// Runs that stopped before their end.
     Paused,
     /// What everything cost, in groups.
     Costs,
     /// A step of the search for words in artifacts, behind a place.
-    SearchArtifacts(String, Option<Searchable>),
+    SearchArtifacts(String, Option<RunSearchText>),
     /// What each paused run was doing.
     Previews(Vec<RunId>),
     /// What a retry of an ended run would be.
@@ -230,11 +231,11 @@ pub enum Query {
     /// Everything about one run.
     Open(RunId),
     /// Wanted events about a place, for the window over the journal.
-    Events(RunId, Need, Wanted),
+    Events(RunId, EventFetch, EventFilter),
     /// The next wanted event from a place on, or before it.
-    Find(RunId, Need, Wanted),
+    Find(RunId, EventFetch, EventFilter),
     /// What a run was at one of its events.
-    Moment(RunId, Moment),
+    Moment(RunId, HistoryCursor),
     /// The facts that were stored since this event.
     News(RunId, u64),
     /// Versions, questions and costs of one run.
@@ -267,12 +268,12 @@ pub enum Query {
     FormDraft,
 }
 
-impl Query {
+impl ArchiveQuery {
     /// Whether it is a text that takes the place of another: made readable apart from everything else,
     /// and where it fails, the failure shows in its place.
     #[must_use]
     pub fn is_text(&self) -> bool {
-        use Query::{
+        use ArchiveQuery::{
             BaseDiff, Checked, Comments, Content, Diff, Errors, Inputs, PhaseLog, Transcript,
         };
         matches!(
@@ -292,63 +293,63 @@ impl Query {
 
 /// What the archive said.
 #[derive(Clone, Debug)]
-pub enum Loaded {
+pub enum QueryResult {
     /// A part of the list of runs.
     Runs(Box<RunPage>),
     /// Runs that stopped before their end.
     Paused(Vec<RunRecord>),
     /// What everything cost.
-    Costs(Box<Costs>),
+    Costs(Box<CostBreakdown>),
     /// What a step of the search found.
     Hits(ArtifactHits),
     /// What each paused run was doing.
-    Previews(Vec<Preview>),
+    Previews(Vec<ResumePreview>),
     /// What a retry would be.
     Retry(RetryPlan),
     /// Everything about one run.
-    Open(Box<Opened>),
+    Open(Box<OpenedRun>),
     /// Wanted events in order, and which part of the journal was looked through.
-    Page(Page),
+    Page(EventMatches),
     /// A folded journal up to some event.
     Moment(Box<RunState>),
     /// Facts in order.
-    News(Vec<Event>),
+    News(Vec<JournalEvent>),
     /// What a phase did, in order.
-    Log(Vec<Event>),
+    Log(Vec<JournalEvent>),
     /// Versions, questions and costs.
-    Details(Box<Details>),
+    Details(Box<ReviewRecords>),
     /// What can be taken, compared.
-    Forks(Box<Compared>),
+    Forks(Box<ForkComparison>),
     /// A text to read.
-    Text(Arc<Document>),
+    Text(Arc<TextDocument>),
     /// A kept draft, where there is one.
-    Draft(Option<Draft>),
+    Draft(Option<CommentDraft>),
     /// What was kept of the form, where something was.
     FormDraft(Option<Box<FormDraft>>),
     /// What a phase will cost and take; none without enough earlier runs.
-    Forecast(Option<Forecast>),
+    Forecast(Option<CostForecast>),
 }
 
 /// Everything about one run.
 #[derive(Clone, Debug)]
-pub struct Opened {
+pub struct OpenedRun {
     /// Its row.
     pub record: RunRecord,
     /// Its journal, folded.
     pub state: RunState,
     /// Its last events, in order.
-    pub events: Vec<Event>,
+    pub events: Vec<JournalEvent>,
     /// What it executes; the failure when that cannot be read.
     pub workflow: Result<Workflow, Failure>,
     /// Who works.
-    pub bindings: Vec<(Binding, Persona)>,
+    pub bindings: Vec<(RoleBinding, Persona)>,
     /// The rest.
-    pub details: Details,
+    pub details: ReviewRecords,
 }
 
 /// What changes less often than events come.
 #[derive(Clone, Debug, Default)]
-pub struct Details {
+pub struct ReviewRecords {
     /// Every stored version of every artifact.
     pub artifacts: Vec<ArtifactRecord>,
     /// Every question and its answer.
@@ -357,11 +358,11 @@ pub struct Details {
 
 /// What a paused run was doing when it stopped.
 #[derive(Clone, Debug)]
-pub struct Preview {
+pub struct ResumePreview {
     /// Its journal, folded.
     pub state: RunState,
     /// The last thing that happened to it before it came to rest.
-    pub last: Option<Event>,
+    pub last: Option<JournalEvent>,
     /// Why it cannot be resumed.
     pub refusal: Option<String>,
     /// What a crash left, where it ended by one.
@@ -379,7 +380,7 @@ pub struct DraftKey {
 
 /// The operator's words, not sent yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Draft {
+pub struct CommentDraft {
     /// The words.
     pub text: String,
     /// The version of the artifact they were written for.
@@ -388,7 +389,7 @@ pub struct Draft {
 
 /// What a frame had on the screen: sizes of what scrolls (columns, rows), and what could be answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drawn {
+pub struct FrameReport {
     /// The artifact or the gate's text.
     pub reading: Option<(u16, u16)>,
     /// Rows of the list of runs, or of the picker.
@@ -412,7 +413,7 @@ pub struct Drawn {
     /// Whether its "Approve?" is on the screen.
     pub confirm: bool,
     /// What lies where, for the mouse.
-    pub places: Vec<Place>,
+    pub places: Vec<HitRegion>,
     /// Whether no input was waiting when the frame was done.
     pub drained: bool,
 }

@@ -7,20 +7,20 @@ use regex::{Regex, RegexBuilder};
 
 /// Words to be found.
 #[derive(Clone, Debug)]
-pub struct Needle {
+pub struct SearchPattern {
     typed: String,
     pattern: Regex,
 }
 
-impl PartialEq for Needle {
+impl PartialEq for SearchPattern {
     fn eq(&self, other: &Self) -> bool {
         self.typed == other.typed
     }
 }
 
-impl Eq for Needle {}
+impl Eq for SearchPattern {}
 
-impl Needle {
+impl SearchPattern {
     /// What to find for what was typed; none for nothing.
     #[must_use]
     pub fn new(typed: &str) -> Option<Self> {
@@ -45,7 +45,7 @@ impl Needle {
     }
 
     /// Where it stands in a line, in order and apart; each place is between characters.
-    pub fn places<'a>(&'a self, line: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
+    pub fn find_iter<'a>(&'a self, line: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
         self.pattern.find_iter(line).map(|found| found.range())
     }
 }
@@ -57,11 +57,11 @@ mod tests {
     use super::*;
 
     fn found(typed: &str, line: &str) -> Vec<String> {
-        Needle::new(typed)
+        SearchPattern::new(typed)
             .into_iter()
             .flat_map(|needle| {
                 needle
-                    .places(line)
+                    .find_iter(line)
                     .map(|at| line[at].to_owned())
                     .collect::<Vec<_>>()
             })
@@ -88,8 +88,8 @@ mod tests {
         #[test]
         fn places_are_in_order_apart_between_characters_and_say_what_was_typed(typed in "\\PC{1,6}", line in "\\PC{0,40}") {
             let line = format!("{line}{typed}{line}");
-            let needle = Needle::new(&typed).unwrap();
-            let places: Vec<Range<usize>> = needle.places(&line).collect();
+            let needle = SearchPattern::new(&typed).unwrap();
+            let places: Vec<Range<usize>> = needle.find_iter(&line).collect();
             prop_assert!(!places.is_empty(), "{typed:?} in {line:?}");
             let mut end = 0;
             for place in places {

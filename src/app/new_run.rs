@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::fuzzy;
-use super::lane::{self, Lane};
+use super::lane::{self, ThreadStatus};
 use super::runs::RunsState;
 use super::text_input::TextInput;
-use crate::engine::api::{Estimate, Outlook, Part, Seat, StartRun};
+use crate::engine::api::{AssignmentPreview, CostEstimate, RequestPart, StartPreview, StartRun};
 use crate::model::error::{Code, Failure};
 use crate::model::id::RoleId;
 use crate::model::money::NanoUsd;
@@ -19,7 +19,7 @@ use crate::model::state::Strategy;
 
 /// What can have the focus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum FormField {
     /// The workflow, found by typing.
     Workflow,
     /// The repository's folder; empty: a plain folder.
@@ -44,9 +44,9 @@ pub enum Field {
 
 /// The form.
 #[derive(Clone, Debug)]
-pub struct NewRun {
+pub struct NewRunForm {
     /// What has the focus.
-    pub focus: Field,
+    pub focus: FormField,
     /// What was typed to find the workflow; empty: the chosen one stands there.
     pub typed: String,
     /// The place among the found ones.
@@ -76,7 +76,7 @@ pub struct NewRun {
     /// The change that an outlook is being made for.
     pub asked: Option<u64>,
     /// What the run would be, and the change that this is about.
-    pub outlook: Option<(u64, Box<StartRun>, Box<Outlook>)>,
+    pub outlook: Option<(u64, Box<StartRun>, Box<StartPreview>)>,
     /// Why the last start did not begin.
     pub failure: Option<Failure>,
     /// Whether it is being started.
@@ -85,18 +85,18 @@ pub struct NewRun {
     pub unsaved: Option<u64>,
 }
 
-impl NewRun {
+impl NewRunForm {
     /// A form about the repository the operator stands in, if any.
     #[must_use]
     pub fn new(here: Option<&str>) -> Self {
         Self {
             // All that stands before the wish has an answer already.
-            focus: Field::Wish,
+            focus: FormField::Wish,
             typed: String::new(),
             found: 0,
             before: String::new(),
             workflow: "development".to_owned(),
-            repo: TextInput::of(here.unwrap_or_default()),
+            repo: TextInput::from_text(here.unwrap_or_default()),
             base: TextInput::default(),
             wish: TextInput::default(),
             thread: TextInput::default(),
@@ -115,31 +115,36 @@ impl NewRun {
 
     /// The fields in order.
     #[must_use]
-    pub fn fields(&self) -> Vec<Field> {
+    pub fn fields(&self) -> Vec<FormField> {
         let seats = self.seats().len();
-        let mut fields = vec![Field::Workflow, Field::Repo, Field::Base, Field::Wish];
-        fields.extend((0..seats).map(Field::Seat));
-        fields.push(Field::Thread);
-        fields.extend(self.has_lane().then_some(Field::Strategy));
-        fields.extend([Field::Budget, Field::Rehearse, Field::Start]);
+        let mut fields = vec![
+            FormField::Workflow,
+            FormField::Repo,
+            FormField::Base,
+            FormField::Wish,
+        ];
+        fields.extend((0..seats).map(FormField::Seat));
+        fields.push(FormField::Thread);
+        fields.extend(self.uses_thread().then_some(FormField::Strategy));
+        fields.extend([FormField::Budget, FormField::Rehearse, FormField::Start]);
         fields
     }
 
     /// Whether another run could hold its lane: runs in plain folders of their own never meet.
     #[must_use]
-    pub fn has_lane(&self) -> bool {
+    pub fn uses_thread(&self) -> bool {
         !self.thread.is_blank() || !self.repo.is_blank()
     }
 
     /// The name of its lane, as far as it is known.
     #[must_use]
-    pub fn lane_name(&self) -> Option<String> {
+    pub fn thread_name(&self) -> Option<String> {
         let named = Some(self.thread.text().trim().to_owned()).filter(|name| !name.is_empty());
-        named.or_else(|| self.ahead()?.thread.clone())
+        named.or_else(|| self.preview()?.thread.clone())
     }
 
     /// Moves the focus by so many fields, round the ends.
-    pub fn turn(&mut self, by: usize) {
+    pub fn move_focus(&mut self, by: usize) {
         let fields = self.fields();
         let at = fields
             .iter()
@@ -151,11 +156,11 @@ impl NewRun {
     /// The text that is being written, where the field is one.
     pub fn text_mut(&mut self) -> Option<&mut TextInput> {
         match self.focus {
-            Field::Repo => Some(&mut self.repo),
-            Field::Base => Some(&mut self.base),
-            Field::Wish => Some(&mut self.wish),
-            Field::Thread => Some(&mut self.thread),
-            Field::Budget => Some(&mut self.budget),
+            FormField::Repo => Some(&mut self.repo),
+            FormField::Base => Some(&mut self.base),
+            FormField::Wish => Some(&mut self.wish),
+            FormField::Thread => Some(&mut self.thread),
+            FormField::Budget => Some(&mut self.budget),
             _ => None,
         }
     }
@@ -176,7 +181,7 @@ impl NewRun {
             options: RunOptions {
                 rehearse: self.rehearse,
                 strategy: Some(self.strategy)
-                    .filter(|strategy| self.has_lane() && *strategy != Strategy::Reject),
+                    .filter(|strategy| self.uses_thread() && *strategy != Strategy::Reject),
                 budget: self.amount(),
                 ..RunOptions::default()
             },
@@ -186,7 +191,7 @@ impl NewRun {
 
     /// What is known, about whichever change.
     #[must_use]
-    pub fn ahead(&self) -> Option<&Outlook> {
+    pub fn preview(&self) -> Option<&StartPreview> {
         self.outlook.as_ref().map(|(_, _, ahead)| &**ahead)
     }
 
@@ -200,15 +205,15 @@ impl NewRun {
 
     /// The seats of the workflow.
     #[must_use]
-    pub fn seats(&self) -> &[Seat] {
-        self.ahead().map_or(&[], |ahead| &ahead.seats)
+    pub fn seats(&self) -> &[AssignmentPreview] {
+        self.preview().map_or(&[], |ahead| &ahead.seats)
     }
 
     /// The workflows that fit what was typed, best first; letters that fit are marked.
     #[must_use]
     pub fn candidates(&self) -> Vec<(usize, Vec<usize>)> {
-        let names = self.ahead().map_or(&[][..], |ahead| &ahead.workflows);
-        fuzzy::ranked(
+        let names = self.preview().map_or(&[][..], |ahead| &ahead.workflows);
+        fuzzy::rank(
             &self.typed,
             names.iter().map(|(name, about)| format!("{name} {about}")),
         )
@@ -216,8 +221,8 @@ impl NewRun {
 
     /// The problem of a part, if it has one.
     #[must_use]
-    pub fn problem(&self, part: &Part) -> Option<&Failure> {
-        self.ahead()?
+    pub fn problem(&self, part: &RequestPart) -> Option<&Failure> {
+        self.preview()?
             .problems
             .iter()
             .find(|(about, _)| about == part)
@@ -241,20 +246,20 @@ impl NewRun {
 
     /// How far the budget that holds will reach, as far as can be told, and whether the run will probably ask for more.
     #[must_use]
-    pub fn budget_reach(&self) -> Option<(&'static str, bool)> {
-        let ahead = self.ahead().filter(|_| self.budget_problem().is_none())?;
+    pub fn describe_budget_coverage(&self) -> Option<(&'static str, bool)> {
+        let ahead = self.preview().filter(|_| self.budget_problem().is_none())?;
         let budget = self.amount().or(ahead.budget)?;
         Some(match ahead.estimate {
-            Estimate::Free => ("a rehearsal spends nothing of it", false),
-            Estimate::History { p50, .. } if budget < p50 => {
+            CostEstimate::Free => ("a rehearsal spends nothing of it", false),
+            CostEstimate::History { p50, .. } if budget < p50 => {
                 ("most earlier runs cost more: this one will ask you", true)
             }
-            Estimate::History { p90, .. } if budget < p90 => {
+            CostEstimate::History { p90, .. } if budget < p90 => {
                 ("some earlier runs cost more: this one may ask you", true)
             }
-            Estimate::History { .. } => ("9 of 10 earlier runs stayed below it", false),
-            Estimate::AtMost(most) if budget >= most => ("enough, by prices and limits", false),
-            Estimate::AtMost(_) | Estimate::Unknown => {
+            CostEstimate::History { .. } => ("9 of 10 earlier runs stayed below it", false),
+            CostEstimate::AtMost(most) if budget >= most => ("enough, by prices and limits", false),
+            CostEstimate::AtMost(_) | CostEstimate::Unknown => {
                 ("before a call that would cross it, the run asks you", false)
             }
         })
@@ -262,17 +267,17 @@ impl NewRun {
 
     /// Why its lane does not take it as it is; none where it does.
     #[must_use]
-    pub fn lane_problem(&self, runs: &RunsState) -> Option<Failure> {
-        let name = self.lane_name().filter(|_| self.has_lane())?;
-        Lane::of(&name, runs).refuses(self.strategy)
+    pub fn thread_problem(&self, runs: &RunsState) -> Option<Failure> {
+        let name = self.thread_name().filter(|_| self.uses_thread())?;
+        ThreadStatus::for_thread(&name, runs).start_refusal(self.strategy)
     }
 
     /// The first thing that stands in the way of a start, and how many there are.
     #[must_use]
-    pub fn in_the_way(&self, runs: &RunsState) -> (Option<Failure>, usize) {
-        let own = [self.budget_problem(), self.lane_problem(runs)];
+    pub fn blocking_problems(&self, runs: &RunsState) -> (Option<Failure>, usize) {
+        let own = [self.budget_problem(), self.thread_problem(runs)];
         let said = self
-            .ahead()
+            .preview()
             .into_iter()
             .flat_map(|ahead| ahead.problems.iter().map(|(_, failure)| failure.clone()));
         let all: Vec<Failure> = said.chain(own.into_iter().flatten()).collect();
@@ -281,12 +286,12 @@ impl NewRun {
     }
 
     /// Another strategy.
-    pub fn turn_strategy(&mut self, forward: bool) {
-        self.strategy = lane::turned(self.strategy, forward);
+    pub fn cycle_strategy(&mut self, forward: bool) {
+        self.strategy = lane::cycle_strategy(self.strategy, forward);
     }
 
     /// Names the next or the one before of those who could sit there; behind the last stands the binder's own choice.
-    pub fn turn_persona(&mut self, seat: usize, forward: bool) {
+    pub fn cycle_persona(&mut self, seat: usize, forward: bool) {
         let Some(seat) = self.seats().get(seat) else {
             return;
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::new_run::NewRun;
+use super::new_run::NewRunForm;
 use super::text_input::TextInput;
 use crate::model::id::RoleId;
 use crate::model::state::Strategy;
@@ -28,12 +28,12 @@ pub struct FormDraft {
 impl FormDraft {
     /// What stands in a form; none where nothing was changed in it since it was empty.
     #[must_use]
-    pub fn of(form: &NewRun, here: Option<&str>) -> Option<Self> {
-        let kept = Self::whole(form);
-        (kept != Self::whole(&NewRun::new(here))).then_some(kept)
+    pub fn from_form(form: &NewRunForm, here: Option<&str>) -> Option<Self> {
+        let kept = Self::capture(form);
+        (kept != Self::capture(&NewRunForm::new(here))).then_some(kept)
     }
 
-    fn whole(form: &NewRun) -> Self {
+    fn capture(form: &NewRunForm) -> Self {
         Self {
             workflow: form.workflow.clone(),
             repo: form.repo.text(),
@@ -48,14 +48,20 @@ impl FormDraft {
     }
 
     /// Puts it into a form. What was written there meanwhile stands behind the kept wish.
-    pub fn put_into(self, form: &mut NewRun) {
+    pub fn apply_to(self, form: &mut NewRunForm) {
         let meanwhile = form.wish.text();
         if !self.workflow.is_empty() {
             form.workflow = self.workflow;
         }
-        (form.repo, form.base) = (TextInput::of(&self.repo), TextInput::of(&self.base));
-        (form.thread, form.budget) = (TextInput::of(&self.thread), TextInput::of(&self.budget));
-        form.wish = TextInput::of(&(self.wish + &meanwhile));
+        (form.repo, form.base) = (
+            TextInput::from_text(&self.repo),
+            TextInput::from_text(&self.base),
+        );
+        (form.thread, form.budget) = (
+            TextInput::from_text(&self.thread),
+            TextInput::from_text(&self.budget),
+        );
+        form.wish = TextInput::from_text(&(self.wish + &meanwhile));
         (form.personas, form.rehearse) = (self.personas, self.rehearse);
         form.strategy = self.strategy.unwrap_or(Strategy::Reject);
     }
@@ -68,34 +74,34 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back_whole_and_an_untouched_form_is_not_kept() {
         let here = Some("/home/op/shop-cart");
-        assert_eq!(FormDraft::of(&NewRun::new(here), here), None);
-        let mut form = NewRun::new(here);
+        assert_eq!(FormDraft::from_form(&NewRunForm::new(here), here), None);
+        let mut form = NewRunForm::new(here);
         (form.wish, form.thread, form.budget) = (
-            TextInput::of("a cart\nin cents"),
-            TextInput::of("lane"),
-            TextInput::of("2.50"),
+            TextInput::from_text("a cart\nin cents"),
+            TextInput::from_text("lane"),
+            TextInput::from_text("2.50"),
         );
         (form.strategy, form.rehearse, form.workflow) =
             (Strategy::Interrupt, true, "bugfix@1".to_owned());
         form.personas = [("analyst".into(), "other@2".to_owned())].into();
-        let kept = FormDraft::of(&form, here).unwrap();
+        let kept = FormDraft::from_form(&form, here).unwrap();
         let text = serde_json::to_string(&kept).unwrap();
-        let mut again = NewRun::new(None);
+        let mut again = NewRunForm::new(None);
         serde_json::from_str::<FormDraft>(&text)
             .unwrap()
-            .put_into(&mut again);
-        assert_eq!(FormDraft::of(&again, None).unwrap(), kept);
+            .apply_to(&mut again);
+        assert_eq!(FormDraft::from_form(&again, None).unwrap(), kept);
     }
 
     #[test]
     fn what_was_typed_before_the_draft_came_is_not_lost() {
-        let mut form = NewRun::new(None);
-        form.wish = TextInput::of("x");
+        let mut form = NewRunForm::new(None);
+        form.wish = TextInput::from_text("x");
         FormDraft {
             wish: "a cart".to_owned(),
             ..FormDraft::default()
         }
-        .put_into(&mut form);
+        .apply_to(&mut form);
         assert_eq!(
             (form.wish.text().as_str(), form.workflow.as_str()),
             ("a cartx", "development")

@@ -5,16 +5,16 @@ const STEP_MS: u64 = 250;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pace {
+pub struct QueryThrottle {
     /// When news was last let through, in ticks.
     last: Option<u64>,
     /// Whether some was held back since.
     held: bool,
 }
 
-impl Pace {
+impl QueryThrottle {
     /// News came; whether to ask about it now. Held back, it is let through by [`due`](Self::due).
-    pub fn lets(&mut self, ticks: u64) -> bool {
+    pub fn try_acquire(&mut self, ticks: u64) -> bool {
         let free = self.last.is_none_or(|last| ticks >= last + STEP_MS);
         if free {
             self.last = Some(ticks);
@@ -25,7 +25,7 @@ impl Pace {
 
     /// Whether what was held back is to be asked now.
     pub fn due(&mut self, ticks: u64) -> bool {
-        self.held && self.lets(ticks)
+        self.held && self.try_acquire(ticks)
     }
 
     /// Milliseconds until [`due`](Self::due) may say so.
@@ -42,8 +42,10 @@ mod tests {
 
     #[test]
     fn the_first_goes_through_a_flood_goes_in_steps_and_the_last_is_not_forgotten() {
-        let mut pace = Pace::default();
-        let through: Vec<u64> = (1000..1700).filter(|ticks| pace.lets(*ticks)).collect();
+        let mut pace = QueryThrottle::default();
+        let through: Vec<u64> = (1000..1700)
+            .filter(|ticks| pace.try_acquire(*ticks))
+            .collect();
         assert_eq!(through, [1000, 1250, 1500]);
         assert_eq!(pace.wakes_in(1700), Some(50));
         assert!(!pace.due(1749) && pace.due(1750) && !pace.due(2600));

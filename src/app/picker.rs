@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keymap::Action;
-use super::msg::Preview;
-use super::runs::{Asking, refuses_to_resume, step};
-use crate::engine::api::Unsure;
+use super::msg::ResumePreview;
+use super::runs::{RequestStatus, move_in_list, resume_refusal};
+use crate::engine::api::UnknownOutcome;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 use crate::model::time::Timestamp;
@@ -16,9 +16,9 @@ pub struct PickerState {
     /// What stopped, the newest first.
     pub paused: Vec<RunRecord>,
     /// A question for them is on its way.
-    pub asking: Asking,
+    pub asking: RequestStatus,
     /// What is known of each, as it comes; only of those that were on the screen.
-    pub previews: BTreeMap<RunId, Preview>,
+    pub previews: BTreeMap<RunId, ResumePreview>,
     /// Up to which event each was looked into, answered or not.
     pub looked: BTreeMap<RunId, u64>,
     /// The marked ones.
@@ -47,7 +47,7 @@ impl PickerState {
             .unwrap_or(self.cursor);
         let paused = &self.paused;
         self.marked.retain(|id| paused.iter().any(|r| r.id == *id));
-        self.put(place);
+        self.move_to(place);
     }
 
     /// The selected run.
@@ -57,14 +57,19 @@ impl PickerState {
     }
 
     /// Moves the selection.
-    pub fn go(&mut self, action: Action) {
-        self.put(step(self.cursor, self.paused.len(), self.height, action));
+    pub fn move_by(&mut self, action: Action) {
+        self.move_to(move_in_list(
+            self.cursor,
+            self.paused.len(),
+            self.height,
+            action,
+        ));
     }
 
     /// Takes the number of runs on the screen in.
     pub fn set_height(&mut self, height: u16) {
         self.height = height;
-        self.put(self.cursor);
+        self.move_to(self.cursor);
     }
 
     /// The runs on the screen.
@@ -75,7 +80,7 @@ impl PickerState {
     }
 
     /// Runs on the screen that moved since they were looked into; from now on they count as looked into.
-    pub fn look_into(&mut self) -> Vec<RunId> {
+    pub fn outdated_previews(&mut self) -> Vec<RunId> {
         let due = |r: &&RunRecord| self.looked.get(&r.id).is_none_or(|seq| *seq < r.last_seq);
         let wanted: Vec<(RunId, u64)> = self
             .shown()
@@ -96,7 +101,7 @@ impl PickerState {
         let calls = card.into_iter().flat_map(|card| &card.unsure);
         calls
             .filter_map(|unsure| {
-                if let Unsure::Tool { call_id, .. } = unsure {
+                if let UnknownOutcome::Tool { call_id, .. } = unsure {
                     Some(call_id.as_str())
                 } else {
                     None
@@ -119,7 +124,7 @@ impl PickerState {
     }
 
     /// Goes to the next or the one before of the unsure calls.
-    pub fn turn_unsure(&mut self, forward: bool) {
+    pub fn cycle_unsure(&mut self, forward: bool) {
         let last = self.unsure_calls().len().saturating_sub(1);
         self.unsure = if forward {
             (self.unsure_at() + 1).min(last)
@@ -140,7 +145,7 @@ impl PickerState {
     /// Why a run cannot be resumed: by what was looked up, else by what is listed.
     #[must_use]
     pub fn refusal(&self, record: &RunRecord, listed: &[RunRecord]) -> Option<String> {
-        refuses_to_resume(record, listed).or_else(|| {
+        resume_refusal(record, listed).or_else(|| {
             self.previews
                 .get(&record.id)
                 .and_then(|preview| preview.refusal.clone())
@@ -148,7 +153,7 @@ impl PickerState {
     }
 
     /// Puts the cursor on a run, and the run on the screen.
-    pub fn put(&mut self, cursor: usize) {
+    pub fn move_to(&mut self, cursor: usize) {
         let height = usize::from(self.height.max(1));
         self.cursor = cursor.min(self.paused.len().saturating_sub(1));
         let last = self.paused.len().saturating_sub(height);
@@ -175,10 +180,19 @@ mod tests {
             ..PickerState::default()
         };
         picker.set(many.clone());
-        assert_eq!((picker.look_into().len(), picker.look_into().len()), (7, 0));
-        picker.go(Action::Bottom);
         assert_eq!(
-            (picker.selected().map(|r| r.id), picker.look_into()[6]),
+            (
+                picker.outdated_previews().len(),
+                picker.outdated_previews().len()
+            ),
+            (7, 0)
+        );
+        picker.move_by(Action::Bottom);
+        assert_eq!(
+            (
+                picker.selected().map(|r| r.id),
+                picker.outdated_previews()[6]
+            ),
             (Some(many[999].id), many[999].id)
         );
         picker.set(many[1..].to_vec());

@@ -3,7 +3,7 @@
 //! A phase that waits for a person is never quiet; a retry ends with the next answer of the model. A wait
 //! that the server asked for is part of the run's state, and outlives what is heard in between.
 
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::run_state::RunState;
 use crate::model::state::{PhaseStatus, RunStatus};
 use crate::model::time::Timestamp;
@@ -13,7 +13,7 @@ pub const QUIET_MS: u64 = 180_000;
 
 /// A failed call that is made again after a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retry {
+pub struct ScheduledRetry {
     /// Which try failed.
     pub failed: u32,
     /// Why, as a code.
@@ -24,32 +24,32 @@ pub struct Retry {
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pulse {
+pub struct PhaseLiveness {
     heard: Option<Timestamp>,
-    retry: Option<Retry>,
+    retry: Option<ScheduledRetry>,
 }
 
-impl Pulse {
+impl PhaseLiveness {
     /// As a run's last events tell it.
     #[must_use]
-    pub fn of(events: &[Event]) -> Self {
+    pub fn from_events(events: &[JournalEvent]) -> Self {
         let mut pulse = Self::default();
-        events.iter().for_each(|event| pulse.event(event));
+        events.iter().for_each(|event| pulse.push_event(event));
         pulse
     }
 
     /// A fact was stored.
-    pub fn event(&mut self, event: &Event) {
+    pub fn push_event(&mut self, event: &JournalEvent) {
         self.heard = self.heard.max(Some(event.at));
         self.retry = match &event.fact {
-            Fact::LlmRetried {
+            RunFact::LlmRetried {
                 r#try,
                 code,
                 wait_ms,
                 ..
             } => {
                 let until = Timestamp(event.at.0.saturating_add_unsigned(*wait_ms));
-                Some(Retry {
+                Some(ScheduledRetry {
                     failed: *r#try,
                     code: code.to_string(),
                     until,
@@ -60,18 +60,18 @@ impl Pulse {
     }
 
     /// The agent said something.
-    pub fn text(&mut self, at: Timestamp) {
+    pub fn push_text(&mut self, at: Timestamp) {
         (self.heard, self.retry) = (self.heard.max(Some(at)), None);
     }
 
     /// What it waits out, while it does.
     #[must_use]
-    pub fn retry(&self, run: &RunState, now: Timestamp) -> Option<Retry> {
+    pub fn retry(&self, run: &RunState, now: Timestamp) -> Option<ScheduledRetry> {
         let asked_for = run
             .waiting
             .as_ref()
             .filter(|_| run.status == RunStatus::Executing);
-        let asked_for = asked_for.map(|waiting| Retry {
+        let asked_for = asked_for.map(|waiting| ScheduledRetry {
             failed: waiting.tries,
             code: waiting.code.to_string(),
             until: waiting.until,
@@ -94,39 +94,39 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::sample::{self, Place};
+    use crate::app::sample::{self, SampleRunState};
 
-    fn later(events: &[Event], ms: i64) -> Timestamp {
+    fn later(events: &[JournalEvent], ms: i64) -> Timestamp {
         Timestamp(events.last().unwrap().at.0 + ms)
     }
 
     #[test]
     fn a_phase_at_work_is_quiet_after_three_minutes_and_one_that_waits_never() {
-        let events = sample::journal(Place::Executing);
+        let events = sample::journal(SampleRunState::Executing);
         let run = RunState::fold(sample::run_id(1), &events).unwrap();
-        let pulse = Pulse::of(&events);
+        let pulse = PhaseLiveness::from_events(&events);
         assert_eq!(pulse.quiet_ms(&run, later(&events, 179_999)), None);
         assert_eq!(pulse.quiet_ms(&run, later(&events, 180_000)), Some(180_000));
         let mut spoken = pulse.clone();
-        spoken.text(later(&events, 100_000));
+        spoken.push_text(later(&events, 100_000));
         assert_eq!(spoken.quiet_ms(&run, later(&events, 200_000)), None);
 
-        let events = sample::journal(Place::Awaiting);
+        let events = sample::journal(SampleRunState::Awaiting);
         let run = RunState::fold(sample::run_id(1), &events).unwrap();
         assert_eq!(
-            Pulse::of(&events).quiet_ms(&run, later(&events, 9_000_000)),
+            PhaseLiveness::from_events(&events).quiet_ms(&run, later(&events, 9_000_000)),
             None
         );
     }
 
     #[test]
     fn a_retry_counts_down_until_it_begins_or_the_model_speaks() {
-        let mut events = sample::journal(Place::Executing);
+        let mut events = sample::journal(SampleRunState::Executing);
         let at = events.last().unwrap().at;
         let phase_key = "spec".into();
         let turn_id = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
         let code = crate::model::error::Code::LlmUnreachable;
-        let fact = Fact::LlmRetried {
+        let fact = RunFact::LlmRetried {
             phase_key,
             turn_id,
             r#try: 2,
@@ -135,14 +135,14 @@ mod tests {
             wait_ms: 12_000,
             until: None,
         };
-        events.push(Event {
+        events.push(JournalEvent {
             run_id: sample::run_id(1),
             seq: events.len() as u64 + 1,
             at,
             fact,
         });
         let run = RunState::fold(sample::run_id(1), &events).unwrap();
-        let mut pulse = Pulse::of(&events);
+        let mut pulse = PhaseLiveness::from_events(&events);
         assert_eq!(
             pulse
                 .retry(&run, at)
@@ -150,14 +150,14 @@ mod tests {
             Some((2, 12_000))
         );
         assert_eq!(pulse.retry(&run, Timestamp(at.0 + 12_000)), None);
-        pulse.text(at);
+        pulse.push_text(at);
         assert_eq!(pulse.retry(&run, at), None);
     }
 
     #[test]
     fn a_wait_that_the_server_asked_for_counts_down_whatever_is_said_and_while_the_run_is_at_work()
     {
-        let mut events = sample::journal(Place::Executing);
+        let mut events = sample::journal(SampleRunState::Executing);
         let at = events.last().unwrap().at;
         let turn_id = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
         let (code, until) = (
@@ -165,7 +165,7 @@ mod tests {
             Timestamp(at.0 + 3_600_000),
         );
         let mut happens = |fact| {
-            events.push(Event {
+            events.push(JournalEvent {
                 run_id: sample::run_id(1),
                 seq: events.len() as u64 + 1,
                 at,
@@ -173,11 +173,11 @@ mod tests {
             });
             (
                 RunState::fold(sample::run_id(1), &events).unwrap(),
-                Pulse::of(&events),
+                PhaseLiveness::from_events(&events),
             )
         };
         let (phase_key, wait_ms) = ("spec".into(), 3_600_000);
-        happens(Fact::LlmRetried {
+        happens(RunFact::LlmRetried {
             phase_key,
             turn_id,
             r#try: 1,
@@ -187,17 +187,17 @@ mod tests {
             until: Some(until),
         });
         let reason = crate::model::state::PauseReason::Shutdown;
-        let (paused, pulse) = happens(Fact::RunPaused {
+        let (paused, pulse) = happens(RunFact::RunPaused {
             ordinal: 1,
             reason,
             from_state: RunStatus::Executing,
         });
         assert_eq!(pulse.retry(&paused, at), None);
-        let (run, mut pulse) = happens(Fact::RunResumed {
+        let (run, mut pulse) = happens(RunFact::RunResumed {
             ordinal: 1,
             from_state: RunStatus::Executing,
         });
-        pulse.text(at);
+        pulse.push_text(at);
         let left = |now| {
             pulse
                 .retry(&run, now)

@@ -4,106 +4,117 @@
 //! A standing answer covers a tool, not a command: every text here says so, because "yes to this
 //! `ls`, in this run" is a yes to whatever the agent runs next.
 
-use super::document::{Document, Ink};
-use crate::engine::api::Cheaper;
+use super::document::{LineKind, TextDocument};
+use crate::engine::api::CheaperPersona;
 use crate::model::money::NanoUsd;
-use crate::model::question::{BudgetQuestion, Permit, Question, Scope, ToolQuestion};
+use crate::model::question::{
+    BudgetQuestion, GateQuestion, PermissionScope, ToolPermit, ToolQuestion,
+};
 use crate::model::run_state::RunState;
 
 /// The question as a text to read.
 #[must_use]
-pub fn document(question: &Question, state: &RunState) -> Document {
-    let mut doc = Document::default();
+pub fn document(question: &GateQuestion, state: &RunState) -> TextDocument {
+    let mut doc = TextDocument::default();
     match question {
-        Question::Tool(tool) => tool_text(&mut doc, tool, state),
-        Question::Budget(budget) => budget_text(&mut doc, budget),
+        GateQuestion::Tool(tool) => tool_text(&mut doc, tool, state),
+        GateQuestion::Budget(budget) => budget_text(&mut doc, budget),
     }
     doc
 }
 
-fn tool_text(doc: &mut Document, asked: &ToolQuestion, state: &RunState) {
+fn tool_text(doc: &mut TextDocument, asked: &ToolQuestion, state: &RunState) {
     let tool = &asked.tool;
     doc.push(
-        Ink::Heading,
+        LineKind::Heading,
         &format!("The agent wants to use {tool}. Exactly this:"),
     );
-    doc.push(Ink::Plain, "");
+    doc.push(LineKind::Plain, "");
     for line in asked.detail.lines() {
-        doc.push(ink_of(tool, line), line);
+        doc.push(line_kind(tool, line), line);
     }
-    doc.push(Ink::Plain, "");
-    doc.push(Ink::Heading, "What each answer means");
+    doc.push(LineKind::Plain, "");
+    doc.push(LineKind::Heading, "What each answer means");
     doc.push(
-        Ink::Plain,
+        LineKind::Plain,
         "once        this call alone; the next one asks again",
     );
     doc.push(
-        Ink::Plain,
+        LineKind::Plain,
         &format!("this phase  each call of {tool} in this phase, whatever it does, unasked"),
     );
     doc.push(
-        Ink::Plain,
+        LineKind::Plain,
         &format!("this run    each call of {tool} in this run, whatever it does, unasked"),
     );
     doc.push(
-        Ink::Plain,
+        LineKind::Plain,
         "deny        it is not done; the agent is told your reason and goes on",
     );
-    doc.push(Ink::Plain, "");
+    doc.push(LineKind::Plain, "");
     doc.lines.extend(permits(state).lines);
 }
 
 /// A command is a script; a write is told as a difference.
-fn ink_of(tool: &str, line: &str) -> Ink {
+fn line_kind(tool: &str, line: &str) -> LineKind {
     match line.chars().next() {
-        _ if tool == "execute" => Ink::Script,
-        Some('+') => Ink::Added,
-        Some('-') => Ink::Removed,
-        _ => Ink::Plain,
+        _ if tool == "execute" => LineKind::Script,
+        Some('+') => LineKind::Added,
+        Some('-') => LineKind::Removed,
+        _ => LineKind::Plain,
     }
 }
 
-fn budget_text(doc: &mut Document, asked: &BudgetQuestion) {
+fn budget_text(doc: &mut TextDocument, asked: &BudgetQuestion) {
     doc.push(
-        Ink::Heading,
+        LineKind::Heading,
         &format!(
             "The next call would cross the budget of {}.",
-            budget_of(&asked.scope)
+            budget_owner(&asked.scope)
         ),
     );
-    doc.push(Ink::Plain, "");
-    doc.push(Ink::Plain, &format!("limit      {}", asked.limit));
+    doc.push(LineKind::Plain, "");
+    doc.push(LineKind::Plain, &format!("limit      {}", asked.limit));
     doc.push(
-        Ink::Plain,
+        LineKind::Plain,
         &format!(
             "spent      {}  (with what is set aside for calls that are under way)",
             asked.spent
         ),
     );
-    doc.push(Ink::Plain, &format!("next call  {}  at most", asked.needed));
-    doc.push(Ink::Plain, &format!("short of   {}", short_of(asked)));
-    doc.push(Ink::Plain, "");
-    doc.push(Ink::Heading, "What each answer means");
     doc.push(
-        Ink::Plain,
+        LineKind::Plain,
+        &format!("next call  {}  at most", asked.needed),
+    );
+    doc.push(
+        LineKind::Plain,
+        &format!("short of   {}", budget_shortfall(asked)),
+    );
+    doc.push(LineKind::Plain, "");
+    doc.push(LineKind::Heading, "What each answer means");
+    doc.push(
+        LineKind::Plain,
         "raise       by an amount that you type, for this run only",
     );
     doc.push(
-        Ink::Plain,
+        LineKind::Plain,
         "cheaper     somebody with a lower price does what is still to be done",
     );
     doc.push(
-        Ink::Plain,
+        LineKind::Plain,
         "stop        the run fails; what is stored stays, for a retry",
     );
-    doc.push(Ink::Plain, "leave open  nothing is spent while it waits");
+    doc.push(
+        LineKind::Plain,
+        "leave open  nothing is spent while it waits",
+    );
 }
 
 /// Who could go on for less, beneath the question.
-pub fn who_is_cheaper(doc: &mut Document, found: &[Cheaper]) {
-    doc.push(Ink::Plain, "");
-    doc.push(Ink::Heading, "Who could go on for less");
-    let width = |of: fn(&Cheaper) -> &str| {
+pub fn push_cheaper_personas(doc: &mut TextDocument, found: &[CheaperPersona]) {
+    doc.push(LineKind::Plain, "");
+    doc.push(LineKind::Heading, "Who could go on for less");
+    let width = |of: fn(&CheaperPersona) -> &str| {
         found
             .iter()
             .map(|one| of(one).chars().count())
@@ -118,18 +129,18 @@ pub fn who_is_cheaper(doc: &mut Document, found: &[Cheaper]) {
             ""
         };
         doc.push(
-            Ink::Plain,
+            LineKind::Plain,
             &format!(
                 "{:<name$}  {:<model$}  {}{consent}",
                 one.persona,
                 one.model,
-                terms(one)
+                describe_terms(one)
             ),
         );
     }
     if found.is_empty() {
         doc.push(
-            Ink::Note,
+            LineKind::Note,
             "nobody: no persona that can take this phase has a lower price that is known",
         );
     }
@@ -137,7 +148,7 @@ pub fn who_is_cheaper(doc: &mut Document, found: &[Cheaper]) {
 
 /// What somebody costs, and what they would take.
 #[must_use]
-pub fn terms(one: &Cheaper) -> String {
+pub fn describe_terms(one: &CheaperPersona) -> String {
     let phases: Vec<&str> = one
         .phases
         .iter()
@@ -153,7 +164,7 @@ pub fn terms(one: &Cheaper) -> String {
 
 /// By how much a budget must be raised at least before the next call can be made.
 #[must_use]
-pub fn short_of(asked: &BudgetQuestion) -> NanoUsd {
+pub fn budget_shortfall(asked: &BudgetQuestion) -> NanoUsd {
     NanoUsd(
         asked
             .spent
@@ -166,7 +177,7 @@ pub fn short_of(asked: &BudgetQuestion) -> NanoUsd {
 
 /// Whose budget it is.
 #[must_use]
-pub fn budget_of(scope: &str) -> String {
+pub fn budget_owner(scope: &str) -> String {
     match scope.split_once(':') {
         Some(("day", day)) => format!("the day {day}"),
         Some((kind, name)) => format!("{kind} {name}"),
@@ -176,12 +187,12 @@ pub fn budget_of(scope: &str) -> String {
 
 /// What is asked, in a line; foreign text in it is not safe yet.
 #[must_use]
-pub fn line(question: &Question) -> String {
+pub fn summary(question: &GateQuestion) -> String {
     match question {
-        Question::Tool(tool) => format!("{} {}", tool.tool, tool.target),
-        Question::Budget(budget) => format!(
+        GateQuestion::Tool(tool) => format!("{} {}", tool.tool, tool.target),
+        GateQuestion::Budget(budget) => format!(
             "budget of {}: {} of {}",
-            budget_of(&budget.scope),
+            budget_owner(&budget.scope),
             budget.spent,
             budget.limit
         ),
@@ -190,17 +201,17 @@ pub fn line(question: &Question) -> String {
 
 /// Answers that are in force now, the latest first: of each tool the one that counts.
 #[must_use]
-pub fn in_force(state: &RunState) -> Vec<&Permit> {
+pub fn active_permits(state: &RunState) -> Vec<&ToolPermit> {
     if state.status.is_terminal() {
         return Vec::new();
     }
     let current = state.current().map(|phase| &phase.key);
-    let reaches = |permit: &&Permit| match permit.scope {
-        Scope::Once => false,
-        Scope::Phase => permit.phase_key.as_ref() == current,
-        Scope::Run => true,
+    let reaches = |permit: &&ToolPermit| match permit.scope {
+        PermissionScope::Once => false,
+        PermissionScope::Phase => permit.phase_key.as_ref() == current,
+        PermissionScope::Run => true,
     };
-    let mut found: Vec<&Permit> = Vec::new();
+    let mut found: Vec<&ToolPermit> = Vec::new();
     for permit in state.permits.iter().rev().filter(reaches) {
         if found.iter().all(|later| later.tool != permit.tool) {
             found.push(permit);
@@ -211,13 +222,13 @@ pub fn in_force(state: &RunState) -> Vec<&Permit> {
 
 /// What stands, in a line for a banner: which tools are used or refused without asking; none while nothing stands.
 #[must_use]
-pub fn standing(state: &RunState) -> Option<String> {
+pub fn permits_banner(state: &RunState) -> Option<String> {
     let told = |allowed: bool| {
-        let named = in_force(state)
+        let named = active_permits(state)
             .into_iter()
             .filter(|permit| permit.allowed == allowed);
         named
-            .map(|permit| format!("{} ({})", permit.tool, until(permit)))
+            .map(|permit| format!("{} ({})", permit.tool, describe_expiry(permit)))
             .collect::<Vec<_>>()
             .join(", ")
     };
@@ -232,22 +243,22 @@ pub fn standing(state: &RunState) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn until(permit: &Permit) -> String {
+fn describe_expiry(permit: &ToolPermit) -> String {
     match (permit.scope, &permit.phase_key) {
-        (Scope::Phase, Some(key)) => format!("any call, phase {key}"),
+        (PermissionScope::Phase, Some(key)) => format!("any call, phase {key}"),
         _ => "any call, this run".to_owned(),
     }
 }
 
 /// Every answer about a tool in this run, the latest first, and which are in force.
 #[must_use]
-pub fn permits(state: &RunState) -> Document {
-    let mut doc = Document::default();
-    doc.push(Ink::Heading, "Answers about tools in this run");
-    let standing = in_force(state);
+pub fn permits(state: &RunState) -> TextDocument {
+    let mut doc = TextDocument::default();
+    doc.push(LineKind::Heading, "Answers about tools in this run");
+    let standing = active_permits(state);
     for permit in state.permits.iter().rev() {
         let word = if permit.allowed { "allowed" } else { "denied" };
-        let reach = reach(
+        let reach = describe_scope(
             permit.scope,
             permit
                 .phase_key
@@ -259,7 +270,11 @@ pub fn permits(state: &RunState) -> Document {
             .iter()
             .any(|other| other.request_id == permit.request_id);
         let force = if stands { "in force: " } else { "" };
-        let ink = if stands { Ink::Heading } else { Ink::Plain };
+        let ink = if stands {
+            LineKind::Heading
+        } else {
+            LineKind::Plain
+        };
         doc.push(
             ink,
             &format!(
@@ -268,33 +283,37 @@ pub fn permits(state: &RunState) -> Document {
             ),
         );
         if !permit.comment.trim().is_empty() {
-            doc.push_all(Ink::Note, &permit.comment);
+            doc.push_all(LineKind::Note, &permit.comment);
         }
     }
     if state.permits.is_empty() {
-        doc.push(Ink::Note, "none yet: each such call asks");
+        doc.push(LineKind::Note, "none yet: each such call asks");
     } else {
-        doc.push(Ink::Note, "they are of this run alone and end with it");
+        doc.push(LineKind::Note, "they are of this run alone and end with it");
     }
     doc
 }
 
 /// How far an answer reaches.
 #[must_use]
-pub fn reach(scope: Scope, phase: Option<&str>) -> String {
+pub fn describe_scope(scope: PermissionScope, phase: Option<&str>) -> String {
     match (scope, phase) {
-        (Scope::Once, _) => "one call".to_owned(),
-        (Scope::Phase, Some(phase)) => format!("every call in phase {phase}"),
-        (Scope::Phase, None) => "every call in its phase".to_owned(),
-        (Scope::Run, _) => "every call in this run".to_owned(),
+        (PermissionScope::Once, _) => "one call".to_owned(),
+        (PermissionScope::Phase, Some(phase)) => format!("every call in phase {phase}"),
+        (PermissionScope::Phase, None) => "every call in its phase".to_owned(),
+        (PermissionScope::Run, _) => "every call in this run".to_owned(),
     }
 }
 
 /// What an answer came to beside its word: how far it reaches, by how much it raises.
 #[must_use]
-pub fn came_to(scope: Option<Scope>, raise: Option<NanoUsd>, phase: Option<&str>) -> String {
+pub fn describe_effect(
+    scope: Option<PermissionScope>,
+    raise: Option<NanoUsd>,
+    phase: Option<&str>,
+) -> String {
     match (scope, raise) {
-        (Some(scope), _) => format!(" for {}", reach(scope, phase)),
+        (Some(scope), _) => format!(" for {}", describe_scope(scope, phase)),
         (None, Some(raise)) => format!(": raised by {raise}"),
         (None, None) => String::new(),
     }
@@ -303,10 +322,10 @@ pub fn came_to(scope: Option<Scope>, raise: Option<NanoUsd>, phase: Option<&str>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::sample::{self, Place};
+    use crate::app::sample::{self, SampleRunState};
 
-    fn permit(tool: &str, scope: Scope, phase: &str, allowed: bool) -> Permit {
-        Permit {
+    fn permit(tool: &str, scope: PermissionScope, phase: &str, allowed: bool) -> ToolPermit {
+        ToolPermit {
             request_id: sample::request_id(9),
             tool: tool.to_owned(),
             phase_key: Some(phase.into()),
@@ -318,10 +337,14 @@ mod tests {
         }
     }
 
-    fn state(permits: Vec<Permit>) -> RunState {
+    fn state(permits: Vec<ToolPermit>) -> RunState {
         RunState {
             permits,
-            ..RunState::fold(sample::run_id(1), &sample::journal(Place::Executing)).unwrap()
+            ..RunState::fold(
+                sample::run_id(1),
+                &sample::journal(SampleRunState::Executing),
+            )
+            .unwrap()
         }
     }
 
@@ -329,16 +352,22 @@ mod tests {
     fn the_banner_names_what_is_in_force_and_that_it_covers_any_call() {
         for (permits, told) in [
             (vec![], None),
-            (vec![permit("execute", Scope::Once, "spec", true)], None),
-            (vec![permit("execute", Scope::Phase, "plan", true)], None),
             (
-                vec![permit("execute", Scope::Phase, "spec", true)],
+                vec![permit("execute", PermissionScope::Once, "spec", true)],
+                None,
+            ),
+            (
+                vec![permit("execute", PermissionScope::Phase, "plan", true)],
+                None,
+            ),
+            (
+                vec![permit("execute", PermissionScope::Phase, "spec", true)],
                 Some("execute (any call, phase spec) runs without asking"),
             ),
             (
                 vec![
-                    permit("execute", Scope::Run, "plan", true),
-                    permit("task", Scope::Run, "plan", false),
+                    permit("execute", PermissionScope::Run, "plan", true),
+                    permit("task", PermissionScope::Run, "plan", false),
                 ],
                 Some(
                     "execute (any call, this run) runs without asking; task (any call, this run) is refused without asking",
@@ -346,22 +375,25 @@ mod tests {
             ),
             (
                 vec![
-                    permit("execute", Scope::Run, "plan", true),
-                    permit("execute", Scope::Phase, "spec", false),
+                    permit("execute", PermissionScope::Run, "plan", true),
+                    permit("execute", PermissionScope::Phase, "spec", false),
                 ],
                 Some("execute (any call, phase spec) is refused without asking"),
             ),
         ] {
-            assert_eq!(standing(&state(permits)).as_deref(), told);
+            assert_eq!(permits_banner(&state(permits)).as_deref(), told);
         }
     }
 
     #[test]
     fn nothing_stands_when_the_run_has_ended() {
-        let mut ended =
-            RunState::fold(sample::run_id(1), &sample::journal(Place::Completed)).unwrap();
-        ended.permits = vec![permit("execute", Scope::Run, "spec", true)];
-        assert_eq!(standing(&ended), None);
+        let mut ended = RunState::fold(
+            sample::run_id(1),
+            &sample::journal(SampleRunState::Completed),
+        )
+        .unwrap();
+        ended.permits = vec![permit("execute", PermissionScope::Run, "spec", true)];
+        assert_eq!(permits_banner(&ended), None);
     }
 
     #[test]
@@ -372,7 +404,7 @@ mod tests {
             spent: NanoUsd(95),
             needed: NanoUsd(20),
         };
-        assert_eq!(short_of(&asked), NanoUsd(15));
-        assert_eq!(budget_of("day:2026-01-31"), "the day 2026-01-31");
+        assert_eq!(budget_shortfall(&asked), NanoUsd(15));
+        assert_eq!(budget_owner("day:2026-01-31"), "the day 2026-01-31");
     }
 }

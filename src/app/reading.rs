@@ -10,35 +10,35 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::document::{DocLine, Document};
-use super::hits::{Found, Hits, Place};
+use super::document::{DocLine, TextDocument};
+use super::hits::{IncrementalSearch, MatchProgress, TextPosition};
 use super::keymap::Action;
-use super::needle::Needle;
-use super::rows::{Row, wrap};
+use super::needle::SearchPattern;
+use super::rows::{WrappedRow, wrap};
 
 /// A row by its line and its place among the rows of that line.
-type RowAt = (usize, usize);
+type RowPosition = (usize, usize);
 
 /// A document being read.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
-    doc: Arc<Document>,
-    top: RowAt,
+pub struct ScrollView {
+    doc: Arc<TextDocument>,
+    top: RowPosition,
     /// Line and byte that are wanted on top; what is there differs only where the end of the text is.
-    anchor: Place,
+    anchor: TextPosition,
     /// Whether the end stays on the screen while the text grows.
     follow: bool,
     width: u16,
     height: u16,
     seen: Vec<bool>,
     unseen: usize,
-    hits: Hits,
+    hits: IncrementalSearch,
 }
 
-impl Reading {
+impl ScrollView {
     /// Opens a document at its beginning, for a screen of `size` (columns, rows).
     #[must_use]
-    pub fn new(doc: Arc<Document>, size: (u16, u16)) -> Self {
+    pub fn new(doc: Arc<TextDocument>, size: (u16, u16)) -> Self {
         let lines = doc.lines.len();
         Self {
             seen: vec![false; lines],
@@ -52,18 +52,18 @@ impl Reading {
 
     /// The document.
     #[must_use]
-    pub fn doc(&self) -> &Document {
+    pub fn doc(&self) -> &TextDocument {
         &self.doc
     }
 
     /// The document, to be kept elsewhere too.
     #[must_use]
-    pub fn shared(&self) -> Arc<Document> {
+    pub fn shared_document(&self) -> Arc<TextDocument> {
         Arc::clone(&self.doc)
     }
 
     /// Takes another document in the place of this one; stays at the line on top, where that is still there.
-    pub fn replace(&mut self, doc: Arc<Document>) {
+    pub fn replace(&mut self, doc: Arc<TextDocument>) {
         let same = self
             .doc
             .lines
@@ -74,36 +74,36 @@ impl Reading {
         let at = self.anchor.0;
         let found = match self.doc.lines.get(at) {
             Some(_) if at < same => Some(at),
-            Some(line) => nearest(&doc.lines, line, at),
+            Some(line) => nearest_equal_line(&doc.lines, line, at),
             None => None,
         };
         self.doc = doc;
-        self.changed_from(same);
-        self.stand(found.map_or((at, 0), |line| (line, self.anchor.1)));
+        self.invalidate_from(same);
+        self.scroll_to(found.map_or((at, 0), |line| (line, self.anchor.1)));
     }
 
     /// Takes another document, and puts this line of it on top.
-    pub fn replace_at(&mut self, doc: Arc<Document>, line: usize) {
+    pub fn replace_at(&mut self, doc: Arc<TextDocument>, line: usize) {
         self.doc = doc;
-        self.changed_from(0);
-        self.stand((line, 0));
+        self.invalidate_from(0);
+        self.scroll_to((line, 0));
     }
 
     /// From a line on the text says something else now.
-    pub fn amend(&mut self, from: usize, lines: impl IntoIterator<Item = DocLine>) {
+    pub fn replace_from(&mut self, from: usize, lines: impl IntoIterator<Item = DocLine>) {
         let doc = Arc::make_mut(&mut self.doc);
         doc.lines.truncate(from);
         doc.lines.extend(lines);
-        self.changed_from(from);
-        self.stand(self.anchor);
+        self.invalidate_from(from);
+        self.scroll_to(self.anchor);
     }
 
-    fn changed_from(&mut self, line: usize) {
+    fn invalidate_from(&mut self, line: usize) {
         self.seen.truncate(line);
         self.seen.resize(self.doc.lines.len(), false);
         self.unseen = self.seen.iter().filter(|seen| !**seen).count();
-        self.hits.forget_from(line);
-        self.look_on();
+        self.hits.invalidate_from(line);
+        self.advance_search();
     }
 
     /// Columns and rows of the screen.
@@ -118,16 +118,16 @@ impl Reading {
             return false;
         }
         (self.width, self.height) = (width, height);
-        self.stand(self.anchor);
+        self.scroll_to(self.anchor);
         true
     }
 
     /// The rows on the screen, `height` at most.
     #[must_use]
-    pub fn visible(&self, height: u16) -> Vec<Row> {
+    pub fn visible(&self, height: u16) -> Vec<WrappedRow> {
         let (first, skip) = self.top;
         (first..self.doc.lines.len())
-            .flat_map(|line| self.rows_of(line))
+            .flat_map(|line| self.wrap_line(line))
             .skip(skip)
             .take(usize::from(height))
             .collect()
@@ -161,7 +161,7 @@ impl Reading {
     /// Lines whose end is beneath the screen.
     #[must_use]
     pub fn lines_below(&self) -> usize {
-        let ended = |row: &Row| {
+        let ended = |row: &WrappedRow| {
             row.line + usize::from(row.bytes.end == self.doc.lines[row.line].text.len())
         };
         let shown = self.visible(self.height).last().map_or(self.top.0, ended);
@@ -169,14 +169,14 @@ impl Reading {
     }
 
     /// Moves by a movement action; whether it moved.
-    pub fn go(&mut self, action: Action) -> bool {
+    pub fn scroll(&mut self, action: Action) -> bool {
         let page = usize::from(self.height.saturating_sub(1).max(1));
         let before = self.top;
         self.top = match action {
-            Action::Up => self.above(self.top, 1),
-            Action::Down => self.below(self.top, 1),
-            Action::PageUp => self.above(self.top, page),
-            Action::PageDown => self.below(self.top, page),
+            Action::Up => self.rows_above(self.top, 1),
+            Action::Down => self.rows_below(self.top, 1),
+            Action::PageUp => self.rows_above(self.top, page),
+            Action::PageDown => self.rows_below(self.top, page),
             Action::Top => (0, 0),
             Action::Bottom => (usize::MAX, 0),
             _ => self.top,
@@ -184,86 +184,86 @@ impl Reading {
         .min(self.last_top());
         if self.top != before {
             self.follow = false;
-            self.anchor = self.place_of(self.top);
+            self.anchor = self.position_at(self.top);
         }
         self.top != before
     }
 
     /// Whether its end stays on the screen while it grows.
     #[must_use]
-    pub fn follows(&self) -> bool {
+    pub fn is_following(&self) -> bool {
         self.follow
     }
 
     /// Goes to the end and stays there.
     pub fn follow(&mut self) {
         self.follow = true;
-        self.stand(self.anchor);
+        self.scroll_to(self.anchor);
     }
 
     /// Puts a line on top, or as near to it as the end of the text allows.
-    pub fn go_to(&mut self, line: usize) {
-        self.stand_at((line, 0));
+    pub fn scroll_to_line(&mut self, line: usize) {
+        self.restore_position((line, 0));
     }
 
     /// The place on top, to come back to.
     #[must_use]
-    pub fn at(&self) -> Place {
-        self.place_of(self.top)
+    pub fn position(&self) -> TextPosition {
+        self.position_at(self.top)
     }
 
     /// Comes back to a place.
-    pub fn stand_at(&mut self, place: Place) {
+    pub fn restore_position(&mut self, place: TextPosition) {
         self.follow = false;
-        self.stand(place);
+        self.scroll_to(place);
     }
 
     /// Looks for something in it, or for nothing any more.
-    pub fn look_for(&mut self, needle: Option<Needle>) {
-        self.hits.look_for(needle);
-        self.look_on();
+    pub fn set_pattern(&mut self, needle: Option<SearchPattern>) {
+        self.hits.set_pattern(needle);
+        self.advance_search();
     }
 
     /// Wants the first hit from a place on, else the last before it.
-    pub fn find_around(&mut self, place: Place) {
-        self.hits.aim_around(place);
-        self.look_on();
+    pub fn find_nearest(&mut self, place: TextPosition) {
+        self.hits.seek_nearest(place);
+        self.advance_search();
     }
 
     /// Wants the next hit down, or up.
     pub fn find_next(&mut self, ahead: bool) {
-        self.hits.aim_next(ahead, self.at());
-        self.look_on();
+        self.hits.seek_next(ahead, self.position());
+        self.advance_search();
     }
 
     /// Looks through a further piece, and goes to what is wanted once it is found.
-    pub fn look_on(&mut self) {
-        if let Some(place) = self.hits.look_on(&self.doc.lines) {
-            self.bring(place);
+    pub fn advance_search(&mut self) {
+        if let Some(place) = self.hits.advance(&self.doc.lines) {
+            self.scroll_into_view(place);
         }
     }
 
     /// Whether there is more to look through.
     #[must_use]
-    pub fn looks(&self) -> bool {
-        self.hits.looks(self.doc.lines.len())
+    pub fn is_searching(&self) -> bool {
+        self.hits.is_searching(self.doc.lines.len())
     }
 
     /// What is looked for, and the hit that it stands at: line, and bytes of it.
     #[must_use]
-    pub fn sought(&self) -> (Option<&Needle>, Option<&(usize, Range<usize>)>) {
-        (self.hits.needle(), self.hits.hit())
+    pub fn pattern_and_match(&self) -> (Option<&SearchPattern>, Option<&(usize, Range<usize>)>) {
+        (self.hits.needle(), self.hits.current_match())
     }
 
     /// How a search stands.
     #[must_use]
-    pub fn found(&self) -> Found {
-        self.hits.told(self.doc.lines.len())
+    pub fn search_progress(&self) -> MatchProgress {
+        self.hits.progress(self.doc.lines.len())
     }
 
     /// Brings a place on the screen, with some of what comes before it, unless it is there.
-    fn bring(&mut self, place: Place) {
-        let at = self.row_of(place);
+    fn scroll_into_view(&mut self, place: TextPosition) {
+        let at = self.row_at(place);
         let shown = self.visible(self.height);
         let there = shown.iter().any(|row| {
             row.line == place.0 && (row.bytes.contains(&place.1) || row.bytes.start == place.1)
@@ -271,26 +271,26 @@ impl Reading {
         if !there {
             self.follow = false;
             self.top = self
-                .above(at, usize::from(self.height / 3))
+                .rows_above(at, usize::from(self.height / 3))
                 .min(self.last_top());
-            self.anchor = self.place_of(self.top);
+            self.anchor = self.position_at(self.top);
         }
     }
 
     /// Puts a place on top, as near as the end of the text allows; the end where that is followed.
-    fn stand(&mut self, place: Place) {
+    fn scroll_to(&mut self, place: TextPosition) {
         self.anchor = place;
         let last = self.last_top();
         self.top = if self.follow {
             last
         } else {
-            self.row_of(place).min(last)
+            self.row_at(place).min(last)
         };
     }
 
     /// The row that a place is on.
-    fn row_of(&self, (line, byte): Place) -> RowAt {
-        let rows = self.rows_of(line);
+    fn row_at(&self, (line, byte): TextPosition) -> RowPosition {
+        let rows = self.wrap_line(line);
         (
             line,
             rows.iter()
@@ -300,23 +300,25 @@ impl Reading {
     }
 
     /// Where a row begins.
-    fn place_of(&self, (line, row): RowAt) -> Place {
+    fn position_at(&self, (line, row): RowPosition) -> TextPosition {
         (
             line,
-            self.rows_of(line).get(row).map_or(0, |row| row.bytes.start),
+            self.wrap_line(line)
+                .get(row)
+                .map_or(0, |row| row.bytes.start),
         )
     }
 
     /// The row from which exactly the end of the text fills the screen.
-    fn last_top(&self) -> RowAt {
+    fn last_top(&self) -> RowPosition {
         let end = self.doc.lines.len();
         let last = end
             .checked_sub(1)
-            .map_or((0, 0), |line| (line, self.rows_of(line).len() - 1));
-        self.above(last, usize::from(self.height.max(1)) - 1)
+            .map_or((0, 0), |line| (line, self.wrap_line(line).len() - 1));
+        self.rows_above(last, usize::from(self.height.max(1)) - 1)
     }
 
-    fn above(&self, (mut line, row): RowAt, rows: usize) -> RowAt {
+    fn rows_above(&self, (mut line, row): RowPosition, rows: usize) -> RowPosition {
         let mut up = rows;
         let mut at = row;
         while up > at {
@@ -325,15 +327,15 @@ impl Reading {
             }
             up -= at + 1;
             line -= 1;
-            at = self.rows_of(line).len() - 1;
+            at = self.wrap_line(line).len() - 1;
         }
         (line, at - up)
     }
 
-    fn below(&self, (mut line, row): RowAt, rows: usize) -> RowAt {
+    fn rows_below(&self, (mut line, row): RowPosition, rows: usize) -> RowPosition {
         let mut at = row + rows;
         while line < self.doc.lines.len() {
-            let count = self.rows_of(line).len();
+            let count = self.wrap_line(line).len();
             if at < count {
                 return (line, at);
             }
@@ -343,7 +345,7 @@ impl Reading {
         (line, 0)
     }
 
-    fn rows_of(&self, line: usize) -> Vec<Row> {
+    fn wrap_line(&self, line: usize) -> Vec<WrappedRow> {
         self.doc
             .lines
             .get(line)
@@ -353,7 +355,7 @@ impl Reading {
 }
 
 /// The line that says the same, nearest to where it was.
-fn nearest(lines: &[DocLine], wanted: &DocLine, at: usize) -> Option<usize> {
+fn nearest_equal_line(lines: &[DocLine], wanted: &DocLine, at: usize) -> Option<usize> {
     const FAR: usize = 500;
     let (low, high) = (at.saturating_sub(FAR), (at + FAR).min(lines.len()));
     (low..high)

@@ -1,10 +1,10 @@
 //! The flight recorder: a run as it was at one of its events.
 //!
-//! What is shown ([`RunView::opened`](super::run_view::RunView)) is put back to what the journal folds
+//! What is shown ([`RunScreen::opened`](super::run_view::RunView)) is put back to what the journal folds
 //! to at that event, and what is true now waits beside it, kept up to date. Every pane draws the one
 //! or the other the same way; at the last event both are equal, and the recorder lets go.
 
-use super::run_view::Known;
+use super::run_view::LoadedRun;
 use crate::model::id::PhaseKey;
 use crate::model::run_state::RunState;
 use crate::model::state::ApprovalStatus;
@@ -14,7 +14,7 @@ pub const TURNS: &str = "type:phase.,approval.,run.";
 
 /// An event to stand at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum HistoryCursor {
     /// This one.
     At(u64),
     /// The last turn before this one.
@@ -25,21 +25,21 @@ pub enum Moment {
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Recorder {
+pub struct RunHistory {
     /// What is true now, while the past is shown.
-    pub live: Option<Box<Known>>,
+    pub live: Option<Box<LoadedRun>>,
     /// What is to be shown.
-    pub aim: Option<Moment>,
+    pub aim: Option<HistoryCursor>,
     /// What the archive was asked for.
-    pub asked: Option<Moment>,
+    pub asked: Option<HistoryCursor>,
     /// Whether the end was followed before.
     pub followed: bool,
 }
 
-impl Known {
+impl LoadedRun {
     /// The same run when its journal was folded to `state`.
     #[must_use]
-    pub fn at(&self, state: RunState) -> Self {
+    pub fn with_state(&self, state: RunState) -> Self {
         let mut past = self.clone();
         let made = |phase: &PhaseKey| state.phase(phase).map_or(0, |phase| phase.versions);
         past.details

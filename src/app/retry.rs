@@ -1,7 +1,7 @@
 //! A retry in words: what it keeps, what it runs again, and what that cost before.
 
-use super::lane::Lane;
-use crate::model::forecast::Forecast;
+use super::lane::ThreadStatus;
+use crate::model::forecast::CostForecast;
 use crate::model::id::{PhaseKey, RunId, ThreadId};
 use crate::model::money::NanoUsd;
 use crate::model::state::Strategy;
@@ -12,7 +12,7 @@ pub struct RetryPlan {
     /// Which run.
     pub run_id: RunId,
     /// Its phases in order, each with what earlier runs foretell of it.
-    pub phases: Vec<(PhaseKey, Option<Forecast>)>,
+    pub phases: Vec<(PhaseKey, Option<CostForecast>)>,
     /// The place of the first phase that was not done; behind the last where all were.
     pub open: usize,
     /// The thread it would be in.
@@ -24,7 +24,7 @@ pub struct RetryPlan {
 impl RetryPlan {
     /// The phases that a retry can begin with, the one that keeps most first.
     #[must_use]
-    pub fn beginnings(&self) -> Vec<usize> {
+    pub fn start_phases(&self) -> Vec<usize> {
         let most = self.open.min(self.phases.len().saturating_sub(1));
         (0..=most).rev().collect()
     }
@@ -32,8 +32,8 @@ impl RetryPlan {
     /// What a retry from a phase on keeps, what it runs again, at what price, and what becomes of its
     /// thread; a line each, so that nothing moves from one choice to the next.
     #[must_use]
-    pub fn told(&self, from: usize, lane: &Lane<'_>) -> String {
-        let names = |phases: &[(PhaseKey, Option<Forecast>)]| {
+    pub fn describe(&self, from: usize, lane: &ThreadStatus<'_>) -> String {
+        let names = |phases: &[(PhaseKey, Option<CostForecast>)]| {
             phases
                 .iter()
                 .map(|(key, _)| key.as_str())
@@ -47,14 +47,14 @@ impl RetryPlan {
             names(kept)
         };
         let held = lane
-            .held()
+            .describe_holder()
             .unwrap_or_else(|| format!("{} is free", lane.thread));
         [
             format!("keeps       {keeps}"),
             format!("runs again  {}", names(again)),
             format!("price       {}", price(again)),
             format!("thread      {held}"),
-            format!("if held     {}", lane.told(self.strategy)),
+            format!("if held     {}", lane.describe(self.strategy)),
         ]
         .join("\n")
     }
@@ -69,7 +69,7 @@ impl RetryPlan {
 }
 
 /// The sum of what earlier runs foretell; unknown as soon as one phase has too few of them.
-fn price(again: &[(PhaseKey, Option<Forecast>)]) -> String {
+fn price(again: &[(PhaseKey, Option<CostForecast>)]) -> String {
     let known: Option<Vec<_>> = again
         .iter()
         .map(|(_, forecast)| forecast.and_then(|forecast| forecast.cost))
@@ -77,7 +77,7 @@ fn price(again: &[(PhaseKey, Option<Forecast>)]) -> String {
     let Some(known) = known else {
         return "? (too few earlier runs)".to_owned();
     };
-    let sum = |of: fn(&crate::model::forecast::Spread<NanoUsd>) -> i64| {
+    let sum = |of: fn(&crate::model::forecast::CostSpread<NanoUsd>) -> i64| {
         NanoUsd(known.iter().map(of).fold(0, i64::saturating_add))
     };
     format!(
@@ -108,9 +108,12 @@ mod tests {
     #[test]
     fn it_says_what_is_kept_what_runs_again_and_the_price() {
         let runs = RunsState::default();
-        let lane = Lane::of("lane", &runs);
+        let lane = ThreadStatus::for_thread("lane", &runs);
         assert_eq!(
-            plan(1, false).told(1, &lane).lines().collect::<Vec<_>>(),
+            plan(1, false)
+                .describe(1, &lane)
+                .lines()
+                .collect::<Vec<_>>(),
             [
                 "keeps       spec",
                 "runs again  plan, build",
@@ -119,7 +122,7 @@ mod tests {
                 "if held     while another run holds it, this is not started",
             ]
         );
-        let told = plan(1, true).told(0, &lane);
+        let told = plan(1, true).describe(0, &lane);
         assert!(
             told.starts_with("keeps       nothing\nruns again  spec, plan, build\nprice       $"),
             "{told}"
@@ -129,7 +132,7 @@ mod tests {
     #[test]
     fn it_begins_where_most_is_kept_and_a_whole_run_at_its_last_phase() {
         for (open, beginnings) in [(0, vec![0]), (1, vec![1, 0]), (3, vec![2, 1, 0])] {
-            assert_eq!(plan(open, false).beginnings(), beginnings);
+            assert_eq!(plan(open, false).start_phases(), beginnings);
         }
     }
 }

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 /// One row on the screen: a stretch of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct WrappedRow {
     /// Index of the line.
     pub line: usize,
     /// Bytes of its text.
@@ -19,16 +19,16 @@ pub struct Row {
 
 /// Breaks a line into rows of at most `width` cells, after a space where one is near.
 #[must_use]
-pub fn wrap(line: usize, text: &str, width: usize) -> Vec<Row> {
+pub fn wrap(line: usize, text: &str, width: usize) -> Vec<WrappedRow> {
     let width = width.max(1);
     if text.len() <= width && text.is_ascii() {
-        return vec![Row {
+        return vec![WrappedRow {
             line,
             bytes: 0..text.len(),
             indent: 0,
         }];
     }
-    let (hanging, mut indent) = (hanging(text, width), 0);
+    let (hanging, mut indent) = (hanging_indent(text, width), 0);
     let (mut rows, mut start, mut cells, mut space) = (Vec::new(), 0, 0, None);
     for (at, cluster) in text.grapheme_indices(true) {
         let wide = cluster.width();
@@ -36,21 +36,21 @@ pub fn wrap(line: usize, text: &str, width: usize) -> Vec<Row> {
             let end = space
                 .filter(|end| *end > start && at - *end < width / 2)
                 .unwrap_or(at);
-            rows.push(Row {
+            rows.push(WrappedRow {
                 line,
                 bytes: start..end,
                 indent,
             });
             indent = hanging;
             (start, space) = (end, None);
-            cells = cells_of(&text[start..at]);
+            cells = cell_width(&text[start..at]);
         }
         cells += wide;
         if cluster == " " {
             space = Some(at + 1);
         }
     }
-    rows.push(Row {
+    rows.push(WrappedRow {
         line,
         bytes: start..text.len(),
         indent,
@@ -59,8 +59,8 @@ pub fn wrap(line: usize, text: &str, width: usize) -> Vec<Row> {
 }
 
 /// How far the rows stand in that go on a line: two cells further than it, where there is room for that.
-fn hanging(text: &str, width: usize) -> usize {
-    if let Some(told) = told_at(text).filter(|told| *told <= width * 2 / 3) {
+fn hanging_indent(text: &str, width: usize) -> usize {
+    if let Some(told) = detail_column(text).filter(|told| *told <= width * 2 / 3) {
         return told;
     }
     let own = text.len() - text.trim_start_matches(' ').len();
@@ -72,7 +72,7 @@ fn hanging(text: &str, width: usize) -> usize {
 }
 
 /// Where a line of a log, which begins with a time of day, says what happened: in its last column.
-fn told_at(text: &str) -> Option<usize> {
+fn detail_column(text: &str) -> Option<usize> {
     let clock = text.get(..8).filter(|clock| {
         clock.bytes().enumerate().all(|(at, b)| {
             if at % 3 == 2 {
@@ -84,12 +84,12 @@ fn told_at(text: &str) -> Option<usize> {
     })?;
     let columns = text.get(clock.len()..)?.rfind("  ")? + 2;
     text.is_char_boundary(clock.len() + columns)
-        .then(|| cells_of(&text[..clock.len() + columns]))
+        .then(|| cell_width(&text[..clock.len() + columns]))
 }
 
 /// Cells as a terminal that draws cluster by cluster counts them.
 #[must_use]
-pub fn cells_of(text: &str) -> usize {
+pub fn cell_width(text: &str) -> usize {
     text.graphemes(true).map(UnicodeWidthStr::width).sum()
 }
 
@@ -164,7 +164,7 @@ mod tests {
             prop_assert_eq!(&joined, &text);
             for row in &rows {
                 let piece = &text[row.bytes.clone()];
-                prop_assert!(row.indent + cells_of(piece) <= width || piece.graphemes(true).count() <= 1, "{piece:?}");
+                prop_assert!(row.indent + cell_width(piece) <= width || piece.graphemes(true).count() <= 1, "{piece:?}");
             }
         }
     }

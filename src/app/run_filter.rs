@@ -1,6 +1,6 @@
 //! What is looked for among the runs: the words, and how far the search through artifacts has come.
 
-use crate::engine::api::{ArtifactHits, Searchable};
+use crate::engine::api::{ArtifactHits, RunSearchText};
 use crate::model::id::RunId;
 
 /// Shorter words are not looked for in artifacts: every one holds them.
@@ -8,7 +8,7 @@ const SHORTEST: usize = 2;
 
 /// What is looked for.
 #[derive(Clone, Debug, Default)]
-pub struct RunFilter {
+pub struct RunListSearch {
     /// Words that must all occur.
     pub text: String,
     /// Whether it is being written.
@@ -20,12 +20,12 @@ pub struct RunFilter {
     /// Artifact versions there are.
     pub total: u32,
     /// How far the search through artifacts is.
-    pub search: Search,
+    pub search: SearchProgress,
 }
 
 /// How far the search through artifacts is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Search {
+pub enum SearchProgress {
     /// Not begun.
     #[default]
     Not,
@@ -35,24 +35,25 @@ pub enum Search {
     Done,
 }
 
-impl RunFilter {
+impl RunListSearch {
     /// Whether anything is looked for.
     #[must_use]
-    pub fn is_on(&self) -> bool {
+    pub fn is_active(&self) -> bool {
         !self.text.trim().is_empty()
     }
 
     /// Whether artifacts are to be searched now.
-    pub fn begins(&mut self) -> bool {
-        let begins = self.search == Search::Not && self.text.trim().chars().count() >= SHORTEST;
+    pub fn start_search(&mut self) -> bool {
+        let begins =
+            self.search == SearchProgress::Not && self.text.trim().chars().count() >= SHORTEST;
         if begins {
-            self.search = Search::Going;
+            self.search = SearchProgress::Going;
         }
         begins
     }
 
     /// Other words: what was found belongs to the ones before.
-    pub fn change(&mut self, text: String) {
+    pub fn set_text(&mut self, text: String) {
         *self = Self {
             text,
             typing: self.typing,
@@ -61,7 +62,7 @@ impl RunFilter {
     }
 
     /// One step of the search has ended; whether it found new runs, and where it goes on.
-    pub fn take(&mut self, hits: ArtifactHits) -> (bool, Option<Searchable>) {
+    pub fn apply_hits(&mut self, hits: ArtifactHits) -> (bool, Option<RunSearchText>) {
         let before = self.hits.len();
         for run in hits.runs {
             if !self.hits.contains(&run) {
@@ -71,7 +72,7 @@ impl RunFilter {
         self.looked_at += hits.looked_at;
         self.total = hits.total.max(self.looked_at);
         if hits.last.is_none() {
-            self.search = Search::Done;
+            self.search = SearchProgress::Done;
         }
         (self.hits.len() > before, hits.last)
     }
@@ -83,14 +84,14 @@ mod tests {
 
     #[test]
     fn other_words_begin_anew() {
-        let mut filter = RunFilter {
+        let mut filter = RunListSearch {
             text: "c".to_owned(),
             typing: true,
-            ..RunFilter::default()
+            ..RunListSearch::default()
         };
-        assert!(!filter.begins(), "too short");
-        filter.change("cart".to_owned());
-        assert!(filter.begins() && !filter.begins());
+        assert!(!filter.start_search(), "too short");
+        filter.set_text("cart".to_owned());
+        assert!(filter.start_search() && !filter.start_search());
         let run = RunId::new();
         let hits = ArtifactHits {
             runs: vec![run, run],
@@ -98,12 +99,12 @@ mod tests {
             total: 9,
             last: None,
         };
-        assert_eq!(filter.take(hits), (true, None));
+        assert_eq!(filter.apply_hits(hits), (true, None));
         assert_eq!(
             (filter.hits.len(), filter.looked_at, &filter.search),
-            (1, 9, &Search::Done)
+            (1, 9, &SearchProgress::Done)
         );
-        filter.change("car".to_owned());
-        assert!(filter.hits.is_empty() && filter.typing && filter.search == Search::Not);
+        filter.set_text("car".to_owned());
+        assert!(filter.hits.is_empty() && filter.typing && filter.search == SearchProgress::Not);
     }
 }

@@ -2,30 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::Finding;
-use super::msg::{Details, Opened, Query};
-use super::pulse::Pulse;
-use super::reading::Reading;
-use super::recorder::Recorder;
-use super::runs::Asking;
-use super::tail::{Need, Tail};
+use super::finding::EventSearch;
+use super::msg::{ArchiveQuery, OpenedRun, ReviewRecords};
+use super::pulse::PhaseLiveness;
+use super::reading::ScrollView;
+use super::recorder::RunHistory;
+use super::runs::RequestStatus;
+use super::tail::{EventFetch, EventList};
 use super::text_search::TextSearch;
 use super::transcript_pane::TranscriptPane;
 use crate::model::error::Failure;
-use crate::model::forecast::Forecast;
+use crate::model::forecast::CostForecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
-use crate::model::persona::{Binding, Persona};
+use crate::model::persona::{Persona, RoleBinding};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::state::{ApprovalStatus, PhaseStatus};
 use crate::model::time::Timestamp;
-use crate::model::workflow::{Phase, Workflow};
+use crate::model::workflow::{PhaseDefinition, Workflow};
 
 /// The panes of a run's screen; the number is the key that goes there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are the titles")]
-pub enum Pane {
+pub enum RunPane {
     Phases,
     Artifact,
     Cost,
@@ -33,7 +33,7 @@ pub enum Pane {
     Transcript,
 }
 
-impl Pane {
+impl RunPane {
     /// Every pane, by its number.
     pub const ALL: &[Self] = &[
         Self::Phases,
@@ -63,14 +63,14 @@ impl Pane {
 
     /// The pane so many places on, around the end.
     #[must_use]
-    pub fn turned(self, by: usize) -> Self {
+    pub fn cycled(self, by: usize) -> Self {
         Self::ALL[(self.number() - 1 + by) % Self::ALL.len()]
     }
 }
 
 /// What the artifact pane shows of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
+pub enum ArtifactView {
     /// The whole text, with what is wrong in place.
     #[default]
     Whole,
@@ -90,37 +90,37 @@ pub struct ArtifactPane {
     /// The chosen version; none: the newest.
     pub version: Option<u32>,
     /// What is shown of it.
-    pub side: Side,
+    pub side: ArtifactView,
     /// The question to the archive whose text is asked for or shown.
-    pub source: Option<Query>,
+    pub source: Option<ArchiveQuery>,
     /// The text, once it is there.
-    pub reading: Option<Reading>,
+    pub reading: Option<ScrollView>,
     /// What is looked for in it.
     pub search: TextSearch,
 }
 
 /// One run as the operator looks at it.
 #[derive(Clone, Debug)]
-pub struct RunView {
+pub struct RunScreen {
     /// Which run.
     pub run_id: RunId,
     /// What is shown of it, which is now unless the recorder stands elsewhere; none until the archive
     /// answered.
-    pub opened: Option<Known>,
+    pub opened: Option<LoadedRun>,
     /// Why it cannot be shown.
     pub failure: Option<Failure>,
     /// Its events.
-    pub tail: Tail,
+    pub tail: EventList,
     /// What is looked for in them.
-    pub finding: Finding,
+    pub finding: EventSearch,
     /// Its past, while that is shown.
-    pub recorder: Recorder,
+    pub recorder: RunHistory,
     /// What its agents say, and said.
     pub said: TranscriptPane,
     /// The pane with the focus.
-    pub focus: Pane,
+    pub focus: RunPane,
     /// Artifact or transcript in the main place; none: whichever has news.
-    pub main: Option<Pane>,
+    pub main: Option<RunPane>,
     /// Whether the pane with the focus has the whole screen.
     pub zoom: bool,
     /// The phase under the cursor; none: the one in progress.
@@ -128,24 +128,24 @@ pub struct RunView {
     /// The artifact pane.
     pub artifact: ArtifactPane,
     /// A question about everything is on its way.
-    pub asking: Asking,
+    pub asking: RequestStatus,
     /// A question about versions and answers is on its way.
-    pub asking_details: Asking,
+    pub asking_details: RequestStatus,
     /// The newest event that a signal told of.
     pub newest: u64,
     /// Signs of life.
-    pub pulse: Pulse,
+    pub pulse: PhaseLiveness,
     /// What phases will cost and take; none while it is looked up.
-    pub foretold: BTreeMap<PhaseKey, Option<Foretold>>,
+    pub foretold: BTreeMap<PhaseKey, Option<PhaseForecast>>,
     /// How the operator arranged the panes.
-    pub arranged: Arranged,
+    pub arranged: PaneAdjustments,
     /// When it was asked for, in ticks.
     pub since: u64,
 }
 
 /// How the operator arranged the panes, beside the usual way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Arranged {
+pub struct PaneAdjustments {
     /// Columns that the left rail is wider.
     pub rail: i16,
     /// Rows that the upper main pane is higher.
@@ -156,14 +156,14 @@ pub struct Arranged {
     pub bars: bool,
 }
 
-impl Arranged {
+impl PaneAdjustments {
     /// Makes a pane larger, or smaller, by a step. What cannot grow further stays.
-    pub fn grow(&mut self, pane: Pane, larger: bool) {
+    pub fn resize(&mut self, pane: RunPane, larger: bool) {
         let (edge, step) = match pane {
-            Pane::Phases => (&mut self.rail, 2),
-            Pane::Cost => (&mut self.bottom, 1),
-            Pane::Artifact | Pane::Transcript => (&mut self.upper, 1),
-            Pane::Events => (&mut self.upper, -1),
+            RunPane::Phases => (&mut self.rail, 2),
+            RunPane::Cost => (&mut self.bottom, 1),
+            RunPane::Artifact | RunPane::Transcript => (&mut self.upper, 1),
+            RunPane::Events => (&mut self.upper, -1),
         };
         *edge = (*edge + if larger { step } else { -step }).clamp(-80, 80);
     }
@@ -171,16 +171,16 @@ impl Arranged {
 
 /// What is known about the cost of a phase that has not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foretold {
+pub enum PhaseForecast {
     /// Too few earlier runs.
     NoHistory,
     /// From earlier runs.
-    Known(Forecast),
+    Known(CostForecast),
 }
 
 /// What is known of a run.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct LoadedRun {
     /// Its row, as of when it was opened.
     pub record: RunRecord,
     /// Its journal, folded.
@@ -188,12 +188,12 @@ pub struct Known {
     /// What it executes.
     pub workflow: Result<Workflow, Failure>,
     /// Who works.
-    pub bindings: Vec<(Binding, Persona)>,
+    pub bindings: Vec<(RoleBinding, Persona)>,
     /// Versions, questions, costs by model.
-    pub details: Details,
+    pub details: ReviewRecords,
 }
 
-impl RunView {
+impl RunScreen {
     /// A run that is being opened.
     #[must_use]
     pub fn new(run_id: RunId) -> Self {
@@ -201,32 +201,32 @@ impl RunView {
             run_id,
             opened: None,
             failure: None,
-            tail: Tail::default(),
-            finding: Finding::default(),
-            recorder: Recorder::default(),
+            tail: EventList::default(),
+            finding: EventSearch::default(),
+            recorder: RunHistory::default(),
             said: TranscriptPane::default(),
-            focus: Pane::Phases,
+            focus: RunPane::Phases,
             main: None,
             zoom: false,
             phase: None,
             artifact: ArtifactPane::default(),
-            asking: Asking::Asked,
-            asking_details: Asking::Idle,
+            asking: RequestStatus::Asked,
+            asking_details: RequestStatus::Idle,
             newest: 0,
-            pulse: Pulse::default(),
+            pulse: PhaseLiveness::default(),
             foretold: BTreeMap::new(),
-            arranged: Arranged::default(),
+            arranged: PaneAdjustments::default(),
             since: 0,
         }
     }
 
     /// Takes a snapshot in; what its events need besides.
-    pub fn open(&mut self, opened: Opened) -> Option<Need> {
+    pub fn open(&mut self, opened: OpenedRun) -> Option<EventFetch> {
         self.newest = self.newest.max(opened.state.last_seq);
-        self.pulse = Pulse::of(&opened.events);
+        self.pulse = PhaseLiveness::from_events(&opened.events);
         let need = self.tail.reset(opened.events);
         self.failure = None;
-        let known = Known {
+        let known = LoadedRun {
             record: opened.record,
             state: opened.state,
             workflow: opened.workflow,
@@ -242,12 +242,12 @@ impl RunView {
 
     /// What is true now, whatever is shown.
     #[must_use]
-    pub fn now(&self) -> Option<&Known> {
+    pub fn live_run(&self) -> Option<&LoadedRun> {
         self.recorder.live.as_deref().or(self.opened.as_ref())
     }
 
     /// See [`now`](Self::now).
-    pub fn now_mut(&mut self) -> Option<&mut Known> {
+    pub fn live_run_mut(&mut self) -> Option<&mut LoadedRun> {
         match &mut self.recorder.live {
             Some(live) => Some(live),
             None => self.opened.as_mut(),
@@ -256,7 +256,7 @@ impl RunView {
 
     /// The event that the panes stand at, when that is not the last one.
     #[must_use]
-    pub fn moment(&self) -> Option<u64> {
+    pub fn history_seq(&self) -> Option<u64> {
         self.recorder.live.as_ref()?;
         self.state().map(|state| state.last_seq)
     }
@@ -264,7 +264,7 @@ impl RunView {
     /// Up to when clocks run: to now, or to the moment that is shown.
     #[must_use]
     pub fn clock(&self, now: Timestamp) -> Timestamp {
-        match (self.moment(), self.state()) {
+        match (self.history_seq(), self.state()) {
             (Some(_), Some(state)) => state.last_at,
             _ => now,
         }
@@ -278,7 +278,7 @@ impl RunView {
 
     /// The place of the phase that the panes are about.
     #[must_use]
-    pub fn phase_at(&self) -> usize {
+    pub fn phase_index(&self) -> usize {
         let Some(state) = self.state() else { return 0 };
         let last = state.phases.len().saturating_sub(1);
         let current = || {
@@ -295,7 +295,7 @@ impl RunView {
     pub fn phase_key(&self) -> Option<&PhaseKey> {
         self.state()?
             .phases
-            .get(self.phase_at())
+            .get(self.phase_index())
             .map(|phase| &phase.key)
     }
 
@@ -321,57 +321,57 @@ impl RunView {
 
     /// What can be shown of the version on the screen.
     #[must_use]
-    pub fn sides(&self) -> Vec<Side> {
+    pub fn artifact_views(&self) -> Vec<ArtifactView> {
         let Some(shown) = self.version() else {
-            return vec![Side::Whole, Side::Transcript];
+            return vec![ArtifactView::Whole, ArtifactView::Transcript];
         };
-        let mut sides = vec![Side::Whole];
+        let mut sides = vec![ArtifactView::Whole];
         if shown.version > 1 {
-            sides.push(Side::Previous);
+            sides.push(ArtifactView::Previous);
         }
         if self
             .opened
             .as_ref()
             .is_some_and(|known| known.record.base_commit.is_some())
         {
-            sides.push(Side::Base);
+            sides.push(ArtifactView::Base);
         }
         if !shown.errors.is_empty() {
-            sides.push(Side::Errors);
+            sides.push(ArtifactView::Errors);
         }
-        sides.push(Side::Transcript);
+        sides.push(ArtifactView::Transcript);
         sides
     }
 
     /// What a side of the version on the screen is called.
     #[must_use]
-    pub fn side_name(&self, side: Side) -> String {
+    pub fn view_name(&self, side: ArtifactView) -> String {
         match side {
-            Side::Whole => "Whole".to_owned(),
-            Side::Previous => format!(
+            ArtifactView::Whole => "Whole".to_owned(),
+            ArtifactView::Previous => format!(
                 "Diff to v{}",
                 self.version()
                     .map_or(0, |shown| shown.version.saturating_sub(1))
             ),
-            Side::Base => "Diff to base".to_owned(),
-            Side::Errors => "Errors".to_owned(),
-            Side::Transcript => "Transcript".to_owned(),
+            ArtifactView::Base => "Diff to base".to_owned(),
+            ArtifactView::Errors => "Errors".to_owned(),
+            ArtifactView::Transcript => "Transcript".to_owned(),
         }
     }
 
     /// The side after the one that is shown, and its name.
     #[must_use]
-    pub fn next_side(&self) -> Option<(Side, String)> {
-        let sides = self.sides();
+    pub fn next_view(&self) -> Option<(ArtifactView, String)> {
+        let sides = self.artifact_views();
         let at = sides.iter().position(|side| *side == self.artifact.side)?;
         let next = *sides.get((at + 1) % sides.len())?;
-        Some((next, self.side_name(next)))
+        Some((next, self.view_name(next)))
     }
 
     /// The phase and attempt that the transcript is of; none before the phase has begun.
     #[must_use]
-    pub fn said_by(&self) -> Option<(PhaseKey, u32)> {
-        let phase = self.state()?.phases.get(self.phase_at())?;
+    pub fn transcript_source(&self) -> Option<(PhaseKey, u32)> {
+        let phase = self.state()?.phases.get(self.phase_index())?;
         let attempt = self
             .said
             .attempt
@@ -381,30 +381,30 @@ impl RunView {
 
     /// What the next phase will cost and take; none while that is looked up, and where there is none.
     #[must_use]
-    pub fn foretold(&self) -> Option<Foretold> {
-        *self.foretold.get(&self.now()?.next_phase()?.key)?
+    pub fn foretold(&self) -> Option<PhaseForecast> {
+        *self.foretold.get(&self.live_run()?.next_phase()?.key)?
     }
 
     /// Artifact or transcript: what the main place shows.
     #[must_use]
-    pub fn main_pane(&self) -> Pane {
+    pub fn main_pane(&self) -> RunPane {
         let working = self
             .state()
-            .and_then(|state| state.phases.get(self.phase_at()))
+            .and_then(|state| state.phases.get(self.phase_index()))
             .is_some_and(|phase| phase.status == PhaseStatus::Running);
         let talking = working
             && self
-                .said_by()
-                .is_some_and(|(phase, attempt)| self.said.heard(&phase, attempt));
+                .transcript_source()
+                .is_some_and(|(phase, attempt)| self.said.has_live_text(&phase, attempt));
         self.main.unwrap_or(if talking {
-            Pane::Transcript
+            RunPane::Transcript
         } else {
-            Pane::Artifact
+            RunPane::Artifact
         })
     }
 }
 
-impl Known {
+impl LoadedRun {
     /// The versions of a phase's artifact, oldest first.
     #[must_use]
     pub fn versions(&self, key: &PhaseKey) -> Vec<&ArtifactRecord> {
@@ -420,20 +420,20 @@ impl Known {
 
     /// The phase as the workflow describes it.
     #[must_use]
-    pub fn phase(&self, key: &PhaseKey) -> Option<&Phase> {
+    pub fn phase(&self, key: &PhaseKey) -> Option<&PhaseDefinition> {
         self.workflow.as_ref().ok()?.phase(key)
     }
 
     /// The phase after this one.
     #[must_use]
-    pub fn phase_after(&self, key: &PhaseKey) -> Option<&Phase> {
+    pub fn phase_after(&self, key: &PhaseKey) -> Option<&PhaseDefinition> {
         let phases = &self.workflow.as_ref().ok()?.phases;
         phases.iter().skip_while(|phase| phase.key != *key).nth(1)
     }
 
     /// The phase after the one in progress; none where the run is over or at its last one.
     #[must_use]
-    pub fn next_phase(&self) -> Option<&Phase> {
+    pub fn next_phase(&self) -> Option<&PhaseDefinition> {
         let current = self
             .state
             .current()
@@ -443,7 +443,7 @@ impl Known {
 
     /// Who sits in the seat of a phase.
     #[must_use]
-    pub fn binding(&self, phase: &Phase) -> Option<&(Binding, Persona)> {
+    pub fn binding(&self, phase: &PhaseDefinition) -> Option<&(RoleBinding, Persona)> {
         self.bindings
             .iter()
             .find(|(binding, _)| binding.role == phase.role)
@@ -451,7 +451,7 @@ impl Known {
 
     /// Who works on a phase, or will: who sits in its seat, or who goes on for less.
     #[must_use]
-    pub fn works_on(&self, key: &PhaseKey) -> Option<&Binding> {
+    pub fn effective_binding(&self, key: &PhaseKey) -> Option<&RoleBinding> {
         self.state
             .new_seat(key)
             .or_else(|| self.binding(self.phase(key)?).map(|(binding, _)| binding))
@@ -474,7 +474,7 @@ impl Known {
     /// The version of this phase that the operator answered last, if it is not `current`; for a version of
     /// the operator's own, the one that it took the place of.
     #[must_use]
-    pub fn reviewed(&self, key: &PhaseKey, current: &ContentHash) -> Option<&ArtifactRecord> {
+    pub fn last_reviewed(&self, key: &PhaseKey, current: &ContentHash) -> Option<&ArtifactRecord> {
         let answered = |a: &&ApprovalRecord| {
             a.phase_key.as_ref() == Some(key)
                 && !matches!(

@@ -5,8 +5,8 @@
 //! window does not hold yet is a line all the same, so that nothing jumps when it comes.
 
 use super::keymap::Action;
-use super::run_filter::RunFilter;
-use crate::engine::api::{PageAsk, RunCounts, RunPage};
+use super::run_filter::RunListSearch;
+use crate::engine::api::{RunCounts, RunPage, RunPageQuery};
 use crate::model::error::Failure;
 use crate::model::going_on;
 use crate::model::id::RunId;
@@ -45,9 +45,9 @@ pub struct RunsState {
     /// Whether the completed runs of today stand one by one.
     pub unfolded: bool,
     /// What is looked for.
-    pub filter: RunFilter,
+    pub filter: RunListSearch,
     /// A question to the archive is on its way, and whether another is due after it.
-    pub asking: Asking,
+    pub asking: RequestStatus,
     /// Since when the first answer is waited for, in ticks.
     pub since: Option<u64>,
     /// When a question that had to wait is due, in ticks.
@@ -63,7 +63,7 @@ pub struct RunsState {
 
 /// A line of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub enum RunListRow<'a> {
     /// A run.
     Run(&'a RunRecord),
     /// The completed runs of today.
@@ -74,7 +74,7 @@ pub enum Line<'a> {
 
 /// Whether a question to the archive is on its way. Keeps news from piling up as questions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Asking {
+pub enum RequestStatus {
     /// No.
     #[default]
     Idle,
@@ -84,16 +84,16 @@ pub enum Asking {
     Again,
 }
 
-impl Asking {
+impl RequestStatus {
     /// News came; whether to ask now.
-    pub fn due(&mut self) -> bool {
+    pub fn request(&mut self) -> bool {
         let ask = *self == Self::Idle;
         *self = if ask { Self::Asked } else { Self::Again };
         ask
     }
 
     /// The answer came; whether to ask again.
-    pub fn answered(&mut self) -> bool {
+    pub fn complete(&mut self) -> bool {
         let again = *self == Self::Again;
         *self = if again { Self::Asked } else { Self::Idle };
         again
@@ -102,8 +102,8 @@ impl Asking {
 
 impl RunsState {
     /// Takes a part of the list in; the selection stays on its run and the run on its row.
-    pub fn set(&mut self, page: RunPage, offset: u32) {
-        let on_fold = self.line(self.cursor) == Some(Line::Fold);
+    pub fn apply_page(&mut self, page: RunPage, offset: u32) {
+        let on_fold = self.line(self.cursor) == Some(RunListRow::Fold);
         let mut live = page.live;
         live.sort_by_key(order);
         (self.live, self.today, self.offset) = (
@@ -121,19 +121,19 @@ impl RunsState {
         (self.loaded, self.failure, self.since) = (true, None, None);
         let found = self
             .selected
-            .and_then(|id| self.line_of(id))
-            .or(if on_fold { self.fold() } else { None });
+            .and_then(|id| self.line_index(id))
+            .or(if on_fold { self.fold_line() } else { None });
         if let Some(line) = found {
             self.top = (self.top + line).saturating_sub(self.cursor);
             self.cursor = line;
         }
-        self.put(self.cursor);
+        self.move_cursor_to(self.cursor);
     }
 
     /// The part of the list that is on the screen, as a question; the terminal has so many rows.
     #[must_use]
-    pub fn ask(&self, midnight: Timestamp, rows: u16) -> PageAsk {
-        PageAsk {
+    pub fn page_request(&self, midnight: Timestamp, rows: u16) -> RunPageQuery {
+        RunPageQuery {
             filter: self.filter.text.clone(),
             also: self.filter.hits.clone(),
             midnight,
@@ -150,12 +150,12 @@ impl RunsState {
 
     /// Whether a page answers what is asked now.
     #[must_use]
-    pub fn is_about(&self, ask: &PageAsk) -> bool {
+    pub fn matches_request(&self, ask: &RunPageQuery) -> bool {
         ask.filter == self.filter.text && ask.today == self.unfolded
     }
 
     /// Whether the archive may be asked now; when not, a later moment is noted.
-    pub fn may_ask(&mut self, ticks: u64) -> bool {
+    pub fn try_acquire_query(&mut self, ticks: u64) -> bool {
         let until = self.spent_until.max(ticks) + EARNED_MS;
         if until > ticks + BURST * EARNED_MS {
             self.due_at.get_or_insert(until - BURST * EARNED_MS);
@@ -185,16 +185,16 @@ impl RunsState {
 
     /// What a line shows.
     #[must_use]
-    pub fn line(&self, at: usize) -> Option<Line<'_>> {
-        let fold = usize::from(self.folds());
+    pub fn line(&self, at: usize) -> Option<RunListRow<'_>> {
+        let fold = usize::from(self.has_fold());
         if at < self.live {
-            return self.records.get(at).map(Line::Run);
+            return self.records.get(at).map(RunListRow::Run);
         }
-        if self.folds() && at == self.live {
-            return Some(Line::Fold);
+        if self.has_fold() && at == self.live {
+            return Some(RunListRow::Fold);
         }
         if at < self.head() {
-            return self.records.get(at - fold).map(Line::Run);
+            return self.records.get(at - fold).map(RunListRow::Run);
         }
         let place = at - self.head();
         if place >= usize::try_from(self.counts.rest).unwrap_or(0) {
@@ -203,13 +203,13 @@ impl RunsState {
         let read = place
             .checked_sub(self.offset)
             .and_then(|place| self.records.get(self.live + self.today + place));
-        Some(read.map_or(Line::Unread, Line::Run))
+        Some(read.map_or(RunListRow::Unread, RunListRow::Run))
     }
 
     /// Whether a line stands beneath the fold.
     #[must_use]
     pub fn is_within_fold(&self, at: usize) -> bool {
-        self.folds() && at > self.live && at < self.head()
+        self.has_fold() && at > self.live && at < self.head()
     }
 
     /// The selected run.
@@ -219,16 +219,16 @@ impl RunsState {
     }
 
     /// Moves the selection.
-    pub fn go(&mut self, action: Action) {
-        let to = step(self.cursor, self.len(), self.height, action);
-        self.put(to);
+    pub fn move_cursor(&mut self, action: Action) {
+        let to = move_in_list(self.cursor, self.len(), self.height, action);
+        self.move_cursor_to(to);
     }
 
     /// Puts the cursor on a line, and the line on the screen.
-    pub fn put(&mut self, line: usize) {
+    pub fn move_cursor_to(&mut self, line: usize) {
         self.cursor = line.min(self.len().saturating_sub(1));
         self.selected = match self.line(self.cursor) {
-            Some(Line::Run(record)) => Some(record.id),
+            Some(RunListRow::Run(record)) => Some(record.id),
             _ => None,
         };
         self.show_cursor();
@@ -242,7 +242,7 @@ impl RunsState {
 
     /// Whether the screen shows lines that are not read; then the window must move.
     #[must_use]
-    pub fn wants_window(&self) -> bool {
+    pub fn needs_page(&self) -> bool {
         self.loaded && self.wanted_offset() != self.offset
     }
 
@@ -254,41 +254,41 @@ impl RunsState {
 
     /// Everything that was read, and everything in flight.
     #[must_use]
-    pub fn known(&self) -> Vec<RunRecord> {
+    pub fn all_known(&self) -> Vec<RunRecord> {
         self.records.iter().chain(&self.aside).cloned().collect()
     }
 
     /// Everything in flight, whatever the filter; in no order.
-    pub fn in_flight(&self) -> impl Iterator<Item = &RunRecord> {
+    pub fn active(&self) -> impl Iterator<Item = &RunRecord> {
         self.records.iter().take(self.live).chain(&self.aside)
     }
 
     /// Runs that wait for the operator, the oldest question first.
-    pub fn waiting(&self) -> impl Iterator<Item = &RunRecord> {
-        let mut waiting: Vec<&RunRecord> = self.in_flight().filter(|r| waits(r)).collect();
+    pub fn awaiting_operator(&self) -> impl Iterator<Item = &RunRecord> {
+        let mut waiting: Vec<&RunRecord> = self.active().filter(|r| awaits_operator(r)).collect();
         waiting.sort_by_key(|r| order(r));
         waiting.into_iter()
     }
 
     /// Runs that work.
     pub fn working(&self) -> impl Iterator<Item = &RunRecord> {
-        self.in_flight()
+        self.active()
             .filter(|r| r.state == RunStatus::Executing.as_str() && r.waits_until.is_none())
     }
 
     /// Runs that wait for a moment that a model's server named: nobody works on them, and nobody is needed.
-    pub fn resting(&self) -> impl Iterator<Item = &RunRecord> {
-        self.in_flight().filter(|r| r.waits_until.is_some())
+    pub fn backing_off(&self) -> impl Iterator<Item = &RunRecord> {
+        self.active().filter(|r| r.waits_until.is_some())
     }
 
     /// The next moment at which one of them goes on.
     #[must_use]
-    pub fn next_goes_on(&self) -> Option<Timestamp> {
-        self.resting().filter_map(|r| r.waits_until).min()
+    pub fn next_wait_end(&self) -> Option<Timestamp> {
+        self.backing_off().filter_map(|r| r.waits_until).min()
     }
 
     /// Waits that are over by now are none.
-    pub fn end_waits(&mut self, now: Timestamp) {
+    pub fn expire_waits(&mut self, now: Timestamp) {
         let over = |until: &Timestamp| *until <= now;
         self.records
             .iter_mut()
@@ -302,20 +302,20 @@ impl RunsState {
 
     /// The line of the fold, if there is one.
     #[must_use]
-    pub fn fold(&self) -> Option<usize> {
-        self.folds().then_some(self.live)
+    pub fn fold_line(&self) -> Option<usize> {
+        self.has_fold().then_some(self.live)
     }
 
-    fn folds(&self) -> bool {
+    fn has_fold(&self) -> bool {
         self.counts.today > 0
     }
 
     /// Lines before the rest.
     fn head(&self) -> usize {
-        self.live + usize::from(self.folds()) + self.today
+        self.live + usize::from(self.has_fold()) + self.today
     }
 
-    fn line_of(&self, id: RunId) -> Option<usize> {
+    fn line_index(&self, id: RunId) -> Option<usize> {
         let at = self.records.iter().position(|r| r.id == id)?;
         Some(match at {
             _ if at < self.live => at,
@@ -356,15 +356,15 @@ impl RunsState {
 
 /// Whether a run waits for the operator's answer.
 #[must_use]
-pub fn waits(record: &RunRecord) -> bool {
+pub fn awaits_operator(record: &RunRecord) -> bool {
     let over = record.has_ended();
     record.pending_gate.is_some() && !over
 }
 
 /// Whether a run rests before a budget: no word but an amount or somebody cheaper lets it go on.
 #[must_use]
-pub fn asks_for_money(record: &RunRecord) -> bool {
-    waits(record)
+pub fn is_over_budget(record: &RunRecord) -> bool {
+    awaits_operator(record)
         && record
             .pending_gate
             .as_ref()
@@ -373,28 +373,28 @@ pub fn asks_for_money(record: &RunRecord) -> bool {
 
 /// Whether a run is in flight: it waits for the operator, or works.
 #[must_use]
-pub fn is_live(record: &RunRecord) -> bool {
+pub fn is_active(record: &RunRecord) -> bool {
     let works = matches!(
         RunStatus::parse(&record.state),
         Some(RunStatus::Executing | RunStatus::Created | RunStatus::AwaitingApproval)
     );
-    waits(record) || works
+    awaits_operator(record) || works
 }
 
 /// Why a run cannot go on, by what is listed; `None` when it can.
 #[must_use]
-pub fn refuses_to_resume(record: &RunRecord, all: &[RunRecord]) -> Option<String> {
+pub fn resume_refusal(record: &RunRecord, all: &[RunRecord]) -> Option<String> {
     let holds = |r: &&RunRecord| {
         r.id != record.id
             && r.thread == record.thread
             && RunStatus::parse(&r.state).is_some_and(RunStatus::holds_thread)
     };
     let holder = all.iter().find(holds).map(|r| r.id);
-    going_on::refusal_of(&record.state, holder).map(|refusal| refusal.words())
+    going_on::refusal_for_state(&record.state, holder).map(|refusal| refusal.message())
 }
 
 fn order(record: &RunRecord) -> (u8, i64) {
-    if waits(record) {
+    if awaits_operator(record) {
         return (0, record.pending_since.unwrap_or(record.updated_at).0);
     }
     (
@@ -405,7 +405,7 @@ fn order(record: &RunRecord) -> (u8, i64) {
 
 /// Where a movement leads in a list of `len`.
 #[must_use]
-pub fn step(at: usize, len: usize, height: u16, action: Action) -> usize {
+pub fn move_in_list(at: usize, len: usize, height: u16, action: Action) -> usize {
     let page = usize::from(height.saturating_sub(1).max(1));
     match action {
         Action::Up => at.saturating_sub(1),
@@ -424,28 +424,28 @@ mod tests {
     use super::*;
     use crate::app::sample;
 
-    fn listed(records: &[RunRecord], ask: &PageAsk) -> RunsState {
+    fn listed(records: &[RunRecord], ask: &RunPageQuery) -> RunsState {
         let mut runs = RunsState {
             unfolded: ask.today,
             height: 10,
             ..RunsState::default()
         };
-        runs.set(sample::page(records, ask), ask.offset);
+        runs.apply_page(sample::page(records, ask), ask.offset);
         runs
     }
 
-    fn ask() -> PageAsk {
-        PageAsk {
+    fn ask() -> RunPageQuery {
+        RunPageQuery {
             midnight: Timestamp(sample::NOW.0 - 8 * 3_600_000),
             limit: WINDOW,
-            ..PageAsk::default()
+            ..RunPageQuery::default()
         }
     }
 
     fn told(runs: &RunsState) -> Vec<String> {
         (0..runs.len())
             .map(|at| match runs.line(at) {
-                Some(Line::Run(record)) => record.state.clone(),
+                Some(RunListRow::Run(record)) => record.state.clone(),
                 other => format!("{other:?}"),
             })
             .collect()
@@ -471,7 +471,7 @@ mod tests {
         assert!(runs.records[0].pending_since < runs.records[1].pending_since);
         let open = listed(
             &sample::records(),
-            &PageAsk {
+            &RunPageQuery {
                 today: true,
                 ..ask()
             },
@@ -496,11 +496,11 @@ mod tests {
     #[test]
     fn the_selection_stays_on_its_run_when_the_order_changes() {
         let mut runs = listed(&sample::records(), &ask());
-        runs.go(Action::Bottom);
+        runs.move_cursor(Action::Bottom);
         let selected = runs.selected;
         let mut fewer = sample::records();
         fewer.retain(|r| r.state != "failed");
-        runs.set(sample::page(&fewer, &ask()), 0);
+        runs.apply_page(sample::page(&fewer, &ask()), 0);
         assert_eq!((runs.selected, runs.cursor), (selected, 6));
     }
 
@@ -511,28 +511,30 @@ mod tests {
             .collect();
         let mut runs = listed(&many, &ask());
         assert_eq!(
-            (runs.len(), runs.records.len(), runs.wants_window()),
+            (runs.len(), runs.records.len(), runs.needs_page()),
             (10_000, 200, false)
         );
         for action in [Action::Bottom, Action::PageUp, Action::Top] {
-            runs.go(action);
-            if runs.wants_window() {
-                assert!(action == Action::PageUp || runs.line(runs.cursor) == Some(Line::Unread));
-                let ask = runs.ask(ask().midnight, 40);
-                runs.set(sample::page(&many, &ask), ask.offset);
+            runs.move_cursor(action);
+            if runs.needs_page() {
+                assert!(
+                    action == Action::PageUp || runs.line(runs.cursor) == Some(RunListRow::Unread)
+                );
+                let ask = runs.page_request(ask().midnight, 40);
+                runs.apply_page(sample::page(&many, &ask), ask.offset);
             }
-            assert!(!runs.wants_window(), "{action:?} asks without end");
+            assert!(!runs.needs_page(), "{action:?} asks without end");
             assert_eq!(runs.selected, Some(many[runs.cursor].id), "{action:?}");
         }
         for _ in 0..2000 {
-            runs.go(Action::PageDown);
-            if runs.wants_window() {
-                let ask = runs.ask(ask().midnight, 40);
-                runs.set(sample::page(&many, &ask), ask.offset);
+            runs.move_cursor(Action::PageDown);
+            if runs.needs_page() {
+                let ask = runs.page_request(ask().midnight, 40);
+                runs.apply_page(sample::page(&many, &ask), ask.offset);
             }
             for (row, expected) in many.iter().enumerate().skip(runs.top).take(10) {
                 assert!(
-                    matches!(runs.line(row), Some(Line::Run(record)) if record.id == expected.id),
+                    matches!(runs.line(row), Some(RunListRow::Run(record)) if record.id == expected.id),
                     "{row}"
                 );
             }
@@ -546,7 +548,7 @@ mod tests {
         let why = |state: &str| {
             all.iter()
                 .find(|r| r.state == state)
-                .and_then(|r| refuses_to_resume(r, &all))
+                .and_then(|r| resume_refusal(r, &all))
         };
         assert_eq!(why("paused"), None);
         assert_eq!(
@@ -567,7 +569,7 @@ mod tests {
         paused.thread = thread;
         let paused = paused.clone();
         assert!(
-            refuses_to_resume(&paused, &held)
+            resume_refusal(&paused, &held)
                 .unwrap()
                 .ends_with("works on the same thread")
         );
@@ -575,19 +577,21 @@ mod tests {
 
     #[test]
     fn news_while_a_question_is_out_asks_once_more_and_not_ten_times() {
-        let mut asking = Asking::default();
-        assert!(asking.due());
-        assert!(!asking.due());
-        assert!(!asking.due());
-        assert!(asking.answered());
-        assert!(!asking.answered());
-        assert!(asking.due());
+        let mut asking = RequestStatus::default();
+        assert!(asking.request());
+        assert!(!asking.request());
+        assert!(!asking.request());
+        assert!(asking.complete());
+        assert!(!asking.complete());
+        assert!(asking.request());
     }
 
     #[test]
     fn a_flood_of_news_is_a_few_questions_a_second() {
         let mut runs = RunsState::default();
-        let asked = (0..3000).filter(|ms| runs.may_ask(10_000 + ms)).count();
+        let asked = (0..3000)
+            .filter(|ms| runs.try_acquire_query(10_000 + ms))
+            .count();
         assert_eq!(asked, 4 + 19);
         assert!(runs.due_at.is_some());
     }

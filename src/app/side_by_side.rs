@@ -5,9 +5,9 @@
 
 use similar::{DiffOp, TextDiff};
 
-use super::document::{DocLine, Document, Ink, comparable};
-use super::rows::{cells_of, wrap};
-use super::syntax::Tint;
+use super::document::{DocLine, LineKind, TextDocument, normalize_for_diff};
+use super::rows::{cell_width, wrap};
+use super::syntax::Highlight;
 use crate::model::safe_text::safe_line;
 
 /// Unchanged lines around a change.
@@ -19,7 +19,7 @@ const GUTTER: usize = 3;
 
 /// A row of both texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Pair {
+enum DiffRow {
     /// Both have it.
     Same(String, String),
     /// They differ here; where one is absent, only the other has it.
@@ -33,14 +33,14 @@ enum Pair {
 /// Two texts, compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SideBySide {
-    rows: Vec<Pair>,
+    rows: Vec<DiffRow>,
 }
 
 impl SideBySide {
     /// Compares two contents line by line, JSON laid out.
     #[must_use]
-    pub fn of(left: &[u8], right: &[u8]) -> Self {
-        let (left, right) = (comparable(left), comparable(right));
+    pub fn new(left: &[u8], right: &[u8]) -> Self {
+        let (left, right) = (normalize_for_diff(left), normalize_for_diff(right));
         let diff = TextDiff::configure()
             .timeout(super::document::PATIENCE)
             .diff_lines(&left, &right);
@@ -49,7 +49,7 @@ impl SideBySide {
         for (index, group) in diff.grouped_ops(AROUND).iter().enumerate() {
             let first = group.first().map_or(0, |op| op.old_range().start);
             if index > 0 || first > 0 {
-                rows.push(Pair::Gap(first + 1));
+                rows.push(DiffRow::Gap(first + 1));
             }
             for op in group {
                 let (old, new) = (op.old_range(), op.new_range());
@@ -64,8 +64,8 @@ impl SideBySide {
                         .filter(|_| at < new.len())
                         .map(shown);
                     rows.push(match (same, left, right) {
-                        (true, Some(left), Some(right)) => Pair::Same(left, right),
-                        (_, left, right) => Pair::Differ(left, right),
+                        (true, Some(left), Some(right)) => DiffRow::Same(left, right),
+                        (_, left, right) => DiffRow::Differ(left, right),
                     });
                 }
             }
@@ -73,7 +73,7 @@ impl SideBySide {
         let more = rows.len().saturating_sub(MOST);
         if more > 0 {
             rows.truncate(MOST);
-            rows.push(Pair::More(more));
+            rows.push(DiffRow::More(more));
         }
         Self { rows }
     }
@@ -85,17 +85,19 @@ impl SideBySide {
     }
 
     /// Adds it to a document of so many columns.
-    pub fn lay_out(&self, doc: &mut Document, columns: usize) {
+    pub fn push_to(&self, doc: &mut TextDocument, columns: usize) {
         let width = columns.saturating_sub(GUTTER) / 2;
         for row in &self.rows {
             match row {
-                Pair::Gap(line) => doc.push(Ink::Note, &format!("@@ line {line}")),
-                Pair::More(more) => doc.push(
-                    Ink::Note,
+                DiffRow::Gap(line) => doc.push(LineKind::Note, &format!("@@ line {line}")),
+                DiffRow::More(more) => doc.push(
+                    LineKind::Note,
                     &format!("{more} more rows; the pager shows each text whole"),
                 ),
-                Pair::Same(left, right) => push_row(doc, width, (left, None), ' ', (right, None)),
-                Pair::Differ(left, right) => {
+                DiffRow::Same(left, right) => {
+                    push_row(doc, width, (left, None), ' ', (right, None))
+                }
+                DiffRow::Differ(left, right) => {
                     let sign = match (left, right) {
                         (Some(_), Some(_)) => '|',
                         (Some(_), None) => '<',
@@ -105,9 +107,9 @@ impl SideBySide {
                     push_row(
                         doc,
                         width,
-                        (&text(left), Some(Tint::Removed)),
+                        (&text(left), Some(Highlight::Removed)),
                         sign,
-                        (&text(right), Some(Tint::Added)),
+                        (&text(right), Some(Highlight::Added)),
                     );
                 }
             }
@@ -117,22 +119,22 @@ impl SideBySide {
 
 /// One row of two cells, in as many lines as the longer one takes.
 fn push_row(
-    doc: &mut Document,
+    doc: &mut TextDocument,
     width: usize,
-    left: (&str, Option<Tint>),
+    left: (&str, Option<Highlight>),
     sign: char,
-    right: (&str, Option<Tint>),
+    right: (&str, Option<Highlight>),
 ) {
-    let (cells_left, cells_right) = (pieces(left.0, width), pieces(right.0, width));
+    let (cells_left, cells_right) = (split_columns(left.0, width), split_columns(right.0, width));
     for at in 0..cells_left.len().max(cells_right.len()) {
         let (mut text, mut tints) = (String::new(), Vec::new());
-        put(&mut text, &mut tints, cells_left.get(at), left.1);
-        text.push_str(&" ".repeat(width.saturating_sub(cells_of(&text))));
+        push_cells(&mut text, &mut tints, cells_left.get(at), left.1);
+        text.push_str(&" ".repeat(width.saturating_sub(cell_width(&text))));
         text.extend([' ', sign, ' ']);
-        put(&mut text, &mut tints, cells_right.get(at), right.1);
+        push_cells(&mut text, &mut tints, cells_right.get(at), right.1);
         text.truncate(text.trim_end().len());
         doc.lines.push(DocLine {
-            ink: Ink::Plain,
+            ink: LineKind::Plain,
             text,
             tints,
             detail: false,
@@ -140,7 +142,7 @@ fn push_row(
     }
 }
 
-fn pieces(text: &str, width: usize) -> Vec<String> {
+fn split_columns(text: &str, width: usize) -> Vec<String> {
     wrap(0, text, width)
         .into_iter()
         .map(|row| {
@@ -154,11 +156,11 @@ fn pieces(text: &str, width: usize) -> Vec<String> {
         .collect()
 }
 
-fn put(
+fn push_cells(
     text: &mut String,
-    tints: &mut Vec<(std::ops::Range<usize>, Tint)>,
+    tints: &mut Vec<(std::ops::Range<usize>, Highlight)>,
     piece: Option<&String>,
-    tint: Option<Tint>,
+    tint: Option<Highlight>,
 ) {
     let Some(piece) = piece else { return };
     let from = text.len();
@@ -175,8 +177,8 @@ mod tests {
     use super::*;
 
     fn lines(left: &str, right: &str, columns: usize) -> Vec<String> {
-        let mut doc = Document::default();
-        SideBySide::of(left.as_bytes(), right.as_bytes()).lay_out(&mut doc, columns);
+        let mut doc = TextDocument::default();
+        SideBySide::new(left.as_bytes(), right.as_bytes()).push_to(&mut doc, columns);
         doc.lines.into_iter().map(|line| line.text).collect()
     }
 
@@ -194,7 +196,7 @@ mod tests {
         );
         assert_eq!(lines("a\nb\n", "a\n", 11), ["a      a", "b    <"]);
         assert!(
-            SideBySide::of(br#"{"a":1}"#, br#"{ "a": 1 }"#).is_empty(),
+            SideBySide::new(br#"{"a":1}"#, br#"{ "a": 1 }"#).is_empty(),
             "only its layout differs"
         );
     }
@@ -216,16 +218,16 @@ mod tests {
     proptest! {
         #[test]
         fn every_line_fits_and_the_columns_are_straight(left in "(\\PC{0,12}\n){0,4}", right in "(\\PC{0,12}\n){0,4}", columns in 13usize..50) {
-            let mut doc = Document::default();
-            SideBySide::of(left.as_bytes(), right.as_bytes()).lay_out(&mut doc, columns);
+            let mut doc = TextDocument::default();
+            SideBySide::new(left.as_bytes(), right.as_bytes()).push_to(&mut doc, columns);
             let width = (columns - GUTTER) / 2;
-            for line in doc.lines.iter().filter(|line| line.ink == Ink::Plain) {
-                prop_assert!(cells_of(&line.text) <= columns, "{:?}", line.text);
+            for line in doc.lines.iter().filter(|line| line.ink == LineKind::Plain) {
+                prop_assert!(cell_width(&line.text) <= columns, "{:?}", line.text);
                 for (range, tint) in &line.tints {
                     let piece = line.text.get(range.clone());
                     prop_assert!(piece.is_some());
-                    let begins = cells_of(&line.text[..range.start]);
-                    prop_assert_eq!(begins, if *tint == Tint::Removed { 0 } else { width + GUTTER });
+                    let begins = cell_width(&line.text[..range.start]);
+                    prop_assert_eq!(begins, if *tint == Highlight::Removed { 0 } else { width + GUTTER });
                 }
             }
         }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use super::gate::GateView;
-use super::keymap::{Action, Context, Keymap};
+use super::keymap::{Action, KeyContext, Keymap};
 use super::looks::{CostScreen, DoctorScreen, SettingsScreen};
-use super::mouse::Place;
-use super::msg::{Draft, DraftKey, Now, Ticket};
-use super::new_run::NewRun;
+use super::mouse::HitRegion;
+use super::msg::{ClockReading, CommandTicket, CommentDraft, DraftKey};
+use super::new_run::NewRunForm;
 use super::picker::PickerState;
-use super::reading::Reading;
-use super::run_view::{Pane, RunView};
+use super::reading::ScrollView;
+use super::run_view::{RunPane, RunScreen};
 use super::runs::RunsState;
 use crate::model::id::{RequestId, RunId};
 use crate::model::settings::ThemeName;
@@ -24,7 +24,7 @@ pub const NOTICE_MS: u64 = 6000;
 
 /// How things look here.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct DisplayState {
     /// Only ASCII glyphs.
     pub ascii: bool,
     /// No colours.
@@ -63,11 +63,11 @@ pub enum Modal {
     /// The keys.
     Help(HelpView),
     /// A whole event, or another text.
-    Text(String, Box<Reading>),
+    Text(String, Box<ScrollView>),
     /// Finding a command.
-    Palette(Palette),
+    Palette(CommandPalette),
     /// A question with a harmless first answer.
-    Confirm(Confirm),
+    Confirm(ConfirmDialog),
 }
 
 /// The keys, as they are read.
@@ -80,29 +80,29 @@ pub struct HelpView {
     /// Whether that is being typed.
     pub typing: bool,
     /// Where the focus was when it opened; its keys come first.
-    pub context: Context,
+    pub context: KeyContext,
 }
 
 /// Finding a command.
 #[derive(Clone, Debug)]
-pub struct Palette {
+pub struct CommandPalette {
     /// What was typed.
     pub typed: String,
     /// Which of the found ones is selected.
     pub cursor: usize,
     /// Where the focus was when it opened.
-    pub context: Context,
+    pub context: KeyContext,
 }
 
 /// A question with a harmless first answer.
 #[derive(Clone, Debug)]
-pub struct Confirm {
+pub struct ConfirmDialog {
     /// The question.
     pub question: String,
     /// What it means.
     pub detail: String,
     /// The answers; the first changes nothing.
-    pub choices: Vec<(String, Choice)>,
+    pub choices: Vec<(String, ConfirmChoice)>,
     /// Which has the focus.
     pub cursor: usize,
     /// Since when it is on the screen with no input waiting, in ticks; before that nothing counts.
@@ -111,7 +111,7 @@ pub struct Confirm {
 
 /// What an answer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum ConfirmChoice {
     /// Nothing.
     Stay,
     /// Ends a run.
@@ -146,7 +146,7 @@ pub enum Choice {
 
 /// A line about what just happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct StatusNotice {
     /// In words.
     pub text: String,
     /// Whether something went wrong: such a line stays until the next key.
@@ -157,7 +157,7 @@ pub struct Notice {
 
 /// A command that was sent and is not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
+pub struct PendingCommand {
     /// About which run.
     pub run_id: RunId,
     /// What it does, as in "pausing".
@@ -166,7 +166,7 @@ pub struct Sent {
 
 /// How far leaving is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Leaving {
+pub enum QuitProgress {
     /// Not at all.
     #[default]
     No,
@@ -178,7 +178,7 @@ pub enum Leaving {
 #[derive(Clone, Debug)]
 pub struct AppState {
     /// How things look here.
-    pub look: Look,
+    pub look: DisplayState,
     /// The keys.
     pub keys: Keymap,
     /// Screens, the visible one last; never empty.
@@ -192,7 +192,7 @@ pub struct AppState {
     /// The resume picker.
     pub picker: PickerState,
     /// The form of a new run, once it was opened.
-    pub new_run: Option<NewRun>,
+    pub new_run: Option<NewRunForm>,
     /// What everything cost.
     pub cost: CostScreen,
     /// The checks.
@@ -206,31 +206,31 @@ pub struct AppState {
     /// The retry that is asked about.
     pub retry: Option<super::retry::RetryPlan>,
     /// The fork that is asked about.
-    pub forking: Option<super::forks::ForkAsk>,
+    pub forking: Option<super::forks::ForkRequest>,
     /// The start that is on its way.
-    pub starting: Option<Ticket>,
+    pub starting: Option<CommandTicket>,
     /// Whether the demo's repository is being made.
     pub preparing: bool,
     /// How often each action was taken.
     pub used: BTreeMap<Action, u32>,
     /// The run that is open.
-    pub run: Option<RunView>,
+    pub run: Option<RunScreen>,
     /// The question that is open.
     pub gate: Option<GateView>,
     /// Whether the open run's question is wanted as soon as it is loaded.
     pub wants_gate: bool,
     /// Words that were not sent, by what they are about.
-    pub drafts: BTreeMap<DraftKey, Draft>,
+    pub drafts: BTreeMap<DraftKey, CommentDraft>,
     /// Commands on their way.
-    pub sent: BTreeMap<Ticket, Sent>,
+    pub sent: BTreeMap<CommandTicket, PendingCommand>,
     /// A version of the operator's own on its way, and the question that it was written for.
-    pub revising: Option<(Ticket, RequestId)>,
+    pub revising: Option<(CommandTicket, RequestId)>,
     /// The last ticket given out.
-    pub last_ticket: Ticket,
+    pub last_ticket: CommandTicket,
     /// A line about what just happened.
-    pub notice: Option<Notice>,
+    pub notice: Option<StatusNotice>,
     /// How often calls to models make the lists be read anew.
-    pub pace: super::pace::Pace,
+    pub pace: super::pace::QueryThrottle,
     /// Since when the engine is being started or looked for, in ticks.
     pub opening: Option<u64>,
     /// Whether the engine lives in this process.
@@ -238,15 +238,15 @@ pub struct AppState {
     /// Whether the engine lives nowhere: the process that had it is gone.
     pub host_gone: bool,
     /// What lies where on the screen, for the mouse.
-    pub places: Vec<Place>,
+    pub places: Vec<HitRegion>,
     /// How far leaving is.
-    pub leaving: Leaving,
+    pub leaving: QuitProgress,
     /// When the last key or paste came, in ticks.
     pub last_input: u64,
     /// When Ctrl-C was pressed last, in ticks.
     pub ctrl_c: Option<u64>,
     /// The moment that is drawn.
-    pub now: Now,
+    pub now: ClockReading,
     /// Whether the screen is not what the state says.
     pub dirty: bool,
     /// When what was drawn last changes by itself, in ticks.
@@ -256,7 +256,7 @@ pub struct AppState {
 impl AppState {
     /// A console that knows nothing yet.
     #[must_use]
-    pub fn new(look: Look, keys: Keymap, hosting: bool) -> Self {
+    pub fn new(look: DisplayState, keys: Keymap, hosting: bool) -> Self {
         Self {
             look,
             keys,
@@ -285,17 +285,17 @@ impl AppState {
             drafts: BTreeMap::new(),
             sent: BTreeMap::new(),
             revising: None,
-            last_ticket: Ticket::default(),
+            last_ticket: CommandTicket::default(),
             notice: None,
-            pace: super::pace::Pace::default(),
+            pace: super::pace::QueryThrottle::default(),
             opening: None,
             hosting,
             host_gone: false,
             places: Vec::new(),
-            leaving: Leaving::No,
+            leaving: QuitProgress::No,
             last_input: 0,
             ctrl_c: None,
-            now: Now::default(),
+            now: ClockReading::default(),
             dirty: true,
             stale_at: None,
         }
@@ -309,34 +309,34 @@ impl AppState {
 
     /// Where a key goes.
     #[must_use]
-    pub fn context(&self) -> Context {
-        use super::gate::Stage;
+    pub fn context(&self) -> KeyContext {
+        use super::gate::DecisionStep;
         match self.screen() {
-            Screen::Runs => Context::List,
-            Screen::Picker => Context::Picker,
-            Screen::NewRun => Context::Form,
-            Screen::Cost | Screen::Doctor | Screen::Settings => Context::Look,
+            Screen::Runs => KeyContext::List,
+            Screen::Picker => KeyContext::Picker,
+            Screen::NewRun => KeyContext::Form,
+            Screen::Cost | Screen::Doctor | Screen::Settings => KeyContext::Look,
             Screen::Gate
                 if self
                     .gate
                     .as_ref()
-                    .is_some_and(|g| matches!(g.stage, Stage::Writing { .. })) =>
+                    .is_some_and(|g| matches!(g.stage, DecisionStep::Writing { .. })) =>
             {
-                Context::Text
+                KeyContext::Text
             }
-            Screen::Gate => Context::Gate,
+            Screen::Gate => KeyContext::Gate,
             Screen::Run => match self.run.as_ref().map(|run| run.focus) {
-                Some(Pane::Events) => Context::Log,
-                Some(Pane::Artifact) => Context::Artifact,
-                Some(Pane::Transcript) => Context::Transcript,
-                _ => Context::Run,
+                Some(RunPane::Events) => KeyContext::Log,
+                Some(RunPane::Artifact) => KeyContext::Artifact,
+                Some(RunPane::Transcript) => KeyContext::Transcript,
+                _ => KeyContext::Run,
             },
         }
     }
 
     /// Says something in the bottom line.
-    pub fn say(&mut self, text: impl Into<String>) {
-        self.notice = Some(Notice {
+    pub fn notify(&mut self, text: impl Into<String>) {
+        self.notice = Some(StatusNotice {
             text: text.into(),
             bad: false,
             at: self.now.ticks,
@@ -344,13 +344,13 @@ impl AppState {
     }
 
     /// Says what went wrong, and what to do.
-    pub fn complain(&mut self, failure: &crate::model::error::Failure) {
+    pub fn notify_failure(&mut self, failure: &crate::model::error::Failure) {
         let text = if failure.hint.is_empty() {
             failure.to_string()
         } else {
             format!("{failure} - {}", failure.hint)
         };
-        self.notice = Some(Notice {
+        self.notice = Some(StatusNotice {
             text,
             bad: true,
             at: self.now.ticks,
@@ -358,7 +358,7 @@ impl AppState {
     }
 
     /// Goes one screen back; whether there was one.
-    pub fn back(&mut self) -> bool {
+    pub fn pop_screen(&mut self) -> bool {
         let can = self.screens.len() > 1;
         if can {
             self.screens.pop();
@@ -367,7 +367,7 @@ impl AppState {
     }
 
     /// Puts a screen on top, once.
-    pub fn show(&mut self, screen: Screen) {
+    pub fn push_screen(&mut self, screen: Screen) {
         if self.screen() != screen {
             self.screens.retain(|other| *other != screen);
             self.screens.push(screen);
@@ -376,13 +376,13 @@ impl AppState {
 
     /// Runs that this process works on.
     #[must_use]
-    pub fn works_on(&self) -> usize {
+    pub fn active_here(&self) -> usize {
         let works = |r: &&crate::model::record::RunRecord| {
             RunStatus::parse(&r.state)
                 .is_some_and(|s| matches!(s, RunStatus::Executing | RunStatus::Created))
         };
         if self.hosting {
-            self.runs.in_flight().filter(works).count()
+            self.runs.active().filter(works).count()
         } else {
             0
         }
@@ -400,7 +400,7 @@ impl AppState {
 
     /// What stands between the parts of a line.
     #[must_use]
-    pub fn dot(&self) -> &'static str {
+    pub fn separator(&self) -> &'static str {
         if self.look.ascii { " . " } else { " · " }
     }
 
@@ -420,8 +420,8 @@ impl AppState {
     /// How many milliseconds from now the screen has something to show by itself: a countdown, the
     /// end of a notice, midnight. `None`: nothing will change until something happens.
     #[must_use]
-    pub fn wakes_in(&self) -> Option<u64> {
-        super::wake::wakes_in(self)
+    pub fn next_change_in(&self) -> Option<u64> {
+        super::wake::next_change_in(self)
     }
 }
 

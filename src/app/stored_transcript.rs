@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use super::document::{Document, Ink};
-use crate::engine::api::Said;
+use super::document::{LineKind, TextDocument};
+use crate::engine::api::TranscriptKind;
 use crate::model::record::{ToolRecord, TurnRecord, TurnStatus};
 
 /// Characters of one argument in the line of a call.
@@ -19,36 +19,45 @@ pub const ON_ITS_WAY: &str = "sent, the answer is on its way";
 const INDENT: &str = "   ";
 
 /// A turn, and what an agent program said in it piece by piece.
-pub type Turn = (TurnRecord, Vec<(Said, String)>);
+pub type StoredTurn = (TurnRecord, Vec<(TranscriptKind, String)>);
 
 /// The turns as a text: words, reasoning, tool calls with what they came to. `at_work`: what is not
 /// answered may still be.
 #[must_use]
-pub fn document(turns: &[Turn], at_work: bool) -> Document {
-    let mut doc = Document::default();
+pub fn document(turns: &[StoredTurn], at_work: bool) -> TextDocument {
+    let mut doc = TextDocument::default();
     for (turn, pieces) in turns {
         if !doc.lines.is_empty() {
-            doc.push(Ink::Plain, "");
+            doc.push(LineKind::Plain, "");
         }
-        doc.push(Ink::Heading, &turn.title());
+        doc.push(LineKind::Heading, &turn.title());
         push_turn(&mut doc, turn, pieces, at_work);
     }
     if doc.lines.is_empty() {
         doc.push(
-            Ink::Note,
+            LineKind::Note,
             "no turn of this attempt is stored: nobody was asked, or a rehearsal played it",
         );
     }
     doc
 }
 
-fn push_turn(doc: &mut Document, turn: &TurnRecord, pieces: &[(Said, String)], at_work: bool) {
+fn push_turn(
+    doc: &mut TextDocument,
+    turn: &TurnRecord,
+    pieces: &[(TranscriptKind, String)],
+    at_work: bool,
+) {
     match &turn.answer {
         _ if !pieces.is_empty() => push_pieces(doc, pieces),
         Some(answer) => push_answer(doc, answer),
-        None if turn.status == TurnStatus::Reserved && at_work => doc.push(Ink::Note, ON_ITS_WAY),
-        None if turn.status == TurnStatus::Reserved => doc.push(Ink::Note, "sent, not answered"),
-        None => doc.push(Ink::Note, "no answer is stored"),
+        None if turn.status == TurnStatus::Reserved && at_work => {
+            doc.push(LineKind::Note, ON_ITS_WAY)
+        }
+        None if turn.status == TurnStatus::Reserved => {
+            doc.push(LineKind::Note, "sent, not answered")
+        }
+        None => doc.push(LineKind::Note, "no answer is stored"),
     }
     turn.tools
         .iter()
@@ -56,30 +65,32 @@ fn push_turn(doc: &mut Document, turn: &TurnRecord, pieces: &[(Said, String)], a
 }
 
 /// What an agent program said, in its order.
-fn push_pieces(doc: &mut Document, pieces: &[(Said, String)]) {
+fn push_pieces(doc: &mut TextDocument, pieces: &[(TranscriptKind, String)]) {
     for (kind, text) in pieces {
         match kind {
-            Said::Answer => doc.push_all(Ink::Plain, text),
-            Said::Reasoning => doc.push_all(Ink::Note, text),
-            Said::Tool => doc.push(Ink::Call, &format!("> {}", text.replace('\n', " "))),
+            TranscriptKind::Answer => doc.push_all(LineKind::Plain, text),
+            TranscriptKind::Reasoning => doc.push_all(LineKind::Note, text),
+            TranscriptKind::Tool => {
+                doc.push(LineKind::Call, &format!("> {}", text.replace('\n', " ")))
+            }
         }
     }
 }
 
-fn push_call(doc: &mut Document, tool: &ToolRecord, at_work: bool) {
-    let told = told(&tool.arguments);
+fn push_call(doc: &mut TextDocument, tool: &ToolRecord, at_work: bool) {
+    let told = describe_arguments(&tool.arguments);
     let came = match &tool.result {
-        Some(result) => came_to(result),
+        Some(result) => describe_result(result),
         None if at_work => "no result yet".to_owned(),
         None => "nobody knows whether it ran".to_owned(),
     };
-    doc.push(Ink::Call, &format!("> {}{told} -> {came}", tool.tool));
+    doc.push(LineKind::Call, &format!("> {}{told} -> {came}", tool.tool));
     let from = doc.lines.len();
     doc.lines
-        .extend(Document::of_content("arguments.json", tool.arguments.as_bytes()).lines);
+        .extend(TextDocument::from_content("arguments.json", tool.arguments.as_bytes()).lines);
     if let Some(result) = &tool.result {
-        doc.push(Ink::Note, "-> answered");
-        doc.push_all(Ink::Plain, result);
+        doc.push(LineKind::Note, "-> answered");
+        doc.push_all(LineKind::Plain, result);
     }
     for line in &mut doc.lines[from..] {
         line.text.insert_str(0, INDENT);
@@ -88,7 +99,7 @@ fn push_call(doc: &mut Document, tool: &ToolRecord, at_work: bool) {
 }
 
 /// What a call was told, in one line: short arguments as they are, of long ones how long.
-fn told(arguments: &str) -> String {
+fn describe_arguments(arguments: &str) -> String {
     let Ok(Value::Object(fields)) = serde_json::from_str(arguments) else {
         return if arguments.trim().is_empty() {
             String::new()
@@ -120,7 +131,7 @@ fn short(text: &str) -> String {
 }
 
 /// What came of a call, in a few words.
-fn came_to(result: &str) -> String {
+fn describe_result(result: &str) -> String {
     let mut lines = result.lines().filter(|line| !line.trim().is_empty());
     match (lines.next(), lines.count()) {
         (None, _) => "nothing said".to_owned(),
@@ -131,13 +142,13 @@ fn came_to(result: &str) -> String {
 }
 
 /// Backends store answers as JSON of their own; its words are told as words.
-fn push_answer(doc: &mut Document, answer: &str) {
+fn push_answer(doc: &mut TextDocument, answer: &str) {
     let Ok(Value::Object(fields)) = serde_json::from_str(answer) else {
-        return doc.push_all(Ink::Plain, answer);
+        return doc.push_all(LineKind::Plain, answer);
     };
     for (ink, names) in [
-        (Ink::Note, ["reasoning", "reasoning_content"]),
-        (Ink::Plain, ["text", "content"]),
+        (LineKind::Note, ["reasoning", "reasoning_content"]),
+        (LineKind::Plain, ["text", "content"]),
     ] {
         let words = names
             .iter()
@@ -256,12 +267,12 @@ mod tests {
     #[test]
     fn what_an_agent_program_said_is_told_piece_by_piece() {
         let pieces = vec![
-            (Said::Reasoning, "hm".to_owned()),
-            (Said::Tool, "edit\na".to_owned()),
-            (Said::Answer, "done".to_owned()),
+            (TranscriptKind::Reasoning, "hm".to_owned()),
+            (TranscriptKind::Tool, "edit\na".to_owned()),
+            (TranscriptKind::Answer, "done".to_owned()),
         ];
         let doc = document(&[(turn(None, Vec::new()), pieces)], true);
-        let lines: Vec<(&str, Ink)> = doc
+        let lines: Vec<(&str, LineKind)> = doc
             .lines
             .iter()
             .map(|line| (line.text.as_str(), line.ink))
@@ -269,10 +280,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                ("turn 1", Ink::Heading),
-                ("hm", Ink::Note),
-                ("> edit a", Ink::Call),
-                ("done", Ink::Plain)
+                ("turn 1", LineKind::Heading),
+                ("hm", LineKind::Note),
+                ("> edit a", LineKind::Call),
+                ("done", LineKind::Plain)
             ]
         );
         let waits = document(&[(turn(None, Vec::new()), Vec::new())], true);

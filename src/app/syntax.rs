@@ -6,12 +6,12 @@
 
 use std::ops::Range;
 
-use super::document::Ink;
-use super::json_text::{self, Token};
+use super::document::LineKind;
+use super::json_text::{self, JsonToken};
 
 /// What a piece of a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tint {
+pub enum Highlight {
     /// A name in data, or a keyword.
     Key,
     /// A text in quotes.
@@ -40,40 +40,40 @@ pub enum Tint {
 
 /// The coloured stretches of a line, in order and apart.
 #[must_use]
-pub fn tints(ink: Ink, line: &str) -> Vec<(Range<usize>, Tint)> {
+pub fn highlights(ink: LineKind, line: &str) -> Vec<(Range<usize>, Highlight)> {
     match ink {
-        Ink::Json => json(line),
-        Ink::Yaml => yaml(line),
-        Ink::Code => code(line, "//"),
-        Ink::Script => code(line, "#"),
+        LineKind::Json => json(line),
+        LineKind::Yaml => yaml(line),
+        LineKind::Code => code(line, "//"),
+        LineKind::Script => code(line, "#"),
         _ => Vec::new(),
     }
 }
 
 /// How the lines of a file are coloured, by its name.
 #[must_use]
-pub fn ink_of(path: &str) -> Ink {
+pub fn line_kind(path: &str) -> LineKind {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {
-        "json" => Ink::Json,
-        "yaml" | "yml" => Ink::Yaml,
+        "json" => LineKind::Json,
+        "yaml" | "yml" => LineKind::Yaml,
         "c" | "cc" | "cpp" | "cs" | "go" | "h" | "hpp" | "java" | "js" | "jsx" | "kt" | "php"
-        | "rs" | "scala" | "swift" | "ts" | "tsx" => Ink::Code,
+        | "rs" | "scala" | "swift" | "ts" | "tsx" => LineKind::Code,
         "bash" | "cfg" | "conf" | "ini" | "pl" | "py" | "r" | "rb" | "sh" | "toml" | "zsh" => {
-            Ink::Script
+            LineKind::Script
         }
-        _ => Ink::Plain,
+        _ => LineKind::Plain,
     }
 }
 
-fn json(line: &str) -> Vec<(Range<usize>, Tint)> {
+fn json(line: &str) -> Vec<(Range<usize>, Highlight)> {
     let mut at = 0;
     let tint = |token| match token {
-        Token::Key => Some(Tint::Key),
-        Token::Text => Some(Tint::Text),
-        Token::Number | Token::Word => Some(Tint::Value),
-        Token::Mark => Some(Tint::Mark),
-        Token::Other => None,
+        JsonToken::Key => Some(Highlight::Key),
+        JsonToken::Text => Some(Highlight::Text),
+        JsonToken::Number | JsonToken::Word => Some(Highlight::Value),
+        JsonToken::Mark => Some(Highlight::Mark),
+        JsonToken::Other => None,
     };
     let pieces = json_text::tokens(line)
         .into_iter()
@@ -84,11 +84,11 @@ fn json(line: &str) -> Vec<(Range<usize>, Tint)> {
     pieces.collect()
 }
 
-fn yaml(line: &str) -> Vec<(Range<usize>, Tint)> {
+fn yaml(line: &str) -> Vec<(Range<usize>, Highlight)> {
     let mut found = Vec::new();
     let mut at = line.len() - line.trim_start().len();
     while line[at..].starts_with("- ") || &line[at..] == "-" {
-        found.push((at..at + 1, Tint::Mark));
+        found.push((at..at + 1, Highlight::Mark));
         at += 1;
         at += line[at..].len() - line[at..].trim_start().len();
     }
@@ -98,8 +98,8 @@ fn yaml(line: &str) -> Vec<(Range<usize>, Tint)> {
         .or_else(|| rest.strip_suffix(':').map(str::len))
         .filter(|_| !rest.starts_with(['"', '\'', '#', '{', '[']));
     if let Some(end) = key {
-        found.push((at..at + end, Tint::Key));
-        found.push((at + end..at + end + 1, Tint::Mark));
+        found.push((at..at + end, Highlight::Key));
+        found.push((at + end..at + end + 1, Highlight::Mark));
         at += end + 1;
     }
     let value = line[at..].trim();
@@ -107,7 +107,7 @@ fn yaml(line: &str) -> Vec<(Range<usize>, Tint)> {
         || value.parse::<f64>().is_ok();
     if plain_value && !value.is_empty() {
         let start = at + (line[at..].len() - line[at..].trim_start().len());
-        found.push((start..start + value.len(), Tint::Value));
+        found.push((start..start + value.len(), Highlight::Value));
     } else {
         found.extend(
             scan(&line[at..], "#", &[])
@@ -185,12 +185,12 @@ const KEYWORDS: &[&str] = &[
     "yield",
 ];
 
-fn code(line: &str, comment: &str) -> Vec<(Range<usize>, Tint)> {
+fn code(line: &str, comment: &str) -> Vec<(Range<usize>, Highlight)> {
     scan(line, comment, KEYWORDS)
 }
 
 /// Strings, numbers, words and a comment to the end.
-fn scan(line: &str, comment: &str, keywords: &[&str]) -> Vec<(Range<usize>, Tint)> {
+fn scan(line: &str, comment: &str, keywords: &[&str]) -> Vec<(Range<usize>, Highlight)> {
     let (mut found, mut at) = (Vec::new(), 0);
     let mut before = ' ';
     while let Some(first) = line[at..].chars().next() {
@@ -198,12 +198,12 @@ fn scan(line: &str, comment: &str, keywords: &[&str]) -> Vec<(Range<usize>, Tint
         let word = first.is_alphanumeric() || first == '_';
         let (len, tint) = match first {
             _ if rest.starts_with(comment) && (comment != "#" || before.is_whitespace()) => {
-                (rest.len(), Some(Tint::Comment))
+                (rest.len(), Some(Highlight::Comment))
             }
-            '"' | '`' => (quoted(rest, first), Some(Tint::Text)),
+            '"' | '`' => (quoted(rest, first), Some(Highlight::Text)),
             // An apostrophe within words is none that opens a text.
             '\'' if !before.is_alphanumeric() && rest[1..].contains('\'') => {
-                (quoted(rest, first), Some(Tint::Text))
+                (quoted(rest, first), Some(Highlight::Text))
             }
             _ if word => {
                 let len = rest
@@ -216,16 +216,16 @@ fn scan(line: &str, comment: &str, keywords: &[&str]) -> Vec<(Range<usize>, Tint
                         "true" | "false" | "null" | "None" | "True" | "False" | "nil" | "undefined"
                     );
                 let tint = if value && !keywords.is_empty() {
-                    Some(Tint::Value)
+                    Some(Highlight::Value)
                 } else {
                     None
                 };
                 (
                     len,
-                    tint.or(keywords.contains(&&rest[..len]).then_some(Tint::Key)),
+                    tint.or(keywords.contains(&&rest[..len]).then_some(Highlight::Key)),
                 )
             }
-            '{' | '}' | '[' | ']' | '(' | ')' | ',' | ';' => (1, Some(Tint::Mark)),
+            '{' | '}' | '[' | ']' | '(' | ')' | ',' | ';' => (1, Some(Highlight::Mark)),
             other => (other.len_utf8(), None),
         };
         found.extend(tint.map(|tint| (at..at + len, tint)));
@@ -255,8 +255,8 @@ mod tests {
 
     use super::*;
 
-    fn told(ink: Ink, line: &str) -> Vec<(&str, Tint)> {
-        tints(ink, line)
+    fn told(ink: LineKind, line: &str) -> Vec<(&str, Highlight)> {
+        highlights(ink, line)
             .into_iter()
             .map(|(range, tint)| (&line[range], tint))
             .collect()
@@ -264,22 +264,22 @@ mod tests {
 
     #[test]
     fn each_language_is_told_by_its_own_signs() {
-        use Tint::{Comment, Key, Mark, Text, Value};
-        type Case<'a> = (Ink, &'a str, &'a [(&'a str, Tint)]);
-        let cases: [Case<'_>; 8] = [
-            (Ink::Yaml, ":", &[(":", Mark)]),
+        use Highlight::{Comment, Key, Mark, Text, Value};
+        type HighlightCase<'a> = (LineKind, &'a str, &'a [(&'a str, Highlight)]);
+        let cases: [HighlightCase<'_>; 8] = [
+            (LineKind::Yaml, ":", &[(":", Mark)]),
             (
-                Ink::Json,
+                LineKind::Json,
                 "  \"a\": 1,",
                 &[("\"a\"", Key), (":", Mark), ("1", Value), (",", Mark)],
             ),
             (
-                Ink::Yaml,
+                LineKind::Yaml,
                 "  - key: true",
                 &[("-", Mark), ("key", Key), (":", Mark), ("true", Value)],
             ),
             (
-                Ink::Yaml,
+                LineKind::Yaml,
                 "name: \"x\" # why",
                 &[
                     ("name", Key),
@@ -288,9 +288,9 @@ mod tests {
                     ("# why", Comment),
                 ],
             ),
-            (Ink::Yaml, "# all of it", &[("# all of it", Comment)]),
+            (LineKind::Yaml, "# all of it", &[("# all of it", Comment)]),
             (
-                Ink::Code,
+                LineKind::Code,
                 "let x = 'a'; // don't",
                 &[
                     ("let", Key),
@@ -300,11 +300,11 @@ mod tests {
                 ],
             ),
             (
-                Ink::Script,
+                LineKind::Script,
                 "if x#1 == 2: # y",
                 &[("if", Key), ("1", Value), ("2", Value), ("# y", Comment)],
             ),
-            (Ink::Plain, "let x", &[]),
+            (LineKind::Plain, "let x", &[]),
         ];
         for (ink, line, expected) in cases {
             assert_eq!(told(ink, line), expected, "{line}");
@@ -314,9 +314,9 @@ mod tests {
     proptest! {
         #[test]
         fn stretches_are_in_order_apart_and_between_characters(line in "\\PC{0,40}") {
-            for ink in [Ink::Json, Ink::Yaml, Ink::Code, Ink::Script] {
+            for ink in [LineKind::Json, LineKind::Yaml, LineKind::Code, LineKind::Script] {
                 let mut at = 0;
-                for (range, _) in tints(ink, &line) {
+                for (range, _) in highlights(ink, &line) {
                     prop_assert!(range.start >= at && range.start < range.end && line.get(range.clone()).is_some(), "{ink:?} {range:?}");
                     at = range.end;
                 }

@@ -1,16 +1,16 @@
 //! Events as sentences: what the Events pane and a gate's log say about a fact.
 
 use super::question;
-use crate::model::event::{ArtifactError, Fact};
-use crate::model::money::Cost;
-use crate::model::persona::NewSeat;
+use crate::model::event::{ArtifactError, RunFact};
+use crate::model::money::CallCost;
+use crate::model::persona::SeatChange;
 use crate::model::time::human_duration;
 
 /// A fact in one line, without its type, its parts apart by `dot`; foreign text in it is not safe yet.
 #[must_use]
-pub fn told(fact: &Fact, dot: &str) -> String {
+pub fn describe(fact: &RunFact, dot: &str) -> String {
     match fact {
-        Fact::RunCreated {
+        RunFact::RunCreated {
             workflow,
             thread,
             phases,
@@ -27,23 +27,23 @@ pub fn told(fact: &Fact, dot: &str) -> String {
                 phases.len()
             )
         }
-        Fact::RunStarted { workflow, .. } => workflow.to_string(),
-        Fact::RunResumed { from_state, .. } => format!("was {from_state}"),
-        Fact::RunPaused {
+        RunFact::RunStarted { workflow, .. } => workflow.to_string(),
+        RunFact::RunResumed { from_state, .. } => format!("was {from_state}"),
+        RunFact::RunPaused {
             reason, from_state, ..
         } => format!("{reason}{dot}was {from_state}"),
-        Fact::RunCompleted {} => String::new(),
-        Fact::RunFailed { code, message, .. } => format!("{message} [{code}]"),
-        Fact::RunAborted { by, reason, .. } => with(&format!("by {by}"), reason),
-        Fact::PhaseStarted {
+        RunFact::RunCompleted {} => String::new(),
+        RunFact::RunFailed { code, message, .. } => format!("{message} [{code}]"),
+        RunFact::RunAborted { by, reason, .. } => append_message(&format!("by {by}"), reason),
+        RunFact::PhaseStarted {
             phase_key,
             attempt,
             role,
             persona,
             ..
         } => format!("{phase_key}{dot}{role} ({persona}){dot}attempt {attempt}"),
-        Fact::PhaseSkipped { phase_key, .. } => format!("{phase_key}{dot}done before"),
-        Fact::PhaseCompleted {
+        RunFact::PhaseSkipped { phase_key, .. } => format!("{phase_key}{dot}done before"),
+        RunFact::PhaseCompleted {
             phase_key,
             attempts,
             duration_ms,
@@ -55,68 +55,70 @@ pub fn told(fact: &Fact, dot: &str) -> String {
                 human_duration(*duration_ms)
             )
         }
-        Fact::PhaseFailed {
+        RunFact::PhaseFailed {
             phase_key,
             reason,
             message,
         } => format!("{phase_key}{dot}{message} [{reason}]"),
-        Fact::SessionStarted { role, backend, .. } => format!("{role}{dot}{backend}"),
-        Fact::SessionRecovered { role, .. } => role.to_string(),
-        Fact::SessionFailed {
+        RunFact::SessionStarted { role, backend, .. } => format!("{role}{dot}{backend}"),
+        RunFact::SessionRecovered { role, .. } => role.to_string(),
+        RunFact::SessionFailed {
             role,
             code,
             message,
             ..
         } => format!("{role}{dot}{message} [{code}]"),
-        Fact::BudgetWarned {
+        RunFact::BudgetWarned {
             scope,
             limit,
             spent,
         }
-        | Fact::BudgetExceeded {
+        | RunFact::BudgetExceeded {
             scope,
             limit,
             spent,
         } => {
             format!("{scope}{dot}{spent} of {limit}")
         }
-        Fact::ApprovalRequested { .. } | Fact::ApprovalResolved { .. } => told_of_gate(fact, dot),
-        Fact::PersonasChanged { seats, .. } => seats
+        RunFact::ApprovalRequested { .. } | RunFact::ApprovalResolved { .. } => {
+            describe_gate(fact, dot)
+        }
+        RunFact::PersonasChanged { seats, .. } => seats
             .iter()
-            .map(NewSeat::in_words)
+            .map(SeatChange::in_words)
             .collect::<Vec<_>>()
             .join(dot),
-        Fact::ClockSkewed { since, behind_ms } => {
+        RunFact::ClockSkewed { since, behind_ms } => {
             format!(
                 "the clock went back by {}; moments stay at {since} until it is there again",
                 human_duration(*behind_ms)
             )
         }
-        Fact::CommandsConfined { words, .. }
-        | Fact::AgentAdapted { words, .. }
-        | Fact::LlmRepaired { words, .. } => words.clone(),
-        Fact::ArtifactWarned {
+        RunFact::CommandsConfined { words, .. }
+        | RunFact::AgentAdapted { words, .. }
+        | RunFact::LlmRepaired { words, .. } => words.clone(),
+        RunFact::ArtifactWarned {
             phase_key,
             version,
             words,
             ..
         } => format!("{phase_key} v{version}{dot}{words}"),
-        Fact::ToolCalled { .. }
-        | Fact::ToolDenied { .. }
-        | Fact::LlmCalled { .. }
-        | Fact::LlmRetried { .. } => told_of_agent(fact, dot),
-        _ => told_of_artifact(fact, dot),
+        RunFact::ToolCalled { .. }
+        | RunFact::ToolDenied { .. }
+        | RunFact::LlmCalled { .. }
+        | RunFact::LlmRetried { .. } => describe_agent(fact, dot),
+        _ => describe_artifact(fact, dot),
     }
 }
 
-fn told_of_gate(fact: &Fact, dot: &str) -> String {
+fn describe_gate(fact: &RunFact, dot: &str) -> String {
     match fact {
-        Fact::ApprovalRequested {
+        RunFact::ApprovalRequested {
             gate,
             question: Some(asked),
             ..
-        } => format!("{gate}{dot}{}", question::line(asked)),
-        Fact::ApprovalRequested {
+        } => format!("{gate}{dot}{}", question::summary(asked)),
+        RunFact::ApprovalRequested {
             gate,
             artifact_version,
             artifact_sha256,
@@ -131,7 +133,7 @@ fn told_of_gate(fact: &Fact, dot: &str) -> String {
                 .unwrap_or_default();
             format!("{gate}{version}{hash}")
         }
-        Fact::ApprovalResolved {
+        RunFact::ApprovalResolved {
             gate,
             action,
             comment,
@@ -141,20 +143,20 @@ fn told_of_gate(fact: &Fact, dot: &str) -> String {
             phase_key,
             ..
         } => {
-            let came_to = question::came_to(
+            let came_to = question::describe_effect(
                 *scope,
                 *raise,
                 phase_key.as_ref().map(crate::model::id::PhaseKey::as_str),
             );
-            with(&format!("{gate}{dot}{action}{came_to} by {by}"), comment)
+            append_message(&format!("{gate}{dot}{action}{came_to} by {by}"), comment)
         }
         _ => String::new(),
     }
 }
 
-fn told_of_agent(fact: &Fact, dot: &str) -> String {
+fn describe_agent(fact: &RunFact, dot: &str) -> String {
     match fact {
-        Fact::ToolCalled {
+        RunFact::ToolCalled {
             tool,
             target,
             outcome,
@@ -168,10 +170,10 @@ fn told_of_agent(fact: &Fact, dot: &str) -> String {
             };
             format!("{tool} {target}{dot}{}{how}", human_duration(*duration_ms))
         }
-        Fact::ToolDenied {
+        RunFact::ToolDenied {
             tool, target, code, ..
         } => format!("{tool} {target} [{code}]"),
-        Fact::LlmCalled {
+        RunFact::LlmCalled {
             model,
             turn,
             tokens,
@@ -180,12 +182,12 @@ fn told_of_agent(fact: &Fact, dot: &str) -> String {
             ..
         } => format!(
             "turn {turn}{dot}{}{dot}{} in, {} out{dot}{}{dot}{model}",
-            Cost::of_call(*cost),
+            CallCost::from_call(*cost),
             tokens.input,
             tokens.output,
             human_duration(*latency_ms)
         ),
-        Fact::LlmRetried {
+        RunFact::LlmRetried {
             r#try,
             code,
             wait_ms,
@@ -198,29 +200,29 @@ fn told_of_agent(fact: &Fact, dot: &str) -> String {
     }
 }
 
-fn told_of_artifact(fact: &Fact, dot: &str) -> String {
+fn describe_artifact(fact: &RunFact, dot: &str) -> String {
     match fact {
-        Fact::ArtifactExpected {
+        RunFact::ArtifactExpected {
             phase_key,
             path,
             schema,
             ..
         } => format!("{phase_key}{dot}{path}{dot}{schema}"),
-        Fact::PromptSent {
+        RunFact::PromptSent {
             phase_key,
             attempt,
             bytes,
             ..
         } => format!("{phase_key}{dot}attempt {attempt}{dot}{bytes} bytes"),
-        Fact::PromptRepaired {
+        RunFact::PromptRepaired {
             phase_key, errors, ..
         } => format!("{phase_key}{dot}{}", first_error(errors, errors.len())),
-        Fact::ArtifactTimeout {
+        RunFact::ArtifactTimeout {
             phase_key,
             attempt,
             seconds,
         } => format!("{phase_key}{dot}attempt {attempt}{dot}stopped after {seconds} s"),
-        Fact::ArtifactInvalid {
+        RunFact::ArtifactInvalid {
             phase_key,
             version,
             errors,
@@ -232,7 +234,7 @@ fn told_of_artifact(fact: &Fact, dot: &str) -> String {
                 first_error(errors, usize::try_from(*errors_total).unwrap_or(usize::MAX))
             )
         }
-        Fact::ArtifactValidated {
+        RunFact::ArtifactValidated {
             phase_key,
             artifact,
             ..
@@ -244,7 +246,7 @@ fn told_of_artifact(fact: &Fact, dot: &str) -> String {
                 artifact.sha256.short()
             )
         }
-        Fact::ArtifactChanged {
+        RunFact::ArtifactChanged {
             phase_key,
             by,
             picked: Some(picked),
@@ -257,12 +259,12 @@ fn told_of_artifact(fact: &Fact, dot: &str) -> String {
                 picked.persona
             )
         }
-        Fact::ArtifactChanged {
+        RunFact::ArtifactChanged {
             phase_key,
             by: Some(by),
             ..
         } => format!("{phase_key}{dot}{by} wrote another version"),
-        Fact::ArtifactChanged {
+        RunFact::ArtifactChanged {
             phase_key,
             restored,
             ..
@@ -293,7 +295,7 @@ fn first_error(errors: &[ArtifactError], total: usize) -> String {
     format!("{place}: {}{more}", first.message)
 }
 
-fn with(text: &str, words: &str) -> String {
+fn append_message(text: &str, words: &str) -> String {
     if words.is_empty() {
         text.to_owned()
     } else {

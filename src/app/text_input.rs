@@ -2,8 +2,8 @@
 
 use ratatui_textarea::{CursorMove, Input, Key, TextArea, WrapMode};
 
-use super::key::{Chord, KeyCode};
-use super::msg::Draft;
+use super::key::{KeyChord, KeyCode};
+use super::msg::CommentDraft;
 use crate::model::safe_text::safe_line;
 
 /// What a paste may bring at most, in bytes; more is cut, and said.
@@ -21,14 +21,14 @@ pub struct TextInput {
 
 impl Default for TextInput {
     fn default() -> Self {
-        Self::of("")
+        Self::from_text("")
     }
 }
 
 impl TextInput {
     /// A text with the cursor at its end.
     #[must_use]
-    pub fn of(text: &str) -> Self {
+    pub fn from_text(text: &str) -> Self {
         let lines = text.split('\n').map(str::to_owned).collect();
         let mut area = TextArea::new(lines);
         area.set_wrap_mode(WrapMode::WordOrGlyph);
@@ -44,10 +44,10 @@ impl TextInput {
 
     /// A kept draft.
     #[must_use]
-    pub fn of_draft(draft: &Draft) -> Self {
+    pub fn from_draft(draft: &CommentDraft) -> Self {
         Self {
             written_for: draft.version,
-            ..Self::of(&draft.text)
+            ..Self::from_text(&draft.text)
         }
     }
 
@@ -70,7 +70,7 @@ impl TextInput {
     }
 
     /// Types a key; whether the text changed.
-    pub fn key(&mut self, chord: Chord) -> bool {
+    pub fn key(&mut self, chord: KeyChord) -> bool {
         let key = match chord.code {
             KeyCode::Char(c) => Key::Char(c),
             KeyCode::Enter => Key::Enter,
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_paste_is_text_and_nothing_else() {
-        let mut input = TextInput::of("so: ");
+        let mut input = TextInput::from_text("so: ");
         assert!(!input.paste("a\r\nb\u{1b}[201~\rc"));
         assert_eq!(input.text(), "so: a\nb␛[201~\nc");
         let mut input = TextInput::default();
@@ -139,10 +139,10 @@ mod tests {
 
     #[test]
     fn another_text_takes_its_place_and_undo_brings_it_back() {
-        let mut input = TextInput::of("one\ntwo");
+        let mut input = TextInput::from_text("one\ntwo");
         assert!(!input.replace("three"));
         assert_eq!(input.text(), "three");
-        while input.key(Chord::ctrl('u')) && input.text() != "one\ntwo" {}
+        while input.key(KeyChord::ctrl('u')) && input.text() != "one\ntwo" {}
         assert_eq!(input.text(), "one\ntwo");
     }
 
@@ -150,10 +150,10 @@ mod tests {
     fn keys_write() {
         let mut input = TextInput::default();
         for chord in [
-            Chord::char('a'),
-            Chord::plain(KeyCode::Enter),
-            Chord::char('é'),
-            Chord::plain(KeyCode::Esc),
+            KeyChord::char('a'),
+            KeyChord::plain(KeyCode::Enter),
+            KeyChord::char('é'),
+            KeyChord::plain(KeyCode::Esc),
         ] {
             input.key(chord);
         }

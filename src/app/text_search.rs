@@ -4,19 +4,19 @@
 //! text itself ([`super::hits`]). Each place where texts are read has a search of its own, which stays
 //! when another text comes in the place of this one.
 
-use super::hits::Place;
-use super::needle::Needle;
-use super::reading::Reading;
-use super::run_view::Pane;
+use super::hits::TextPosition;
+use super::needle::SearchPattern;
+use super::reading::ScrollView;
+use super::run_view::RunPane;
 use super::state::{AppState, Modal, Screen};
 
 /// A line being typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Typing {
+pub struct SearchInput {
     /// So far.
     pub text: String,
     /// What was on top when it began.
-    pub began: Place,
+    pub began: TextPosition,
     /// Whether the end was followed then.
     pub followed: bool,
 }
@@ -25,17 +25,17 @@ pub struct Typing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextSearch {
     /// The line being typed.
-    pub typing: Option<Typing>,
+    pub typing: Option<SearchInput>,
     /// What was typed last.
-    pub needle: Option<Needle>,
+    pub needle: Option<SearchPattern>,
 }
 
 impl TextSearch {
     /// What is searched: the line being typed, else what was typed last.
     #[must_use]
-    pub fn sought(&self) -> Option<Needle> {
+    pub fn active_pattern(&self) -> Option<SearchPattern> {
         match &self.typing {
-            Some(typing) => Needle::new(&typing.text),
+            Some(typing) => SearchPattern::new(&typing.text),
             None => self.needle.clone(),
         }
     }
@@ -43,7 +43,7 @@ impl TextSearch {
 
 /// The search of the text that has the focus, with the text where it is there.
 #[must_use]
-pub fn focused(state: &AppState) -> Option<(&TextSearch, Option<&Reading>)> {
+pub fn focused(state: &AppState) -> Option<(&TextSearch, Option<&ScrollView>)> {
     match &state.modal {
         Some(Modal::Text(_, reading)) => return Some((&state.modal_search, Some(reading))),
         Some(_) => return None,
@@ -51,17 +51,17 @@ pub fn focused(state: &AppState) -> Option<(&TextSearch, Option<&Reading>)> {
     }
     match (state.screen(), &state.run, &state.gate) {
         (Screen::Run, Some(run), _) => match run.focus {
-            Pane::Artifact => Some((&run.artifact.search, run.artifact.reading.as_ref())),
-            Pane::Transcript => Some((&run.said.search, Some(&run.said.reading))),
+            RunPane::Artifact => Some((&run.artifact.search, run.artifact.reading.as_ref())),
+            RunPane::Transcript => Some((&run.said.search, Some(&run.said.reading))),
             _ => None,
         },
-        (Screen::Gate, _, Some(gate)) => Some((&gate.search, gate.reading())),
+        (Screen::Gate, _, Some(gate)) => Some((&gate.search, gate.scroll_view())),
         _ => None,
     }
 }
 
 /// See [`focused`].
-pub fn focused_mut(state: &mut AppState) -> Option<(&mut TextSearch, Option<&mut Reading>)> {
+pub fn focused_mut(state: &mut AppState) -> Option<(&mut TextSearch, Option<&mut ScrollView>)> {
     let screen = state.screen();
     match &mut state.modal {
         Some(Modal::Text(_, reading)) => return Some((&mut state.modal_search, Some(reading))),
@@ -70,8 +70,8 @@ pub fn focused_mut(state: &mut AppState) -> Option<(&mut TextSearch, Option<&mut
     }
     match (screen, &mut state.run, &mut state.gate) {
         (Screen::Run, Some(run), _) => match run.focus {
-            Pane::Artifact => Some((&mut run.artifact.search, run.artifact.reading.as_mut())),
-            Pane::Transcript => Some((&mut run.said.search, Some(&mut run.said.reading))),
+            RunPane::Artifact => Some((&mut run.artifact.search, run.artifact.reading.as_mut())),
+            RunPane::Transcript => Some((&mut run.said.search, Some(&mut run.said.reading))),
             _ => None,
         },
         (Screen::Gate, _, Some(gate)) => Some((&mut gate.search, gate.texts.get_mut(&gate.tab))),
@@ -86,7 +86,7 @@ pub fn is_typed(state: &AppState) -> bool {
 }
 
 /// Texts on the screen that are looked through and not to their end.
-pub fn looking(state: &mut AppState) -> impl Iterator<Item = &mut Reading> {
+pub fn searching_views(state: &mut AppState) -> impl Iterator<Item = &mut ScrollView> {
     let (of_run, of_gate) = (
         state.screen() == Screen::Run,
         state.screen() == Screen::Gate,
@@ -105,19 +105,18 @@ pub fn looking(state: &mut AppState) -> impl Iterator<Item = &mut Reading> {
             .chain([&mut run.said.reading])
     })
     .chain(gate)
-    .filter(|reading| reading.looks())
+    .filter(|reading| reading.is_searching())
 }
 
 /// Whether [`looking`] has any.
 #[must_use]
-pub fn is_looking(state: &AppState) -> bool {
-    let looks = |reading: Option<&Reading>| reading.is_some_and(Reading::looks);
+pub fn is_searching(state: &AppState) -> bool {
+    let looks = |reading: Option<&ScrollView>| reading.is_some_and(ScrollView::is_searching);
     match state.screen() {
-        Screen::Run => state
-            .run
-            .as_ref()
-            .is_some_and(|run| looks(run.artifact.reading.as_ref()) || run.said.reading.looks()),
-        Screen::Gate => looks(state.gate.as_ref().and_then(|gate| gate.reading())),
+        Screen::Run => state.run.as_ref().is_some_and(|run| {
+            looks(run.artifact.reading.as_ref()) || run.said.reading.is_searching()
+        }),
+        Screen::Gate => looks(state.gate.as_ref().and_then(|gate| gate.scroll_view())),
         _ => false,
     }
 }

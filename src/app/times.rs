@@ -12,17 +12,17 @@ impl AppState {
     /// At most seven cells: `14:02` today, `19 Nov` this year, else `2024-11`.
     #[must_use]
     pub fn time(&self, at: Timestamp) -> String {
-        self.told(at, ["%H:%M", "%-d %b", "%Y-%m"])
+        self.format_time(at, ["%H:%M", "%-d %b", "%Y-%m"])
     }
 
     /// With the time of day: `14:02` today, `19 Nov 14:02` this year, else `2024-11-19 14:02`.
     #[must_use]
     pub fn day_and_time(&self, at: Timestamp) -> String {
-        self.told(at, ["%H:%M", "%-d %b %H:%M", "%Y-%m-%d %H:%M"])
+        self.format_time(at, ["%H:%M", "%-d %b %H:%M", "%Y-%m-%d %H:%M"])
     }
 
-    fn told(&self, at: Timestamp, [today, this_year, before]: [&str; 3]) -> String {
-        let (Some(then), Some(now)) = (self.here(at), self.here(self.now.wall)) else {
+    fn format_time(&self, at: Timestamp, [today, this_year, before]: [&str; 3]) -> String {
+        let (Some(then), Some(now)) = (self.local_time(at), self.local_time(self.now.wall)) else {
             return "?".to_owned();
         };
         let form = match () {
@@ -33,7 +33,7 @@ impl AppState {
         then.strftime(form).to_string()
     }
 
-    fn here(&self, at: Timestamp) -> Option<Zoned> {
+    fn local_time(&self, at: Timestamp) -> Option<Zoned> {
         jiff::Timestamp::from_millisecond(at.0)
             .ok()
             .map(|at| at.to_zoned(self.look.zone.clone()))
@@ -42,12 +42,12 @@ impl AppState {
 
 #[cfg(test)]
 mod tests {
-    use crate::app::sample::{Bench, NOW, Place};
+    use crate::app::sample::{ConsoleHarness, NOW, SampleRunState};
     use crate::model::time::Timestamp;
 
     #[test]
     fn a_moment_is_a_time_today_and_a_day_before_that() {
-        let mut bench = Bench::new((80, 24), vec![], Place::Awaiting);
+        let mut bench = ConsoleHarness::new((80, 24), vec![], SampleRunState::Awaiting);
         bench.state.now = bench.now();
         let hours = |count: i64| Timestamp(NOW.0 - count * 3_600_000);
         let told = [0, 4, 5, 24 * 3, 24 * 400].map(|ago| {

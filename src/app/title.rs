@@ -11,16 +11,16 @@ const LONGEST: usize = 40;
 /// Such as `▲2 shop-cart`.
 #[must_use]
 pub fn title(state: &AppState) -> String {
-    let name = about(state).unwrap_or_else(|| "phasedeck".to_owned());
+    let name = subject(state).unwrap_or_else(|| "phasedeck".to_owned());
     let glyph = if state.look.ascii { '!' } else { '▲' };
-    match state.runs.waiting().count() {
+    match state.runs.awaiting_operator().count() {
         0 => name,
         count => format!("{glyph}{count} {name}"),
     }
 }
 
 /// The project of the run that is open, else none.
-fn about(state: &AppState) -> Option<String> {
+fn subject(state: &AppState) -> Option<String> {
     if !matches!(state.screen(), Screen::Run | Screen::Gate) {
         return None;
     }

@@ -4,7 +4,7 @@
 //! sees whole lines and an escape that was cut in two is still caught. When a turn is stored, a mark
 //! is set behind what it says; once the stored text is on the screen, what lies before the mark goes.
 
-use super::document::{DocLine, Ink};
+use super::document::{DocLine, LineKind};
 use crate::engine::api::TextKind;
 
 /// Lines held; a quarter more before the oldest go, and how many went is said.
@@ -77,7 +77,7 @@ impl LiveText {
     }
 
     /// Forgets what lies before a mark.
-    pub fn forget_to(&mut self, mark: u64) {
+    pub fn discard_to(&mut self, mark: u64) {
         let lines = usize::try_from(mark.saturating_sub(self.gone)).unwrap_or(usize::MAX);
         self.forget(lines.min(self.lines.len()));
     }
@@ -101,10 +101,10 @@ impl LiveText {
 
 fn line(kind: TextKind, text: &str) -> DocLine {
     match kind {
-        TextKind::Answer => DocLine::plain(Ink::Plain, text),
-        TextKind::Reasoning => DocLine::plain(Ink::Note, text),
-        TextKind::Tool => DocLine::plain(Ink::Call, &format!("> {text}")),
-        TextKind::Note => DocLine::plain(Ink::Aside, text),
+        TextKind::Answer => DocLine::plain(LineKind::Plain, text),
+        TextKind::Reasoning => DocLine::plain(LineKind::Note, text),
+        TextKind::Tool => DocLine::plain(LineKind::Call, &format!("> {text}")),
+        TextKind::Note => DocLine::plain(LineKind::Aside, text),
     }
 }
 
@@ -166,9 +166,9 @@ mod tests {
             ["first", "turn", "second"],
             "another turn is another line"
         );
-        live.forget_to(mark);
+        live.discard_to(mark);
         assert_eq!((texts(&live), live.dropped()), (vec!["second"], 0));
-        live.forget_to(mark);
+        live.discard_to(mark);
         assert_eq!(texts(&live), ["second"]);
     }
 }

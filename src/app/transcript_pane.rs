@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::document::{DocLine, Document, Ink};
-use super::msg::Query;
-use super::reading::Reading;
+use super::document::{DocLine, LineKind, TextDocument};
+use super::msg::ArchiveQuery;
+use super::reading::ScrollView;
 use super::stored_transcript::ON_ITS_WAY;
 use super::text_search::TextSearch;
 use super::transcript::LiveText;
@@ -26,18 +26,18 @@ pub struct TranscriptPane {
     /// The chosen attempt; none: the last.
     pub attempt: Option<u32>,
     /// The text on the screen.
-    pub reading: Reading,
+    pub reading: ScrollView,
     /// What is looked for in it.
     pub search: TextSearch,
     /// Whether tool calls show all they were told and answered.
     whole: bool,
     /// The question whose answer is shown or on its way.
-    source: Option<Query>,
+    source: Option<ArchiveQuery>,
     /// The mark of the live text when it was asked; some while it is on its way.
     asked: Option<u64>,
     /// Whether more is stored than is shown.
     stale: bool,
-    stored: Option<Arc<Document>>,
+    stored: Option<Arc<TextDocument>>,
     /// Whether the attempt is at work, so that more will come.
     grows: bool,
     /// Where the live text begins in the text on the screen.
@@ -48,14 +48,14 @@ pub struct TranscriptPane {
 impl TranscriptPane {
     /// Whether the agent of an attempt said something that is not stored.
     #[must_use]
-    pub fn heard(&self, phase: &PhaseKey, attempt: u32) -> bool {
+    pub fn has_live_text(&self, phase: &PhaseKey, attempt: u32) -> bool {
         self.live
             .get(&(phase.clone(), attempt))
             .is_some_and(|live| !live.lines().is_empty())
     }
 
     /// Takes a piece of what an agent says.
-    pub fn hear(&mut self, chunk: &TextChunk) {
+    pub fn push_chunk(&mut self, chunk: &TextChunk) {
         let whose = (chunk.phase_key.clone(), chunk.attempt);
         let shown = self.shown_live().as_ref() == Some(&whose);
         let live = self.live.entry(whose.clone()).or_default();
@@ -63,7 +63,7 @@ impl TranscriptPane {
         let changed = live.push(chunk.kind, &chunk.text);
         if shown && before > 0 {
             self.reading
-                .amend(self.base + changed, live.lines()[changed..].iter().cloned());
+                .replace_from(self.base + changed, live.lines()[changed..].iter().cloned());
         } else if shown {
             self.compose();
         }
@@ -76,13 +76,13 @@ impl TranscriptPane {
     }
 
     /// More of a phase is stored: what was said of it so far will be in the next answer.
-    pub fn more_stored(&mut self, phase: &PhaseKey) {
+    pub fn mark_stale(&mut self, phase: &PhaseKey) {
         self.live
             .iter_mut()
             .filter(|((key, _), _)| key == phase)
             .for_each(|(_, live)| live.mark());
         self.stale |=
-            matches!(&self.source, Some(Query::Transcript(_, key, _, None)) if key == phase);
+            matches!(&self.source, Some(ArchiveQuery::Transcript(_, key, _, None)) if key == phase);
     }
 
     /// Shows the attempt of a phase, now or at an event; what is to be asked for that. `grows`: it is at work.
@@ -92,9 +92,10 @@ impl TranscriptPane {
         whose: Option<(PhaseKey, u32)>,
         at: Option<u64>,
         grows: bool,
-    ) -> Option<Query> {
+    ) -> Option<ArchiveQuery> {
         self.grows = grows && at.is_none();
-        let source = whose.map(|(phase, attempt)| Query::Transcript(run, phase, attempt, at));
+        let source =
+            whose.map(|(phase, attempt)| ArchiveQuery::Transcript(run, phase, attempt, at));
         if self.source == source && !(self.stale && self.asked.is_none()) {
             return None;
         }
@@ -103,8 +104,8 @@ impl TranscriptPane {
         (self.stale, self.asked) = (false, Some(self.live_text().map_or(0, LiveText::marked)));
         if other {
             self.stored = None;
-            self.reading = Reading::new(Arc::default(), self.reading.size());
-            self.reading.look_for(self.search.sought());
+            self.reading = ScrollView::new(Arc::default(), self.reading.size());
+            self.reading.set_pattern(self.search.active_pattern());
             // Of what goes on, and of a moment in the past, the last words are what matters.
             if grows || at.is_some() {
                 self.reading.follow();
@@ -115,18 +116,18 @@ impl TranscriptPane {
     }
 
     /// Takes what was asked for.
-    pub fn take(&mut self, query: &Query, doc: &Arc<Document>) {
+    pub fn apply_document(&mut self, query: &ArchiveQuery, doc: &Arc<TextDocument>) {
         if self.source.as_ref() != Some(query) {
             return;
         }
         let mark = self.asked.take();
         // Of an agent whose turns are not stored, what was heard is all there is.
-        if doc.lines.iter().any(|line| line.ink == Ink::Heading)
+        if doc.lines.iter().any(|line| line.ink == LineKind::Heading)
             && let Some(live) = self
                 .shown_live()
                 .and_then(|whose| self.live.get_mut(&whose))
         {
-            live.forget_to(mark.unwrap_or(0));
+            live.discard_to(mark.unwrap_or(0));
         }
         self.stored = Some(doc.clone());
         self.compose();
@@ -138,7 +139,7 @@ impl TranscriptPane {
             return;
         }
         self.whole = whole;
-        let top = self.reading.at().0;
+        let top = self.reading.position().0;
         let Some(stored) = self.stored.clone() else {
             return;
         };
@@ -156,7 +157,7 @@ impl TranscriptPane {
                 .map_or(top, |(at, _)| at),
             false => kept(top + 1, &stored.lines).saturating_sub(1),
         };
-        let follows = self.reading.follows();
+        let follows = self.reading.is_following();
         self.compose_at(Some(line));
         if follows {
             self.reading.follow();
@@ -175,14 +176,14 @@ impl TranscriptPane {
         self.stored.as_ref().map_or(0, |doc| {
             doc.lines
                 .iter()
-                .filter(|line| line.ink == Ink::Call && !line.detail)
+                .filter(|line| line.ink == LineKind::Call && !line.detail)
                 .count()
         })
     }
 
     /// Whether nothing is known of the attempt on the screen yet.
     #[must_use]
-    pub fn loads(&self) -> bool {
+    pub fn is_loading(&self) -> bool {
         self.asked.is_some() && self.reading.doc().lines.is_empty()
     }
 
@@ -201,7 +202,9 @@ impl TranscriptPane {
     /// Whose live text belongs to what is shown; in the past nobody's does.
     fn shown_live(&self) -> Option<(PhaseKey, u32)> {
         match &self.source {
-            Some(Query::Transcript(_, phase, attempt, None)) => Some((phase.clone(), *attempt)),
+            Some(ArchiveQuery::Transcript(_, phase, attempt, None)) => {
+                Some((phase.clone(), *attempt))
+            }
             _ => None,
         }
     }
@@ -216,9 +219,10 @@ impl TranscriptPane {
 
     fn compose_at(&mut self, line: Option<usize>) {
         let live = self.live_text().map_or(&[][..], LiveText::lines);
-        let mut doc = Document::default();
+        let mut doc = TextDocument::default();
         if let Some(stored) = &self.stored {
-            let nothing = !live.is_empty() && stored.lines.iter().all(|line| line.ink == Ink::Note);
+            let nothing =
+                !live.is_empty() && stored.lines.iter().all(|line| line.ink == LineKind::Note);
             doc.lines.extend(
                 stored
                     .lines
@@ -229,10 +233,12 @@ impl TranscriptPane {
         }
         match doc.lines.last() {
             // What is said now is the answer that is on its way.
-            Some(last) if !live.is_empty() && last.ink == Ink::Note && last.text == ON_ITS_WAY => {
+            Some(last)
+                if !live.is_empty() && last.ink == LineKind::Note && last.text == ON_ITS_WAY =>
+            {
                 drop(doc.lines.pop())
             }
-            Some(_) if !live.is_empty() => doc.push(Ink::Plain, ""),
+            Some(_) if !live.is_empty() => doc.push(LineKind::Plain, ""),
             _ => {}
         }
         let base = doc.lines.len();
@@ -246,9 +252,9 @@ impl TranscriptPane {
 }
 
 /// Whose words a question is about.
-fn about(query: Option<&Query>) -> Option<(RunId, &PhaseKey, u32)> {
+fn about(query: Option<&ArchiveQuery>) -> Option<(RunId, &PhaseKey, u32)> {
     match query {
-        Some(Query::Transcript(run, phase, attempt, _)) => Some((*run, phase, *attempt)),
+        Some(ArchiveQuery::Transcript(run, phase, attempt, _)) => Some((*run, phase, *attempt)),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! When the screen next changes by itself, so that an idle console sleeps.
 
-use super::gate::Stage;
+use super::gate::DecisionStep;
 use super::state::{AppState, Modal, NOTICE_MS, Screen};
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
@@ -13,14 +13,14 @@ const COUNTDOWN_MS: u64 = 100;
 
 /// Milliseconds until something on the screen changes by itself; 0 when it has since it was drawn.
 #[must_use]
-pub fn wakes_in(state: &AppState) -> Option<u64> {
+pub fn next_change_in(state: &AppState) -> Option<u64> {
     let stale = state.stale_at.map(|at| at.saturating_sub(state.now.ticks));
     stale.into_iter().chain(changes_in(state)).min()
 }
 
 /// A frame was drawn of the moment that the state stands at. What ends while it is drawn, or while something
 /// else is told, must not stay on the screen.
-pub fn drawn(state: &mut AppState) {
+pub fn frame_drawn(state: &mut AppState) {
     state.stale_at = changes_in(state).map(|ms| state.now.ticks + ms);
 }
 
@@ -32,12 +32,12 @@ fn changes_in(state: &AppState) -> Option<u64> {
         clocks(state),
         state
             .runs
-            .next_goes_on()
+            .next_wait_end()
             .map(|at| at.since_ms(state.now.wall)),
         loading(state),
         opening(state),
         state.pace.wakes_in(state.now.ticks),
-        super::text_search::is_looking(state).then_some(0),
+        super::text_search::is_searching(state).then_some(0),
         state
             .runs
             .due_at
@@ -58,8 +58,8 @@ fn countdown(state: &AppState) -> Option<u64> {
         .as_ref()
         .filter(|_| state.screen() == Screen::Gate)?;
     let left = match gate.stage {
-        Stage::Reading => gate.ignored_for(state.last_input, ticks),
-        Stage::Confirm { .. } => gate.confirm_ignored_for(state.last_input, ticks),
+        DecisionStep::Reading => gate.ignored_for(state.last_input, ticks),
+        DecisionStep::Confirm { .. } => gate.confirm_ignored_for(state.last_input, ticks),
         _ => 0,
     };
     (left > 0).then(|| left.min(COUNTDOWN_MS))
@@ -127,7 +127,7 @@ fn clocks(state: &AppState) -> Option<u64> {
             let run = state
                 .run
                 .as_ref()
-                .filter(|run| run.moment().is_none())?
+                .filter(|run| run.history_seq().is_none())?
                 .state()?;
             match run.status {
                 // Once their host is gone, nothing ticks.
@@ -155,7 +155,7 @@ fn until_midnight(state: &AppState) -> Option<u64> {
 pub fn shown_since(record: &RunRecord) -> Timestamp {
     record
         .pending_since
-        .filter(|_| super::runs::waits(record))
+        .filter(|_| super::runs::awaits_operator(record))
         .unwrap_or(record.ended_at.unwrap_or(record.created_at))
 }
 
@@ -174,10 +174,10 @@ pub fn age_text(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::sample::{Bench, Place, records, run_id};
+    use crate::app::sample::{ConsoleHarness, SampleRunState, records, run_id};
     use crate::app::state::Modal;
 
-    fn rested(mut bench: Bench) -> AppState {
+    fn rested(mut bench: ConsoleHarness) -> AppState {
         bench.ticks += 60_000;
         bench.feed(crate::app::msg::Msg::Tick);
         bench.state
@@ -185,12 +185,15 @@ mod tests {
 
     #[test]
     fn where_nothing_works_a_screen_changes_by_itself_at_midnight_alone() {
-        let at_home = rested(Bench::new((100, 30), records(), Place::Awaiting).start(None));
-        let at_a_gate =
-            rested(Bench::new((100, 30), records(), Place::Awaiting).start(Some(run_id(1))));
+        let at_home =
+            rested(ConsoleHarness::new((100, 30), records(), SampleRunState::Awaiting).start(None));
+        let at_a_gate = rested(
+            ConsoleHarness::new((100, 30), records(), SampleRunState::Awaiting)
+                .start(Some(run_id(1))),
+        );
         for state in [at_home, at_a_gate] {
             assert!(!matches!(state.modal, Some(Modal::Confirm(_))));
-            let wait = i64::try_from(state.wakes_in().unwrap()).unwrap();
+            let wait = i64::try_from(state.next_change_in().unwrap()).unwrap();
             let then = Timestamp(state.now.wall.0 + wait);
             assert_eq!(state.clock(then), "00:00:00");
         }
@@ -198,7 +201,8 @@ mod tests {
 
     #[test]
     fn a_countdown_that_ends_while_it_is_drawn_does_not_stay_on_the_screen() {
-        let mut bench = Bench::new((100, 30), records(), Place::Awaiting).start(Some(run_id(1)));
+        let mut bench = ConsoleHarness::new((100, 30), records(), SampleRunState::Awaiting)
+            .start(Some(run_id(1)));
         bench.press("!");
         let midnight = 60_000;
         for (late, wakes) in [(0, 40), (39, 1), (40, 0), (90, 0)] {
@@ -210,13 +214,13 @@ mod tests {
             bench.state.now = bench.now();
             bench.ticks += late;
             bench.drew_gate(true);
-            assert_eq!(bench.state.wakes_in(), Some(wakes), "{late}");
+            assert_eq!(bench.state.next_change_in(), Some(wakes), "{late}");
             bench.ticks += wakes;
             bench.feed(crate::app::msg::Msg::Tick);
             assert!(bench.state.dirty);
             bench.drew_gate(true);
             assert!(
-                bench.state.wakes_in().unwrap() > midnight,
+                bench.state.next_change_in().unwrap() > midnight,
                 "and then it sleeps"
             );
         }
@@ -224,9 +228,10 @@ mod tests {
 
     #[test]
     fn clocks_of_work_tick_every_second_and_stop_with_the_host() {
-        let mut bench = Bench::new((100, 30), records(), Place::Executing).start(Some(run_id(1)));
-        assert!(bench.state.wakes_in().unwrap() <= 1000);
+        let mut bench = ConsoleHarness::new((100, 30), records(), SampleRunState::Executing)
+            .start(Some(run_id(1)));
+        assert!(bench.state.next_change_in().unwrap() <= 1000);
         bench.state.host_gone = true;
-        assert!(rested(bench).wakes_in().unwrap() > 1000);
+        assert!(rested(bench).next_change_in().unwrap() > 1000);
     }
 }

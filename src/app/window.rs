@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::api::Page;
-use crate::model::event::Event;
-use crate::model::wanted::Wanted;
+use crate::engine::api::EventMatches;
+use crate::model::event::JournalEvent;
+use crate::model::wanted::EventFilter;
 
 /// Events held at most.
 pub const WINDOW: usize = 2000;
@@ -19,7 +19,7 @@ pub const CHUNK: u32 = 400;
 
 /// Which events are needed next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum EventFetch {
     /// Those before this one.
     Before(u64),
     /// Those from this one on.
@@ -28,19 +28,19 @@ pub enum Need {
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Window {
-    events: VecDeque<Arc<Event>>,
+pub struct EventWindow {
+    events: VecDeque<Arc<JournalEvent>>,
     /// The stretch of which every wanted event is in the window; none while nothing is known.
     covered: Option<Range<u64>>,
-    wanted: Wanted,
+    wanted: EventFilter,
     /// The last event that is known to exist.
     end: u64,
-    asked: Option<Need>,
+    asked: Option<EventFetch>,
 }
 
-impl Window {
+impl EventWindow {
     /// Takes the last events of a run, all of them to its end; unless `elsewhere` is read, which stays.
-    pub fn begin(&mut self, events: Vec<Event>, elsewhere: bool) {
+    pub fn reset(&mut self, events: Vec<JournalEvent>, elsewhere: bool) {
         let stretch = events.first().map_or(1, |first| first.seq)
             ..events.last().map_or(1, |last| last.seq + 1);
         self.end = self.end.max(stretch.end - 1);
@@ -52,7 +52,7 @@ impl Window {
         if !stays {
             self.events = events
                 .into_iter()
-                .filter(|event| self.wanted.fits(event))
+                .filter(|event| self.wanted.matches(event))
                 .map(Arc::new)
                 .collect();
             (self.covered, self.asked) = (Some(stretch), None);
@@ -61,7 +61,7 @@ impl Window {
 
     /// Takes the next live event; whether it fits behind the known ones (or was known). A full window
     /// moves on with it only where its end is followed.
-    pub fn push(&mut self, event: Arc<Event>, follows: bool) -> bool {
+    pub fn push(&mut self, event: Arc<JournalEvent>, follows: bool) -> bool {
         if event.seq <= self.end {
             return true;
         }
@@ -76,7 +76,7 @@ impl Window {
             .filter(|covered| room && covered.end == event.seq)
         {
             covered.end += 1;
-            if self.wanted.fits(&event) {
+            if self.wanted.matches(&event) {
                 self.events.push_back(event);
                 self.trim_front();
             }
@@ -85,7 +85,7 @@ impl Window {
     }
 
     /// Takes what was asked for; whether it says anything new. None: it answers an older question.
-    pub fn extend(&mut self, need: Need, page: Page) -> Option<bool> {
+    pub fn extend(&mut self, need: EventFetch, page: EventMatches) -> Option<bool> {
         if self.asked != Some(need) {
             return None;
         }
@@ -115,7 +115,7 @@ impl Window {
     }
 
     /// What was asked for could not be read; it may be asked for again.
-    pub fn unanswered(&mut self) {
+    pub fn fetch_failed(&mut self) {
         self.asked = None;
     }
 
@@ -126,14 +126,14 @@ impl Window {
     }
 
     /// From now on holds only what is wanted; nothing of it is known yet.
-    pub fn want(&mut self, wanted: Wanted) {
+    pub fn set_filter(&mut self, wanted: EventFilter) {
         self.wanted = wanted;
         self.forget();
     }
 
     /// What is held.
     #[must_use]
-    pub fn wanted(&self) -> &Wanted {
+    pub fn wanted(&self) -> &EventFilter {
         &self.wanted
     }
 
@@ -159,7 +159,7 @@ impl Window {
 
     /// Events that are not wanted, and since which one they were counted.
     #[must_use]
-    pub fn left_out(&self) -> (u64, u64) {
+    pub fn filtered_out(&self) -> (u64, u64) {
         let Some(covered) = &self.covered else {
             return (0, 1);
         };
@@ -172,7 +172,7 @@ impl Window {
 
     /// Whether a question is on its way.
     #[must_use]
-    pub fn asks(&self) -> bool {
+    pub fn is_fetching(&self) -> bool {
         self.asked.is_some()
     }
 
@@ -190,12 +190,12 @@ impl Window {
 
     /// The event at a place.
     #[must_use]
-    pub fn get(&self, at: usize) -> Option<&Arc<Event>> {
+    pub fn get(&self, at: usize) -> Option<&Arc<JournalEvent>> {
         self.events.get(at)
     }
 
     /// Every event.
-    pub fn events(&self) -> impl DoubleEndedIterator<Item = &Arc<Event>> {
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = &Arc<JournalEvent>> {
         self.events.iter()
     }
 
@@ -208,7 +208,7 @@ impl Window {
     }
 
     /// Asks for the part of the journal that `need` names, where nothing is known yet.
-    pub fn first(&mut self, need: Need) -> Option<Need> {
+    pub fn first(&mut self, need: EventFetch) -> Option<EventFetch> {
         if self.asked.is_some() {
             return None;
         }
@@ -217,15 +217,17 @@ impl Window {
     }
 
     /// What is missing within `near` events of a place, once.
-    pub fn missing(&mut self, at: usize, near: usize) -> Option<Need> {
+    pub fn missing(&mut self, at: usize, near: usize) -> Option<EventFetch> {
         if self.asked.is_some() {
             return None;
         }
         let below = self.events.len().saturating_sub(at + 1);
         self.asked = match &self.covered {
-            Some(covered) if covered.start > 1 && at < near => Some(Need::Before(covered.start)),
+            Some(covered) if covered.start > 1 && at < near => {
+                Some(EventFetch::Before(covered.start))
+            }
             Some(covered) if covered.end <= self.end && below < near => {
-                Some(Need::From(covered.end))
+                Some(EventFetch::From(covered.end))
             }
             _ => None,
         };

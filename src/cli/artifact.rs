@@ -8,10 +8,10 @@ use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
 use super::args;
-use super::exit::Exit;
-use super::out::{Outcome, Stop};
-use super::setup::Setup;
-use super::style::{Style, Tone};
+use super::exit::ExitStatus;
+use super::out::{CommandError, CommandOutcome};
+use super::setup::CommandContext;
+use super::style::{OutputStyle, TextTone};
 use super::transcript::no_such_phase;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::record::ArtifactRecord;
@@ -19,7 +19,8 @@ use crate::model::safe_text::{safe_block, safe_line};
 
 /// A version with its content, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Whole<'a> {
+#[schemars(rename = "Whole")]
+pub struct ArtifactDocument<'a> {
     #[serde(flatten)]
     record: &'a ArtifactRecord,
     /// The whole content as text; bytes that are no UTF-8 are replaced.
@@ -30,7 +31,7 @@ pub struct Whole<'a> {
 ///
 /// # Errors
 /// `run_not_found`; `usage_invalid` for a phase or a version that is not there.
-pub fn artifact(setup: &Setup, args: &args::Artifact) -> Outcome {
+pub fn artifact(setup: &CommandContext, args: &args::ArtifactArgs) -> CommandOutcome {
     let (archive, run) = setup.find(&args.run)?;
     let phases = archive.phases(run)?;
     if phases
@@ -69,21 +70,21 @@ pub fn artifact(setup: &Setup, args: &args::Artifact) -> Outcome {
             setup.out.style,
         ))?;
     } else if args.json {
-        setup.out.document(&Whole {
+        setup.out.document(&ArtifactDocument {
             record: chosen,
             content: String::from_utf8_lossy(&bytes).into_owned(),
         })?;
     } else {
         print(setup, &bytes)?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Prints a content: its exact bytes to a pipe, what is safe to show to a terminal.
 ///
 /// # Errors
-/// As those of [`Out`](super::out::Out).
-pub fn print(setup: &Setup, bytes: &[u8]) -> Result<(), Stop> {
+/// As those of [`CommandOutput`](super::out::Out).
+pub fn print(setup: &CommandContext, bytes: &[u8]) -> Result<(), CommandError> {
     if std::io::stdout().is_terminal() {
         let text = safe_block(&String::from_utf8_lossy(bytes));
         setup.out.print(text.trim_end_matches('\n'))?;
@@ -136,22 +137,22 @@ pub(super) fn unified(
     new: &[u8],
     old_name: &str,
     new_name: &str,
-    style: Style,
+    style: OutputStyle,
 ) -> String {
     let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
     let diff = TextDiff::from_lines(old.as_ref(), new.as_ref());
-    let mut text = style.paint(Tone::Strong, &format!("--- {old_name}"))
+    let mut text = style.paint(TextTone::Strong, &format!("--- {old_name}"))
         + "\n"
-        + &style.paint(Tone::Strong, &format!("+++ {new_name}"))
+        + &style.paint(TextTone::Strong, &format!("+++ {new_name}"))
         + "\n";
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-        text.push_str(&style.paint(Tone::Running, &hunk.header().to_string()));
+        text.push_str(&style.paint(TextTone::Running, &hunk.header().to_string()));
         text.push('\n');
         for change in hunk.iter_changes() {
             let (sign, tone) = match change.tag() {
-                ChangeTag::Delete => ('-', Tone::Failed),
-                ChangeTag::Insert => ('+', Tone::Done),
-                ChangeTag::Equal => (' ', Tone::Plain),
+                ChangeTag::Delete => ('-', TextTone::Failed),
+                ChangeTag::Insert => ('+', TextTone::Done),
+                ChangeTag::Equal => (' ', TextTone::Plain),
             };
             let line = safe_line(change.value().trim_end_matches(['\n', '\r']));
             text.push_str(&style.paint(tone, &format!("{sign}{line}")));
@@ -175,7 +176,7 @@ mod tests {
             b"{\n  \"a\": 1,\n  \"b\": \"\x1b[2J\"\n}",
             "s v1",
             "s v2",
-            Style::default(),
+            OutputStyle::default(),
         );
         insta::assert_snapshot!(text, @r#"
         --- s v1

@@ -10,13 +10,13 @@ use serde::Serialize;
 
 use super::args;
 use super::event_line::counted;
-use super::exit::Exit;
-use super::out::Outcome;
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
 use super::session::runtime;
-use super::setup::Setup;
-use super::table::{Cell, Table};
-use crate::engine::api::{Archive, RunFilter};
-use crate::engine::worktree::{Repo, Standing};
+use super::setup::CommandContext;
+use super::table::{TableCell, TextTable};
+use crate::engine::api::{RunArchive, RunQuery};
+use crate::engine::worktree::{BranchState, GitRepository};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
@@ -24,7 +24,8 @@ use crate::model::state::RunStatus;
 
 /// What became of one run's leftovers.
 #[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Cleaned {
+#[schemars(rename = "Cleaned")]
+pub struct CleanResult {
     /// Which run.
     run_id: RunId,
     /// `name@version`.
@@ -44,54 +45,54 @@ pub struct Cleaned {
 /// # Errors
 /// `run_not_found`; `usage_invalid` for a run that goes on; `git_failed` and `io_failed` naming what
 /// cannot be removed.
-pub fn clean(setup: &Setup, args: &args::Clean) -> Outcome {
+pub fn clean(setup: &CommandContext, args: &args::CleanArgs) -> CommandOutcome {
     let Some(archive) = setup.archive_if_any()? else {
         return nothing(setup, args);
     };
     let runs = if args.runs.is_empty() {
-        ended(&archive)?
+        ended_runs(&archive)?
     } else {
-        named(&archive, &args.runs)?
+        runs_by_name(&archive, &args.runs)?
     };
     let runtime = runtime()?;
     let mut cleaned = Vec::new();
     for run in &runs {
-        cleaned.extend(runtime.block_on(one(setup, run, args))?);
+        cleaned.extend(runtime.block_on(clean_run(setup, run, args))?);
     }
     if args.json {
         setup.out.document(&cleaned)?;
     } else if cleaned.is_empty() {
         return nothing(setup, args);
     } else {
-        tell(setup, &cleaned, args)?;
+        print_results(setup, &cleaned, args)?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn nothing(setup: &Setup, args: &args::Clean) -> Outcome {
+fn nothing(setup: &CommandContext, args: &args::CleanArgs) -> CommandOutcome {
     if args.json {
-        setup.out.document(&Vec::<Cleaned>::new())?;
+        setup.out.document(&Vec::<CleanResult>::new())?;
     } else {
         setup
             .out
             .note("there is nothing to clean: no run that has ended has left a folder or a branch");
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn ended(archive: &Archive) -> Result<Vec<RunRecord>> {
+fn ended_runs(archive: &RunArchive) -> Result<Vec<RunRecord>> {
     let states = RunStatus::ALL
         .iter()
         .filter(|state| state.is_terminal())
         .map(ToString::to_string)
         .collect();
-    archive.runs(&RunFilter {
+    archive.runs(&RunQuery {
         states,
-        ..RunFilter::default()
+        ..RunQuery::default()
     })
 }
 
-fn named(archive: &Archive, names: &[String]) -> Result<Vec<RunRecord>, Vec<Failure>> {
+fn runs_by_name(archive: &RunArchive, names: &[String]) -> Result<Vec<RunRecord>, Vec<Failure>> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for name in names {
         match archive
@@ -122,22 +123,26 @@ fn require_ended(run: RunRecord) -> Result<RunRecord> {
     .hint(hint))
 }
 
-async fn one(setup: &Setup, run: &RunRecord, args: &args::Clean) -> Result<Option<Cleaned>> {
+async fn clean_run(
+    setup: &CommandContext,
+    run: &RunRecord,
+    args: &args::CleanArgs,
+) -> Result<Option<CleanResult>> {
     let path = run
         .worktree
         .as_ref()
         .map_or_else(|| setup.paths.worktree(run.id), PathBuf::from);
     let folder = setup.paths.run(run.id);
     let repo = match &run.repo {
-        Some(dir) if Path::new(dir).is_dir() => Repo::discover(Path::new(dir)).await?,
+        Some(dir) if Path::new(dir).is_dir() => GitRepository::discover(Path::new(dir)).await?,
         _ => None,
     };
     let (found, safe) = match (&repo, &run.repo) {
         (Some(repo), _) => match repo.standing(run.id, &path).await? {
-            Standing::Gone if !folder.exists() => return Ok(None),
-            Standing::Gone | Standing::Merged => ("merged", true),
-            Standing::Unmerged => ("unmerged", false),
-            Standing::Uncommitted => ("uncommitted", false),
+            BranchState::Gone if !folder.exists() => return Ok(None),
+            BranchState::Gone | BranchState::Merged => ("merged", true),
+            BranchState::Unmerged => ("unmerged", false),
+            BranchState::Uncommitted => ("uncommitted", false),
         },
         _ if !folder.exists() => return Ok(None),
         (None, Some(_)) => ("repository_gone", false),
@@ -149,7 +154,7 @@ async fn one(setup: &Setup, run: &RunRecord, args: &args::Clean) -> Result<Optio
     } else {
         None
     };
-    Ok(Some(Cleaned {
+    Ok(Some(CleanResult {
         run_id: run.id,
         workflow: run.workflow.clone(),
         found,
@@ -160,7 +165,7 @@ async fn one(setup: &Setup, run: &RunRecord, args: &args::Clean) -> Result<Optio
 }
 
 async fn remove(
-    repo: Option<&Repo>,
+    repo: Option<&GitRepository>,
     run: RunId,
     path: &Path,
     folder: &Path,
@@ -178,23 +183,27 @@ async fn remove(
     }
 }
 
-fn tell(setup: &Setup, cleaned: &[Cleaned], args: &args::Clean) -> Outcome {
-    let shown: Vec<&Cleaned> = cleaned
+fn print_results(
+    setup: &CommandContext,
+    cleaned: &[CleanResult],
+    args: &args::CleanArgs,
+) -> CommandOutcome {
+    let shown: Vec<&CleanResult> = cleaned
         .iter()
         .filter(|one| one.removed || args.unmerged || args.dry_run)
         .collect();
-    let mut table = Table::new(&["RUN", "WORKFLOW", "FOUND", "NOW", "BRANCH STOOD ON"]);
+    let mut table = TextTable::new(&["RUN", "WORKFLOW", "FOUND", "NOW", "BRANCH STOOD ON"]);
     for one in &shown {
         table.row(vec![
-            Cell::new(one.run_id.short()),
-            Cell::new(one.workflow.clone()),
-            Cell::new(one.found.replace('_', " ")),
-            Cell::new(if one.removed { "removed" } else { "kept" }),
-            Cell::new(one.commit.clone().unwrap_or_default()),
+            TableCell::new(one.run_id.short()),
+            TableCell::new(one.workflow.clone()),
+            TableCell::new(one.found.replace('_', " ")),
+            TableCell::new(if one.removed { "removed" } else { "kept" }),
+            TableCell::new(one.commit.clone().unwrap_or_default()),
         ]);
     }
     if !shown.is_empty() {
-        setup.out.print(&table.drawn(0, setup.out.style))?;
+        setup.out.print(&table.render(0, setup.out.style))?;
     }
     let kept = cleaned
         .iter()
@@ -211,5 +220,5 @@ fn tell(setup: &Setup, cleaned: &[Cleaned], args: &args::Clean) -> Outcome {
             counted(kept, "run")
         ));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }

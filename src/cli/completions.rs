@@ -7,9 +7,9 @@ use std::path::Path;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::args::{self, Completions, ManPages};
-use super::exit::Exit;
-use super::out::{Out, Outcome};
+use super::args::{self, CompletionsArgs, ManArgs};
+use super::exit::ExitStatus;
+use super::out::{CommandOutcome, CommandOutput};
 use crate::model::error::{Failure, Result};
 
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -48,7 +48,7 @@ const FILES: [(&str, &str); 4] = [
 ///
 /// # Errors
 /// Only of writing.
-pub fn completions(out: Out, args: Completions) -> Outcome {
+pub fn completions(out: CommandOutput, args: CompletionsArgs) -> CommandOutcome {
     let mut script = Vec::new();
     clap_complete::generate(
         args.shell,
@@ -57,19 +57,19 @@ pub fn completions(out: Out, args: Completions) -> Outcome {
         &mut script,
     );
     out.bytes(&script)?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Prints the manual page of the program, or writes one for it and one for each command.
 ///
 /// # Errors
 /// `io_failed` naming the folder that cannot be written.
-pub fn man(out: Out, args: &ManPages) -> Outcome {
+pub fn man(out: CommandOutput, args: &ManArgs) -> CommandOutcome {
     match &args.dir {
         Some(dir) => write_pages(dir)?,
         None => out.bytes(&page(args::plain_command())?)?,
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn write_pages(dir: &Path) -> Result<()> {
@@ -108,7 +108,7 @@ fn more() -> Roff {
     };
     list(
         "EXIT STATUS",
-        &Exit::ALL.map(|(exit, words)| (exit.code().to_string(), words)),
+        &ExitStatus::ALL.map(|(exit, words)| (exit.code().to_string(), words)),
     );
     list(
         "ENVIRONMENT",

@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::args::Consent;
-use super::exit::Exit;
-use super::out::Outcome;
+use super::args::ConsentArgs;
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
 use super::registry::{consents, listed_personas, persona_table};
-use super::setup::Setup;
-use crate::engine::api::Sender;
-use crate::engine::catalog::{Catalog, Entry};
+use super::setup::CommandContext;
+use crate::engine::api::CommandSender;
+use crate::engine::catalog::{Catalog, CatalogEntry};
 use crate::engine::host::give_consent;
 use crate::model::error::Failure;
 use crate::model::hash::ContentHash;
@@ -18,7 +18,8 @@ use crate::model::state::Via;
 
 /// A persona that may be used now, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Consented<'a> {
+#[schemars(rename = "Consented")]
+pub struct PersonaConsent<'a> {
     /// `name@version`.
     persona: &'a str,
     /// What was agreed to: SHA-256 of its canonical JSON.
@@ -29,7 +30,7 @@ pub struct Consented<'a> {
 ///
 /// # Errors
 /// `persona_not_found` for each name that is not known, before anything is recorded.
-pub fn consent(setup: &Setup, args: &Consent) -> Outcome {
+pub fn consent(setup: &CommandContext, args: &ConsentArgs) -> CommandOutcome {
     let catalog = setup.catalog();
     let chosen = if args.list || args.all {
         catalog.personas.clone()
@@ -39,13 +40,13 @@ pub fn consent(setup: &Setup, args: &Consent) -> Outcome {
     if args.list {
         return list(setup, args, &chosen);
     }
-    let by = Sender::of_process(Via::Cli).by;
+    let by = CommandSender::from_process(Via::Cli).by;
     setup.paths.create()?;
     for entry in &chosen {
         let name = entry.item.versioned_name().to_string();
         give_consent(&setup.paths, &name, &entry.hash, &by)?;
         if args.json {
-            setup.out.object(&Consented {
+            setup.out.object(&PersonaConsent {
                 persona: &name,
                 hash: &entry.hash,
             })?;
@@ -67,10 +68,10 @@ pub fn consent(setup: &Setup, args: &Consent) -> Outcome {
                 .print(&(crate::model::safe_text::safe_line(&line) + "\n"))?;
         }
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn named(catalog: &Catalog, names: &[String]) -> Result<Vec<Entry<Persona>>, Vec<Failure>> {
+fn named(catalog: &Catalog, names: &[String]) -> Result<Vec<CatalogEntry<Persona>>, Vec<Failure>> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for name in names {
         match catalog.persona(name) {
@@ -85,9 +86,13 @@ fn named(catalog: &Catalog, names: &[String]) -> Result<Vec<Entry<Persona>>, Vec
     }
 }
 
-fn list(setup: &Setup, args: &Consent, personas: &[Entry<Persona>]) -> Outcome {
+fn list(
+    setup: &CommandContext,
+    args: &ConsentArgs,
+    personas: &[CatalogEntry<Persona>],
+) -> CommandOutcome {
     let given = consents(setup)?;
-    let agreed: Vec<Entry<Persona>> = personas
+    let agreed: Vec<CatalogEntry<Persona>> = personas
         .iter()
         .filter(|entry| given.contains(&entry.hash))
         .cloned()
@@ -101,7 +106,7 @@ fn list(setup: &Setup, args: &Consent, personas: &[Entry<Persona>]) -> Outcome {
     } else {
         setup
             .out
-            .print(&persona_table(setup, &agreed, &given).drawn(0, setup.out.style))?;
+            .print(&persona_table(setup, &agreed, &given).render(0, setup.out.style))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }

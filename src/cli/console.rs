@@ -5,12 +5,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::doctor;
-use super::exit::Exit;
+use super::exit::ExitStatus;
 use super::host;
-use super::out::Outcome;
-use super::session::{self, Closing, Session};
-use super::setup::Setup;
-use crate::app::shell::{self, ConsoleOptions, Parting, StartScreen, run_console};
+use super::out::CommandOutcome;
+use super::session::{self, CliConnection, ClosingConnection};
+use super::setup::CommandContext;
+use crate::app::shell::{self, ConsoleOptions, ShutdownSignals, StartScreen, run_console};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::model::terminal::is_colourless;
@@ -40,7 +40,7 @@ fn colourless() -> bool {
 ///
 /// # Errors
 /// `not_a_terminal`; what the engine or the console says.
-pub fn home(setup: &Setup) -> Outcome {
+pub fn home(setup: &CommandContext) -> CommandOutcome {
     require_terminal()?;
     show(setup, None, finding(setup))
 }
@@ -49,7 +49,7 @@ pub fn home(setup: &Setup) -> Outcome {
 ///
 /// # Errors
 /// What the console or closing says.
-pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
+pub fn open(setup: &CommandContext, session: CliConnection, run: Option<RunId>) -> CommandOutcome {
     let (ready, find) = (Mutex::new(Some(session)), finding(setup));
     show(setup, run, move || {
         ready
@@ -60,37 +60,37 @@ pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
     })
 }
 
-fn finding(setup: &Setup) -> impl Fn() -> Result<Session> + Send + Sync + use<> {
+fn finding(setup: &CommandContext) -> impl Fn() -> Result<CliConnection> + Send + Sync + use<> {
     let (paths, settings) = (setup.paths.clone(), setup.loaded.settings.clone());
-    move || Session::find(&paths, &settings)
+    move || CliConnection::find(&paths, &settings)
 }
 
 fn show(
-    setup: &Setup,
+    setup: &CommandContext,
     run: Option<RunId>,
-    session: impl Fn() -> Result<Session> + Send + Sync + 'static,
-) -> Outcome {
+    session: impl Fn() -> Result<CliConnection> + Send + Sync + 'static,
+) -> CommandOutcome {
     let options = ConsoleOptions {
         paths: setup.paths.clone(),
         settings: setup.loaded.settings.clone(),
-        settings_told: doctor::settings_told(setup),
+        settings_told: doctor::setting_lines(setup),
         start: run.map_or(StartScreen::Home, StartScreen::Run),
         ascii: setup.loaded.settings.console.ascii,
         no_color: setup.no_color
             || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || colourless(),
     };
-    let (parting, runtime) = (Parting::default(), session::runtime()?);
+    let (parting, runtime) = (ShutdownSignals::default(), session::runtime()?);
     let (opened, sessions) = channel();
     let parts = parting.clone();
     let link = Arc::new(move || {
         let session = session()?;
-        let linked = session.linked();
+        let linked = session.engine_connection();
         let _ = opened.send(session.close_when(&parts));
         Ok(linked)
     });
     let left = run_console(options, link, runtime.handle().clone(), parting);
-    let closed = close(&sessions, matches!(left, Ok(shell::Exit::Forced)));
+    let closed = close(&sessions, matches!(left, Ok(shell::ConsoleExit::Forced)));
     let handed = closed.and_then(|handed| {
         if handed == 0 {
             Ok(None)
@@ -110,14 +110,14 @@ fn show(
         ));
     }
     Ok(match left {
-        shell::Exit::Quit => Exit::Done,
-        shell::Exit::Forced | shell::Exit::TerminalGone => Exit::Waiting,
+        shell::ConsoleExit::Quit => ExitStatus::Done,
+        shell::ConsoleExit::Forced | shell::ConsoleExit::TerminalGone => ExitStatus::Waiting,
     })
 }
 
 /// Closes every session that the console had, also one that is only now there; says how many runs the
 /// next host goes on with.
-fn close(sessions: &Receiver<Closing>, hurry: bool) -> Result<usize> {
+fn close(sessions: &Receiver<ClosingConnection>, hurry: bool) -> Result<usize> {
     let closing = sessions.iter().map(|session| {
         if hurry {
             session.hurry();

@@ -3,22 +3,23 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::args::{Cost as Args, CostGroup};
-use super::exit::Exit;
-use super::out::Outcome;
-use super::setup::Setup;
-use super::style::Style;
-use super::table::{Cell, Table};
-use crate::engine::api::{Archive, CostBy};
+use super::args::{CostArgs as Args, CostGroupBy};
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
+use super::setup::CommandContext;
+use super::style::OutputStyle;
+use super::table::{TableCell, TextTable};
+use crate::engine::api::{CostGrouping, RunArchive};
 use crate::model::error::Result;
-use crate::model::event::Tokens;
+use crate::model::event::TokenUsage;
 use crate::model::id::RunId;
-use crate::model::money::Cost;
+use crate::model::money::CallCost;
 use crate::model::record::CostLine;
 
 /// What was spent, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Spent {
+#[schemars(rename = "Spent")]
+pub struct CostSummary {
     /// What the lines are grouped by: `phase`, `model`, `day` or `run`.
     by: String,
     /// One for each group.
@@ -31,19 +32,20 @@ pub struct Spent {
 ///
 /// # Errors
 /// `run_not_found`, `run_ambiguous`; what the archive says.
-pub fn cost(setup: &Setup, args: &Args) -> Outcome {
+pub fn cost(setup: &CommandContext, args: &Args) -> CommandOutcome {
     let lines = match &args.run {
         Some(text) => {
             let (archive, run) = setup.find(text)?;
-            of(&archive, Some(run), args.by)?
+            cost_lines(&archive, Some(run), args.by)?
         }
-        None => setup
-            .archive_if_any()?
-            .map_or_else(|| Ok(Vec::new()), |archive| of(&archive, None, args.by))?,
+        None => setup.archive_if_any()?.map_or_else(
+            || Ok(Vec::new()),
+            |archive| cost_lines(&archive, None, args.by),
+        )?,
     };
     let total = total(&lines);
     if args.json {
-        setup.out.document(&Spent {
+        setup.out.document(&CostSummary {
             by: heading(args.by).to_lowercase(),
             lines,
             total,
@@ -55,15 +57,15 @@ pub fn cost(setup: &Setup, args: &Args) -> Outcome {
             .out
             .print(&table(&lines, &total, args.by, setup.out.style))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn of(archive: &Archive, run: Option<RunId>, by: CostGroup) -> Result<Vec<CostLine>> {
+fn cost_lines(archive: &RunArchive, run: Option<RunId>, by: CostGroupBy) -> Result<Vec<CostLine>> {
     let by = match by {
-        CostGroup::Phase => CostBy::Phase,
-        CostGroup::Model => CostBy::Model,
-        CostGroup::Day => CostBy::Day,
-        CostGroup::Run => {
+        CostGroupBy::Phase => CostGrouping::Phase,
+        CostGroupBy::Model => CostGrouping::Model,
+        CostGroupBy::Day => CostGrouping::Day,
+        CostGroupBy::Run => {
             let mut lines = archive.costs_by_run()?;
             lines.retain(|line| run.is_none_or(|run| run.to_string() == line.label));
             return Ok(lines);
@@ -72,12 +74,12 @@ fn of(archive: &Archive, run: Option<RunId>, by: CostGroup) -> Result<Vec<CostLi
     archive.costs(run, by)
 }
 
-fn heading(by: CostGroup) -> &'static str {
+fn heading(by: CostGroupBy) -> &'static str {
     match by {
-        CostGroup::Phase => "PHASE",
-        CostGroup::Model => "MODEL",
-        CostGroup::Day => "DAY",
-        CostGroup::Run => "RUN",
+        CostGroupBy::Phase => "PHASE",
+        CostGroupBy::Model => "MODEL",
+        CostGroupBy::Day => "DAY",
+        CostGroupBy::Run => "RUN",
     }
 }
 
@@ -85,8 +87,8 @@ fn total(lines: &[CostLine]) -> CostLine {
     let mut total = CostLine {
         label: "total".to_owned(),
         calls: 0,
-        tokens: Tokens::default(),
-        cost: Cost::default(),
+        tokens: TokenUsage::default(),
+        cost: CallCost::default(),
     };
     for line in lines {
         total.calls = total.calls.saturating_add(line.calls);
@@ -99,11 +101,11 @@ fn total(lines: &[CostLine]) -> CostLine {
     total
 }
 
-fn table(lines: &[CostLine], total: &CostLine, by: CostGroup, style: Style) -> String {
-    let mut table = Table::new(&[heading(by), "CALLS", "SENT", "RECEIVED", "CACHED", "COST"]);
+fn table(lines: &[CostLine], total: &CostLine, by: CostGroupBy, style: OutputStyle) -> String {
+    let mut table = TextTable::new(&[heading(by), "CALLS", "SENT", "RECEIVED", "CACHED", "COST"]);
     for line in lines.iter().chain([total]) {
-        let number = |count: u64| Cell::new(count.to_string()).right();
-        let label = if by == CostGroup::Run {
+        let number = |count: u64| TableCell::new(count.to_string()).right();
+        let label = if by == CostGroupBy::Run {
             line.label
                 .parse::<RunId>()
                 .map_or(line.label.clone(), |id| id.short())
@@ -111,15 +113,15 @@ fn table(lines: &[CostLine], total: &CostLine, by: CostGroup, style: Style) -> S
             line.label.clone()
         };
         table.row(vec![
-            Cell::new(label).at_most(48, style.ascii),
+            TableCell::new(label).at_most(48, style.ascii),
             number(u64::from(line.calls)),
             number(line.tokens.input),
             number(line.tokens.output),
             number(line.tokens.cached),
-            Cell::new(line.cost.to_string()).right(),
+            TableCell::new(line.cost.to_string()).right(),
         ]);
     }
-    table.drawn(0, style)
+    table.render(0, style)
 }
 
 #[cfg(test)]
@@ -128,16 +130,16 @@ mod tests {
     use crate::model::money::NanoUsd;
 
     fn line(label: &str, nano: i64, unknown: u32) -> CostLine {
-        let tokens = Tokens {
+        let tokens = TokenUsage {
             input: 1200,
             output: 34,
-            ..Tokens::default()
+            ..TokenUsage::default()
         };
         CostLine {
             label: label.to_owned(),
             calls: 2 + unknown,
             tokens,
-            cost: Cost {
+            cost: CallCost {
                 known: NanoUsd(nano),
                 unknown_calls: unknown,
             },
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn a_table_ends_with_its_total_and_an_unknown_price_stays_unknown() {
         let lines = [line("spec", 410_000_000, 0), line("plan", 0, 2)];
-        insta::assert_snapshot!(table(&lines, &total(&lines), CostGroup::Phase, Style::default()), @"
+        insta::assert_snapshot!(table(&lines, &total(&lines), CostGroupBy::Phase, OutputStyle::default()), @"
         PHASE  CALLS  SENT  RECEIVED  CACHED  COST
         spec       2  1200        34       0      $0.4100
         plan       4  1200        34       0            ?

@@ -8,37 +8,37 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args;
-use super::exit::Exit;
-use super::gate::Question;
-use super::out::{Outcome, Stop};
-use super::setup::Setup;
-use crate::engine::api::{Answer, Archive, Command};
+use super::exit::ExitStatus;
+use super::gate::GatePrompt;
+use super::out::{CommandError, CommandOutcome};
+use super::setup::CommandContext;
+use crate::engine::api::{CommandAnswer, EngineCommand, RunArchive};
 use crate::engine::gate_token;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::money::NanoUsd;
-use crate::model::question::{PersonaChoice, Scope};
+use crate::model::question::{PermissionScope, PersonaChoice};
 use crate::model::record::ApprovalRecord;
 use crate::model::state::{ApprovalStatus, Decision, Via};
 use crate::model::time::Timestamp;
 
 /// An answer as the operator gives it.
-struct Verdict<'a> {
-    whom: Whom<'a>,
+struct DecisionRequest<'a> {
+    whom: DecisionTarget<'a>,
     action: Decision,
     words: &'a str,
     insist: Option<&'a str>,
-    scope: Option<Scope>,
+    scope: Option<PermissionScope>,
     raise: Option<NanoUsd>,
     personas: &'a [PersonaChoice],
     json: bool,
 }
 
-impl<'a> Verdict<'a> {
+impl<'a> DecisionRequest<'a> {
     /// An answer about the question alone.
     fn new(
-        whom: Whom<'a>,
+        whom: DecisionTarget<'a>,
         action: Decision,
         words: &'a str,
         insist: Option<&'a str>,
@@ -59,21 +59,21 @@ impl<'a> Verdict<'a> {
 
 /// Which question is answered.
 #[derive(Clone, Copy)]
-enum Whom<'a> {
+enum DecisionTarget<'a> {
     /// The one that waits in this run.
     Run(&'a str),
     /// The one that this token was told with.
     Token(&'a str),
 }
 
-impl<'a> Whom<'a> {
+impl<'a> DecisionTarget<'a> {
     /// One of both is there, as the definitions demand.
-    fn of(run: Option<&'a str>, token: Option<&'a str>) -> Self {
+    fn from_args(run: Option<&'a str>, token: Option<&'a str>) -> Self {
         token.map_or_else(|| Self::Run(run.unwrap_or_default()), Self::Token)
     }
 
     /// The run and the question as they are now.
-    fn find(self, setup: &Setup) -> Result<(RunId, Option<ApprovalRecord>)> {
+    fn find(self, setup: &CommandContext) -> Result<(RunId, Option<ApprovalRecord>)> {
         match self {
             Self::Run(text) => {
                 let (archive, run) = setup.find(text)?;
@@ -103,19 +103,19 @@ impl<'a> Whom<'a> {
 ///
 /// # Errors
 /// `artifact_changed` when another content waits than was insisted on; what the engine answers.
-pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
-    let whom = Whom::of(args.run.as_deref(), args.token.as_deref());
-    let plain = Verdict::new(
+pub fn approve(setup: &CommandContext, args: &args::ApproveArgs) -> CommandOutcome {
+    let whom = DecisionTarget::from_args(args.run.as_deref(), args.token.as_deref());
+    let plain = DecisionRequest::new(
         whom,
         Decision::Approve,
         &args.text,
         args.hash.as_deref(),
         args.json,
     );
-    answer(
+    send_decision(
         setup,
-        &Verdict {
-            scope: args.scope.map(Scope::from),
+        &DecisionRequest {
+            scope: args.scope.map(PermissionScope::from),
             raise: args.raise,
             personas: &args.personas,
             ..plain
@@ -127,48 +127,49 @@ pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
 ///
 /// # Errors
 /// As [`approve`]; `usage_invalid` without words.
-pub fn changes(setup: &Setup, args: &args::Answer) -> Outcome {
-    with_words(setup, args, Decision::RequestChanges, None)
+pub fn changes(setup: &CommandContext, args: &args::DecisionArgs) -> CommandOutcome {
+    decide_with_message(setup, args, Decision::RequestChanges, None)
 }
 
 /// `phasedeck reject`.
 ///
 /// # Errors
 /// As [`changes`].
-pub fn reject(setup: &Setup, args: &args::Reject) -> Outcome {
-    with_words(
+pub fn reject(setup: &CommandContext, args: &args::RejectArgs) -> CommandOutcome {
+    decide_with_message(
         setup,
         &args.answer,
         Decision::Reject,
-        args.scope.map(Scope::from),
+        args.scope.map(PermissionScope::from),
     )
 }
 
-fn with_words(
-    setup: &Setup,
-    args: &args::Answer,
+fn decide_with_message(
+    setup: &CommandContext,
+    args: &args::DecisionArgs,
     action: Decision,
-    scope: Option<Scope>,
-) -> Outcome {
+    scope: Option<PermissionScope>,
+) -> CommandOutcome {
     if args.text.trim().is_empty() {
         let hint = "say with -m what should be different, or why not";
         return Err(Failure::new(Code::UsageInvalid, "the answer needs words")
             .hint(hint)
             .into());
     }
-    let whom = Whom::of(args.run.as_deref(), args.token.as_deref());
-    answer(
+    let whom = DecisionTarget::from_args(args.run.as_deref(), args.token.as_deref());
+    send_decision(
         setup,
-        &Verdict {
+        &DecisionRequest {
             scope,
-            ..Verdict::new(whom, action, &args.text, args.hash.as_deref(), args.json)
+            ..DecisionRequest::new(whom, action, &args.text, args.hash.as_deref(), args.json)
         },
     )
 }
 
 /// What was decided, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Receipt {
+#[schemars(rename = "Receipt")]
+pub struct ApprovalReceipt {
     /// Of which run.
     run_id: RunId,
     /// At which gate; null where none was open.
@@ -185,15 +186,15 @@ pub struct Receipt {
     in_effect: bool,
 }
 
-fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
+fn send_decision(setup: &CommandContext, verdict: &DecisionRequest<'_>) -> CommandOutcome {
     verdict.whom.find(setup)?;
     let session = setup.brief_session()?;
     // Again: becoming the host may have changed what waits.
     let sent = verdict.whom.find(setup).and_then(|(run, open)| {
         if let Some(prefix) = verdict.insist {
-            insist(open.as_ref(), prefix)?;
+            require_hash(open.as_ref(), prefix)?;
         }
-        let command = Command::Decide {
+        let command = EngineCommand::Decide {
             run_id: run,
             request_id: open.as_ref().map(|open| open.id),
             action: verdict.action,
@@ -215,10 +216,10 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
             .archive_if_any()?
             .is_some_and(|archive| archive.run(run).is_ok_and(|run| run.has_ended()));
     report(setup, verdict, run, open.as_ref(), &answer, in_effect)?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn pending(archive: &Archive, run: RunId) -> Result<Option<ApprovalRecord>> {
+fn pending(archive: &RunArchive, run: RunId) -> Result<Option<ApprovalRecord>> {
     Ok(archive
         .approvals(run)?
         .into_iter()
@@ -227,7 +228,7 @@ fn pending(archive: &Archive, run: RunId) -> Result<Option<ApprovalRecord>> {
 }
 
 /// Holds what waits against the hash that was reviewed.
-fn insist(open: Option<&ApprovalRecord>, prefix: &str) -> Result<()> {
+fn require_hash(open: Option<&ApprovalRecord>, prefix: &str) -> Result<()> {
     let Some(open) = open else { return Ok(()) };
     match &open.artifact_sha256 {
         Some(hash) if hash.as_str().starts_with(prefix) => Ok(()),
@@ -246,20 +247,20 @@ fn insist(open: Option<&ApprovalRecord>, prefix: &str) -> Result<()> {
 }
 
 fn report(
-    setup: &Setup,
-    verdict: &Verdict<'_>,
+    setup: &CommandContext,
+    verdict: &DecisionRequest<'_>,
     run: RunId,
     open: Option<&ApprovalRecord>,
-    answer: &Answer,
+    answer: &CommandAnswer,
     in_effect: bool,
-) -> Result<(), Stop> {
-    let action = if let Answer::Decided { action, .. } = answer {
+) -> Result<(), CommandError> {
+    let action = if let CommandAnswer::Decided { action, .. } = answer {
         *action
     } else {
         verdict.action
     };
     if verdict.json {
-        return setup.out.object(&Receipt {
+        return setup.out.object(&ApprovalReceipt {
             run_id: run,
             gate: open.map(|open| open.gate.to_string()),
             phase_key: open.and_then(|open| open.phase_key.clone()),
@@ -271,7 +272,7 @@ fn report(
     }
     let gate = open.map(|open| open.gate.to_string()).unwrap_or_default();
     let subject = open
-        .map(|open| Question::of_record(open).subject())
+        .map(|open| GatePrompt::from_record(open).subject())
         .unwrap_or_default();
     let done = match action {
         Decision::Approve => "approved",
@@ -316,23 +317,25 @@ mod tests {
 
     #[test]
     fn only_the_reviewed_content_passes() {
-        let hash = ContentHash::of(b"x");
+        let hash = ContentHash::from_bytes(b"x");
         assert_eq!(
-            insist(Some(&open(Some(hash.clone()))), hash.short()),
+            require_hash(Some(&open(Some(hash.clone()))), hash.short()),
             Ok(())
         );
         assert_eq!(
-            insist(Some(&open(Some(hash.clone()))), hash.as_str()),
+            require_hash(Some(&open(Some(hash.clone()))), hash.as_str()),
             Ok(())
         );
-        let failure = insist(Some(&open(Some(hash.clone()))), "00000000").unwrap_err();
+        let failure = require_hash(Some(&open(Some(hash.clone()))), "00000000").unwrap_err();
         assert_eq!(failure.code, Code::ArtifactChanged);
         assert_eq!(
             failure.message,
             format!("gate 'spec_approved' asks about {hash}, not about 00000000")
         );
         assert_eq!(
-            insist(Some(&open(None)), hash.short()).unwrap_err().code,
+            require_hash(Some(&open(None)), hash.short())
+                .unwrap_err()
+                .code,
             Code::ArtifactChanged
         );
     }

@@ -1,11 +1,11 @@
 //! `phasedeck demo`: starts a demo run, in the console or headless.
 
-use super::args::Demo;
+use super::args::DemoArgs;
 use super::console;
 use super::headless::drive;
-use super::out::Outcome;
-use super::run::{each_once, start};
-use super::setup::Setup;
+use super::out::CommandOutcome;
+use super::run::{start, unique_pairs};
+use super::setup::CommandContext;
 use crate::engine::api::{StartRun, prepare_demo};
 use crate::model::error::Result;
 
@@ -13,7 +13,7 @@ use crate::model::error::Result;
 ///
 /// # Errors
 /// `not_a_terminal`; what making the repository or the engine says.
-pub fn demo(setup: &Setup, args: &Demo) -> Outcome {
+pub fn demo(setup: &CommandContext, args: &DemoArgs) -> CommandOutcome {
     if !args.drive.headless {
         console::require_terminal()?;
     }
@@ -36,8 +36,8 @@ pub fn demo(setup: &Setup, args: &Demo) -> Outcome {
     }
 }
 
-async fn request(setup: &Setup, args: &Demo) -> Result<StartRun> {
-    let scenarios = each_once("--scenario", &args.scenario)?;
+async fn request(setup: &CommandContext, args: &DemoArgs) -> Result<StartRun> {
+    let scenarios = unique_pairs("--scenario", &args.scenario)?;
     let mut request = prepare_demo(&setup.paths).await?;
     request.options.scenarios = scenarios;
     Ok(request)

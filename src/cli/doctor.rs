@@ -4,46 +4,52 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::args::Doctor;
-use super::exit::Exit;
-use super::out::Outcome;
-use super::settings::shape::Shape;
-use super::settings::{Loaded, Origin};
-use super::setup::Setup;
-use super::style::{Style, Tone};
-use super::table::{Cell, Table};
+use super::args::DoctorArgs;
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
+use super::settings::shape::SettingShape;
+use super::settings::{LoadedSettings, SettingOrigin};
+use super::setup::CommandContext;
+use super::style::{OutputStyle, TextTone};
+use super::table::{TableCell, TextTable};
 use crate::app::looks::SettingLine;
-use crate::engine::doctor::{Check, Patient, Verdict, examine};
+use crate::engine::doctor::{CheckEnvironment, CheckStatus, EnvironmentCheck, run_checks};
 use crate::model::safe_text::safe_line;
 
 /// Examines, or tells the settings.
 ///
 /// # Errors
 /// What writing says. A failed check is no error of the command, but its exit code is 1.
-pub fn doctor(setup: &Setup, args: Doctor) -> Outcome {
+pub fn doctor(setup: &CommandContext, args: DoctorArgs) -> CommandOutcome {
     if args.config {
         return config(setup, args.json);
     }
-    let checks = examine(&Patient {
+    let checks = run_checks(&CheckEnvironment {
         paths: setup.paths.clone(),
         settings: setup.loaded.settings.clone(),
     });
     if args.json {
         setup.out.document(&checks)?;
     } else {
-        setup.out.print(&told(&checks, setup.out.style))?;
+        setup.out.print(&format_checks(&checks, setup.out.style))?;
     }
-    let failed = checks.iter().any(|check| check.verdict == Verdict::Failure);
-    Ok(if failed { Exit::Failed } else { Exit::Done })
+    let failed = checks
+        .iter()
+        .any(|check| check.verdict == CheckStatus::Failure);
+    Ok(if failed {
+        ExitStatus::Failed
+    } else {
+        ExitStatus::Done
+    })
 }
 
-fn told(checks: &[Check], style: Style) -> String {
+fn format_checks(checks: &[EnvironmentCheck], style: OutputStyle) -> String {
     let mut text = String::new();
     for check in checks {
         let (glyph, tone) = match check.verdict {
-            Verdict::Ok => (if style.ascii { "+" } else { "✓" }, Tone::Done),
-            Verdict::Warning => ("!", Tone::Gate),
-            Verdict::Failure => (if style.ascii { "x" } else { "✗" }, Tone::Failed),
+            CheckStatus::Ok => (if style.ascii { "+" } else { "✓" }, TextTone::Done),
+            CheckStatus::Warning => ("!", TextTone::Gate),
+            CheckStatus::Failure => (if style.ascii { "x" } else { "✗" }, TextTone::Failed),
         };
         let name = format!("{}: {}", check.subject.name(), check.name);
         text.push_str(&format!(
@@ -63,16 +69,17 @@ fn told(checks: &[Check], style: Style) -> String {
     };
     text.push_str(&format!(
         "{} ok, {} to look at, {} failed\n",
-        count(Verdict::Ok),
-        count(Verdict::Warning),
-        count(Verdict::Failure)
+        count(CheckStatus::Ok),
+        count(CheckStatus::Warning),
+        count(CheckStatus::Failure)
     ));
     text
 }
 
 /// A setting in force, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Setting<'a> {
+#[schemars(rename = "Setting")]
+pub struct EffectiveSetting<'a> {
     /// Its path, such as `openai.base_url`.
     setting: &'a str,
     /// Its value as JSON text; what may be a secret is named and not shown.
@@ -81,42 +88,45 @@ pub struct Setting<'a> {
     origin: &'a str,
 }
 
-impl<'a> Setting<'a> {
-    fn of(line: &'a SettingLine) -> Self {
+impl<'a> EffectiveSetting<'a> {
+    fn from_line(line: &'a SettingLine) -> Self {
         Self {
             setting: &line.path,
             value: &line.value,
-            origin: origin_words(line),
+            origin: origin_text(line),
         }
     }
 }
 
-fn config(setup: &Setup, json: bool) -> Outcome {
-    let lines = settings_told(setup);
+fn config(setup: &CommandContext, json: bool) -> CommandOutcome {
+    let lines = setting_lines(setup);
     if json {
-        setup
-            .out
-            .document(&lines.iter().map(Setting::of).collect::<Vec<_>>())?;
-        return Ok(Exit::Done);
+        setup.out.document(
+            &lines
+                .iter()
+                .map(EffectiveSetting::from_line)
+                .collect::<Vec<_>>(),
+        )?;
+        return Ok(ExitStatus::Done);
     }
-    let mut table = Table::new(&["SETTING", "VALUE", "FROM"]);
+    let mut table = TextTable::new(&["SETTING", "VALUE", "FROM"]);
     for line in &lines {
         let tone = if line.origin.is_empty() {
-            Tone::Quiet
+            TextTone::Quiet
         } else {
-            Tone::Plain
+            TextTone::Plain
         };
         table.row(vec![
-            Cell::new(&line.path),
-            Cell::new(&line.value).at_most(48, setup.out.style.ascii),
-            Cell::new(origin_words(line)).tone(tone),
+            TableCell::new(&line.path),
+            TableCell::new(&line.value).at_most(48, setup.out.style.ascii),
+            TableCell::new(origin_text(line)).tone(tone),
         ]);
     }
-    setup.out.print(&table.drawn(0, setup.out.style))?;
-    Ok(Exit::Done)
+    setup.out.print(&table.render(0, setup.out.style))?;
+    Ok(ExitStatus::Done)
 }
 
-fn origin_words(line: &SettingLine) -> &str {
+fn origin_text(line: &SettingLine) -> &str {
     if line.origin.is_empty() {
         "built in"
     } else {
@@ -126,14 +136,14 @@ fn origin_words(line: &SettingLine) -> &str {
 
 /// Every setting in force, with where it comes from.
 #[must_use]
-pub fn settings_told(setup: &Setup) -> Vec<SettingLine> {
+pub fn setting_lines(setup: &CommandContext) -> Vec<SettingLine> {
     lines(&setup.loaded)
 }
 
-fn lines(loaded: &Loaded) -> Vec<SettingLine> {
+fn lines(loaded: &LoadedSettings) -> Vec<SettingLine> {
     let values = serde_json::to_value(&loaded.settings).unwrap_or_default();
     let mut lines = Vec::new();
-    for (path, shape) in Shape::of_settings().leaves() {
+    for (path, shape) in SettingShape::of_settings().leaves() {
         let value = path.split('.').fold(&values, |value, name| &value[name]);
         let whole = |value: String| SettingLine {
             path: path.clone(),
@@ -141,10 +151,10 @@ fn lines(loaded: &Loaded) -> Vec<SettingLine> {
             origin: origin(loaded, &path),
         };
         match (shape, value) {
-            (Shape::Map(_), Value::Object(entries)) if entries.is_empty() => {
+            (SettingShape::Map(_), Value::Object(entries)) if entries.is_empty() => {
                 lines.push(whole("{}".to_owned()))
             }
-            (Shape::Map(_), Value::Object(entries)) => {
+            (SettingShape::Map(_), Value::Object(entries)) => {
                 for (name, value) in entries {
                     let path = super::settings::shape::joined(&path, name);
                     lines.push(SettingLine {
@@ -170,7 +180,7 @@ fn shown(path: &str, value: &Value) -> String {
 }
 
 /// Where a value comes from; a table's own place where its parts have none.
-fn origin(loaded: &Loaded, path: &str) -> String {
+fn origin(loaded: &LoadedSettings, path: &str) -> String {
     let beneath = || {
         loaded
             .origins
@@ -185,13 +195,13 @@ fn origin(loaded: &Loaded, path: &str) -> String {
         .or_else(beneath)
         .unwrap_or_default()
     {
-        Origin::Default => String::new(),
-        Origin::File(place) => match place.line {
+        SettingOrigin::Default => String::new(),
+        SettingOrigin::File(place) => match place.line {
             Some(line) => format!("{}:{line}", place.file),
             None => place.file,
         },
-        Origin::Variable(name) => name,
-        Origin::Flag(name) => name.to_owned(),
+        SettingOrigin::Variable(name) => name,
+        SettingOrigin::Flag(name) => name.to_owned(),
     }
 }
 
@@ -200,11 +210,11 @@ mod tests {
     use super::*;
     use crate::cli::settings::{file, layered, variables};
 
-    fn loaded(text: &str, vars: &[(&str, &str)]) -> Loaded {
+    fn loaded(text: &str, vars: &[(&str, &str)]) -> LoadedSettings {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("config.toml");
         std::fs::write(&path, text).unwrap();
-        let shape = Shape::of_settings();
+        let shape = SettingShape::of_settings();
         let vars = vars
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -249,19 +259,19 @@ mod tests {
 
     #[test]
     fn a_check_says_what_was_found_and_what_to_do() {
-        let check = |verdict, advice: &str| Check {
+        let check = |verdict, advice: &str| EnvironmentCheck {
             subject: crate::engine::doctor::Subject::Git,
             name: "program".to_owned(),
             verdict,
             found: "git version 2.39\u{1b}[0m".to_owned(),
             advice: advice.to_owned(),
         };
-        let text = told(
+        let text = format_checks(
             &[
-                check(Verdict::Ok, ""),
-                check(Verdict::Warning, "update git"),
+                check(CheckStatus::Ok, ""),
+                check(CheckStatus::Warning, "update git"),
             ],
-            Style::default(),
+            OutputStyle::default(),
         );
         insta::assert_snapshot!(text, @"
         ✓ git: program             git version 2.39␛[0m

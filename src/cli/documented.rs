@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::args::command;
-use super::exit::Exit;
+use super::exit::ExitStatus;
 
 const PAGE: &str = include_str!("../../docs/cli.md");
 
@@ -71,7 +71,7 @@ fn the_exit_codes_are_all_there() {
         .collect();
     assert_eq!(
         told,
-        Exit::ALL.map(|(exit, words)| format!("| {} | {words} |", exit.code()))
+        ExitStatus::ALL.map(|(exit, words)| format!("| {} | {words} |", exit.code()))
     );
 }
 

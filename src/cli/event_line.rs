@@ -1,14 +1,14 @@
 //! Formats an event as one line: time, sequence number, glyph, kind, details.
 
-use super::style::{Mark, Style, Tone};
+use super::style::{OutputStyle, StatusGlyph, TextTone};
 use super::table::shortened;
 use crate::app::telling;
 use crate::model::event::{
-    ArtifactError, AttemptCause, CallStatus, Event, Fact, SkipReason, ToolOutcome,
+    ArtifactError, AttemptCause, CallStatus, JournalEvent, RunFact, SkipReason, ToolOutcome,
 };
 use crate::model::hash::ContentHash;
-use crate::model::money::Cost;
-use crate::model::persona::NewSeat;
+use crate::model::money::CallCost;
+use crate::model::persona::SeatChange;
 use crate::model::safe_text::safe_line;
 use crate::model::state::{Decision, Via};
 use crate::model::time::human_duration;
@@ -20,10 +20,10 @@ const WORDS_COLUMNS: usize = 100;
 
 /// The line of an event, without a line break; `clock` is the time of day as it shall be read.
 #[must_use]
-pub fn line(event: &Event, clock: &str, style: Style) -> String {
+pub fn line(event: &JournalEvent, clock: &str, style: OutputStyle) -> String {
     let mark = mark(&event.fact);
     let kind = format!("{:<TYPE_COLUMNS$}", event.fact.kind());
-    let matters: Vec<String> = matters(&event.fact)
+    let matters: Vec<String> = event_details(&event.fact)
         .iter()
         .map(|part| safe_line(part))
         .filter(|part| !part.is_empty())
@@ -31,7 +31,7 @@ pub fn line(event: &Event, clock: &str, style: Style) -> String {
     let dot = if style.ascii { " - " } else { " · " };
     let line = format!(
         "{}  {:>4}  {} {}  {}",
-        style.paint(Tone::Quiet, clock),
+        style.paint(TextTone::Quiet, clock),
         event.seq,
         style.paint(mark.tone(), style.glyph(mark)),
         style.paint(mark.tone(), &kind),
@@ -41,122 +41,124 @@ pub fn line(event: &Event, clock: &str, style: Style) -> String {
 }
 
 /// What kind of thing happened, at a glance.
-fn mark(fact: &Fact) -> Mark {
+fn mark(fact: &RunFact) -> StatusGlyph {
     match fact {
-        Fact::RunCreated { .. }
-        | Fact::RunStarted { .. }
-        | Fact::RunResumed { .. }
-        | Fact::PhaseStarted { .. } => Mark::Running,
-        Fact::RunPaused { .. } => Mark::Paused,
-        Fact::RunCompleted {} | Fact::PhaseCompleted { .. } | Fact::ArtifactValidated { .. } => {
-            Mark::Done
-        }
-        Fact::RunFailed { .. }
-        | Fact::PhaseFailed { .. }
-        | Fact::ArtifactInvalid { .. }
-        | Fact::ArtifactTimeout { .. }
-        | Fact::SessionFailed { .. }
-        | Fact::ToolDenied { .. }
-        | Fact::BudgetExceeded { .. } => Mark::Failed,
-        Fact::RunAborted { .. } => Mark::Stopped,
-        Fact::PhaseSkipped { .. } => Mark::Skipped,
-        Fact::ApprovalRequested { .. }
-        | Fact::BudgetWarned { .. }
-        | Fact::ClockSkewed { .. }
-        | Fact::ArtifactWarned { .. }
-        | Fact::CommandsConfined {
+        RunFact::RunCreated { .. }
+        | RunFact::RunStarted { .. }
+        | RunFact::RunResumed { .. }
+        | RunFact::PhaseStarted { .. } => StatusGlyph::Running,
+        RunFact::RunPaused { .. } => StatusGlyph::Paused,
+        RunFact::RunCompleted {}
+        | RunFact::PhaseCompleted { .. }
+        | RunFact::ArtifactValidated { .. } => StatusGlyph::Done,
+        RunFact::RunFailed { .. }
+        | RunFact::PhaseFailed { .. }
+        | RunFact::ArtifactInvalid { .. }
+        | RunFact::ArtifactTimeout { .. }
+        | RunFact::SessionFailed { .. }
+        | RunFact::ToolDenied { .. }
+        | RunFact::BudgetExceeded { .. } => StatusGlyph::Failed,
+        RunFact::RunAborted { .. } => StatusGlyph::Aborted,
+        RunFact::PhaseSkipped { .. } => StatusGlyph::Skipped,
+        RunFact::ApprovalRequested { .. }
+        | RunFact::BudgetWarned { .. }
+        | RunFact::ClockSkewed { .. }
+        | RunFact::ArtifactWarned { .. }
+        | RunFact::CommandsConfined {
             confined: false, ..
-        } => Mark::Gate,
-        Fact::ApprovalResolved { action, .. } => match action {
-            Decision::Approve => Mark::Done,
-            Decision::RequestChanges => Mark::Repair,
-            Decision::Reject => Mark::Failed,
-            Decision::Abort => Mark::Stopped,
+        } => StatusGlyph::Gate,
+        RunFact::ApprovalResolved { action, .. } => match action {
+            Decision::Approve => StatusGlyph::Done,
+            Decision::RequestChanges => StatusGlyph::Repair,
+            Decision::Reject => StatusGlyph::Failed,
+            Decision::Abort => StatusGlyph::Aborted,
         },
-        Fact::PersonasChanged { .. } => Mark::Note,
-        Fact::PromptRepaired { .. }
-        | Fact::SessionRecovered { .. }
-        | Fact::ArtifactChanged { .. }
-        | Fact::LlmRepaired { .. } => Mark::Repair,
-        Fact::LlmRetried { .. } => Mark::Waits,
-        Fact::LlmCalled {
+        RunFact::PersonasChanged { .. } => StatusGlyph::Note,
+        RunFact::PromptRepaired { .. }
+        | RunFact::SessionRecovered { .. }
+        | RunFact::ArtifactChanged { .. }
+        | RunFact::LlmRepaired { .. } => StatusGlyph::Repair,
+        RunFact::LlmRetried { .. } => StatusGlyph::Waiting,
+        RunFact::LlmCalled {
             status: CallStatus::Unknown,
             ..
         }
-        | Fact::ToolCalled {
+        | RunFact::ToolCalled {
             outcome: ToolOutcome::Unknown,
             ..
-        } => Mark::Unsure,
-        Fact::LlmCalled {
+        } => StatusGlyph::NeedsCheck,
+        RunFact::LlmCalled {
             status: CallStatus::Failed,
             ..
         }
-        | Fact::ToolCalled {
+        | RunFact::ToolCalled {
             outcome: ToolOutcome::Error,
             ..
-        } => Mark::Failed,
-        Fact::ArtifactExpected { .. }
-        | Fact::PromptSent { .. }
-        | Fact::SessionStarted { .. }
-        | Fact::AgentAdapted { .. }
-        | Fact::CommandsConfined { confined: true, .. }
-        | Fact::ToolCalled { .. }
-        | Fact::LlmCalled { .. } => Mark::Note,
+        } => StatusGlyph::Failed,
+        RunFact::ArtifactExpected { .. }
+        | RunFact::PromptSent { .. }
+        | RunFact::SessionStarted { .. }
+        | RunFact::AgentAdapted { .. }
+        | RunFact::CommandsConfined { confined: true, .. }
+        | RunFact::ToolCalled { .. }
+        | RunFact::LlmCalled { .. } => StatusGlyph::Note,
     }
 }
 
 /// The parts of the line after the type, in order.
-fn matters(fact: &Fact) -> Vec<String> {
+fn event_details(fact: &RunFact) -> Vec<String> {
     match fact {
-        Fact::RunCreated { .. }
-        | Fact::RunStarted { .. }
-        | Fact::RunResumed { .. }
-        | Fact::RunPaused { .. }
-        | Fact::RunCompleted {}
-        | Fact::RunFailed { .. }
-        | Fact::RunAborted { .. } => of_run(fact),
-        Fact::PhaseStarted { .. }
-        | Fact::PhaseSkipped { .. }
-        | Fact::PhaseCompleted { .. }
-        | Fact::PhaseFailed { .. } => of_phase(fact),
-        Fact::ApprovalRequested { .. } | Fact::ApprovalResolved { .. } => of_approval(fact),
-        Fact::PersonasChanged { seats, .. } => seats.iter().map(NewSeat::in_words).collect(),
-        Fact::SessionStarted { .. }
-        | Fact::SessionRecovered { .. }
-        | Fact::SessionFailed { .. } => of_session(fact),
-        Fact::AgentAdapted { .. }
-        | Fact::CommandsConfined { .. }
-        | Fact::ToolCalled { .. }
-        | Fact::ToolDenied { .. }
-        | Fact::LlmCalled { .. }
-        | Fact::LlmRepaired { .. }
-        | Fact::LlmRetried { .. } => of_work(fact),
-        Fact::BudgetWarned {
+        RunFact::RunCreated { .. }
+        | RunFact::RunStarted { .. }
+        | RunFact::RunResumed { .. }
+        | RunFact::RunPaused { .. }
+        | RunFact::RunCompleted {}
+        | RunFact::RunFailed { .. }
+        | RunFact::RunAborted { .. } => run_details(fact),
+        RunFact::PhaseStarted { .. }
+        | RunFact::PhaseSkipped { .. }
+        | RunFact::PhaseCompleted { .. }
+        | RunFact::PhaseFailed { .. } => phase_details(fact),
+        RunFact::ApprovalRequested { .. } | RunFact::ApprovalResolved { .. } => {
+            approval_details(fact)
+        }
+        RunFact::PersonasChanged { seats, .. } => seats.iter().map(SeatChange::in_words).collect(),
+        RunFact::SessionStarted { .. }
+        | RunFact::SessionRecovered { .. }
+        | RunFact::SessionFailed { .. } => session_details(fact),
+        RunFact::AgentAdapted { .. }
+        | RunFact::CommandsConfined { .. }
+        | RunFact::ToolCalled { .. }
+        | RunFact::ToolDenied { .. }
+        | RunFact::LlmCalled { .. }
+        | RunFact::LlmRepaired { .. }
+        | RunFact::LlmRetried { .. } => work_details(fact),
+        RunFact::BudgetWarned {
             scope,
             limit,
             spent,
         }
-        | Fact::BudgetExceeded {
+        | RunFact::BudgetExceeded {
             scope,
             limit,
             spent,
         } => {
             vec![scope.clone(), format!("{spent} of {limit}")]
         }
-        Fact::ClockSkewed { .. } => vec![telling::told(fact, "")],
-        Fact::ArtifactWarned {
+        RunFact::ClockSkewed { .. } => vec![telling::describe(fact, "")],
+        RunFact::ArtifactWarned {
             phase_key,
             version,
             words,
             ..
         } => vec![phase_key.to_string(), format!("v{version}"), words.clone()],
-        _ => of_artifact(fact),
+        _ => artifact_details(fact),
     }
 }
 
-fn of_run(fact: &Fact) -> Vec<String> {
+fn run_details(fact: &RunFact) -> Vec<String> {
     match fact {
-        Fact::RunCreated {
+        RunFact::RunCreated {
             workflow,
             thread,
             phases,
@@ -171,20 +173,20 @@ fn of_run(fact: &Fact) -> Vec<String> {
                 rehearsal.to_owned(),
             ]
         }
-        Fact::RunStarted { workflow, .. } => vec![workflow.to_string()],
-        Fact::RunResumed { from_state, .. } => vec![format!("from {from_state}")],
-        Fact::RunPaused {
+        RunFact::RunStarted { workflow, .. } => vec![workflow.to_string()],
+        RunFact::RunResumed { from_state, .. } => vec![format!("from {from_state}")],
+        RunFact::RunPaused {
             reason, from_state, ..
         } => vec![reason.to_string(), format!("was {from_state}")],
-        Fact::RunFailed { code, message, .. } => vec![code.to_string(), words(message)],
-        Fact::RunAborted { by, via, reason } => vec![who(by, *via), words(reason)],
+        RunFact::RunFailed { code, message, .. } => vec![code.to_string(), quoted_text(message)],
+        RunFact::RunAborted { by, via, reason } => vec![who(by, *via), quoted_text(reason)],
         _ => Vec::new(),
     }
 }
 
-fn of_phase(fact: &Fact) -> Vec<String> {
+fn phase_details(fact: &RunFact) -> Vec<String> {
     match fact {
-        Fact::PhaseStarted {
+        RunFact::PhaseStarted {
             phase_key,
             attempt,
             role,
@@ -203,7 +205,7 @@ fn of_phase(fact: &Fact) -> Vec<String> {
                 cause.to_owned(),
             ]
         }
-        Fact::PhaseSkipped {
+        RunFact::PhaseSkipped {
             phase_key, reason, ..
         } => {
             let reason = match reason {
@@ -212,7 +214,7 @@ fn of_phase(fact: &Fact) -> Vec<String> {
             };
             vec![phase_key.to_string(), reason.to_owned()]
         }
-        Fact::PhaseCompleted {
+        RunFact::PhaseCompleted {
             phase_key,
             attempts,
             duration_ms,
@@ -229,24 +231,28 @@ fn of_phase(fact: &Fact) -> Vec<String> {
                 commit.unwrap_or_default(),
             ]
         }
-        Fact::PhaseFailed {
+        RunFact::PhaseFailed {
             phase_key,
             reason,
             message,
-        } => vec![phase_key.to_string(), reason.to_string(), words(message)],
+        } => vec![
+            phase_key.to_string(),
+            reason.to_string(),
+            quoted_text(message),
+        ],
         _ => Vec::new(),
     }
 }
 
-fn of_artifact(fact: &Fact) -> Vec<String> {
+fn artifact_details(fact: &RunFact) -> Vec<String> {
     match fact {
-        Fact::ArtifactExpected {
+        RunFact::ArtifactExpected {
             phase_key,
             path,
             schema,
             ..
         } => vec![phase_key.to_string(), path.clone(), schema.to_string()],
-        Fact::PromptSent {
+        RunFact::PromptSent {
             phase_key,
             attempt,
             bytes,
@@ -258,7 +264,7 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
                 format!("{bytes} bytes"),
             ]
         }
-        Fact::PromptRepaired {
+        RunFact::PromptRepaired {
             phase_key,
             attempt,
             errors,
@@ -267,7 +273,7 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
             parts.extend(errors.first().map(|error| first_error(error, errors.len())));
             parts
         }
-        Fact::ArtifactTimeout {
+        RunFact::ArtifactTimeout {
             phase_key,
             attempt,
             seconds,
@@ -278,7 +284,7 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
                 format!("stopped after {seconds}s"),
             ]
         }
-        Fact::ArtifactInvalid {
+        RunFact::ArtifactInvalid {
             phase_key,
             path,
             version,
@@ -299,7 +305,7 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
             );
             parts
         }
-        Fact::ArtifactValidated {
+        RunFact::ArtifactValidated {
             phase_key,
             artifact,
             ..
@@ -317,7 +323,7 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
                 format!("{} bytes", artifact.bytes),
             ]
         }
-        Fact::ArtifactChanged {
+        RunFact::ArtifactChanged {
             phase_key,
             expected,
             found,
@@ -350,12 +356,12 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
     }
 }
 
-fn of_approval(fact: &Fact) -> Vec<String> {
+fn approval_details(fact: &RunFact) -> Vec<String> {
     let phase = |key: &Option<crate::model::id::PhaseKey>| {
         key.as_ref().map(ToString::to_string).unwrap_or_default()
     };
     match fact {
-        Fact::ApprovalRequested {
+        RunFact::ApprovalRequested {
             phase_key,
             gate,
             artifact_sha256,
@@ -368,7 +374,7 @@ fn of_approval(fact: &Fact) -> Vec<String> {
                 version_and_hash(*artifact_version, artifact_sha256.as_ref()),
             ]
         }
-        Fact::ApprovalResolved {
+        RunFact::ApprovalResolved {
             phase_key,
             gate,
             action,
@@ -385,41 +391,41 @@ fn of_approval(fact: &Fact) -> Vec<String> {
                 action.to_string(),
                 hash,
                 who(by, *via),
-                words(comment),
+                quoted_text(comment),
             ]
         }
         _ => Vec::new(),
     }
 }
 
-fn of_session(fact: &Fact) -> Vec<String> {
+fn session_details(fact: &RunFact) -> Vec<String> {
     match fact {
-        Fact::SessionStarted { role, backend, .. } => vec![role.to_string(), backend.clone()],
-        Fact::SessionRecovered { role, .. } => vec![role.to_string()],
-        Fact::SessionFailed {
+        RunFact::SessionStarted { role, backend, .. } => vec![role.to_string(), backend.clone()],
+        RunFact::SessionRecovered { role, .. } => vec![role.to_string()],
+        RunFact::SessionFailed {
             role,
             code,
             message,
             ..
-        } => vec![role.to_string(), code.to_string(), words(message)],
+        } => vec![role.to_string(), code.to_string(), quoted_text(message)],
         _ => Vec::new(),
     }
 }
 
-fn of_work(fact: &Fact) -> Vec<String> {
+fn work_details(fact: &RunFact) -> Vec<String> {
     match fact {
-        Fact::AgentAdapted {
+        RunFact::AgentAdapted {
             phase_key, words, ..
         }
-        | Fact::CommandsConfined {
+        | RunFact::CommandsConfined {
             phase_key, words, ..
         }
-        | Fact::LlmRepaired {
+        | RunFact::LlmRepaired {
             phase_key, words, ..
         } => {
             vec![phase_key.to_string(), words.clone()]
         }
-        Fact::ToolCalled {
+        RunFact::ToolCalled {
             phase_key,
             tool,
             target,
@@ -434,12 +440,12 @@ fn of_work(fact: &Fact) -> Vec<String> {
             };
             vec![
                 phase_key.to_string(),
-                format!("{tool} {}", words(target)),
+                format!("{tool} {}", quoted_text(target)),
                 human_duration(*duration_ms),
                 outcome.to_owned(),
             ]
         }
-        Fact::ToolDenied {
+        RunFact::ToolDenied {
             phase_key,
             tool,
             target,
@@ -449,12 +455,12 @@ fn of_work(fact: &Fact) -> Vec<String> {
         } => {
             vec![
                 phase_key.to_string(),
-                format!("{tool} {}", words(target)),
+                format!("{tool} {}", quoted_text(target)),
                 code.to_string(),
-                words(message),
+                quoted_text(message),
             ]
         }
-        Fact::LlmCalled {
+        RunFact::LlmCalled {
             phase_key,
             turn,
             model,
@@ -468,7 +474,7 @@ fn of_work(fact: &Fact) -> Vec<String> {
             let cost = format!(
                 "{}{}",
                 if *estimated { "at most " } else { "" },
-                Cost::of_call(*cost)
+                CallCost::from_call(*cost)
             );
             let status = match status {
                 CallStatus::Ok => "",
@@ -487,7 +493,7 @@ fn of_work(fact: &Fact) -> Vec<String> {
                 status.to_owned(),
             ]
         }
-        Fact::LlmRetried {
+        RunFact::LlmRetried {
             phase_key,
             r#try,
             status,
@@ -530,14 +536,17 @@ fn first_error(error: &ArtifactError, total: usize) -> String {
     } else {
         String::new()
     };
-    format!("{}{more}", words(&format!("{pointer}: {}", error.message)))
+    format!(
+        "{}{more}",
+        quoted_text(&format!("{pointer}: {}", error.message))
+    )
 }
 
 fn who(by: &str, via: Via) -> String {
     format!("{by} by {via}")
 }
 
-fn words(text: &str) -> String {
+fn quoted_text(text: &str) -> String {
     shortened(&safe_line(text.trim()), WORDS_COLUMNS, "…")
 }
 

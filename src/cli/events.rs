@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::args::Events;
-use super::exit::Exit;
+use super::args::EventsArgs;
+use super::exit::ExitStatus;
 use super::headless::print_event;
-use super::out::Outcome;
-use super::setup::Setup;
+use super::out::CommandOutcome;
+use super::setup::CommandContext;
 
 /// Events read at once.
 const PAGE: u32 = 512;
@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// `run_not_found`; what the archive says.
-pub fn events(setup: &Setup, args: &Events) -> Outcome {
+pub fn events(setup: &CommandContext, args: &EventsArgs) -> CommandOutcome {
     let (archive, run) = setup.find(&args.run)?;
     let mut next = args.from;
     loop {
@@ -34,7 +34,7 @@ pub fn events(setup: &Setup, args: &Events) -> Outcome {
             }
         }
         if ended || !args.follow {
-            return Ok(Exit::Done);
+            return Ok(ExitStatus::Done);
         }
         std::thread::sleep(LOOK);
     }

@@ -5,7 +5,7 @@ use crate::model::state::RunStatus;
 
 /// Exit codes. Scripts rely on the numbers; see `docs/cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum ExitStatus {
     Done = 0,
     Failed = 1,
     Usage = 2,
@@ -15,7 +15,7 @@ pub enum Exit {
     Defect = 70,
 }
 
-impl Exit {
+impl ExitStatus {
     /// Every code with its description, in numerical order.
     pub const ALL: [(Self, &str); 7] = [
         (Self::Done, "done"),
@@ -41,7 +41,7 @@ impl Exit {
 
     /// Where a run stands, as an exit code. A run that still works is waited for.
     #[must_use]
-    pub fn of_run(status: RunStatus) -> Self {
+    pub fn from_run_status(status: RunStatus) -> Self {
         match status {
             RunStatus::Completed => Self::Done,
             RunStatus::Failed => Self::Failed,
@@ -55,7 +55,7 @@ impl Exit {
 
     /// What an error means to a script.
     #[must_use]
-    pub fn of_failure(failure: &Failure) -> Self {
+    pub fn from_failure(failure: &Failure) -> Self {
         match failure.code {
             Code::Internal => Self::Defect,
             Code::ToolNotPermitted => Self::Failed,
@@ -118,9 +118,9 @@ impl Exit {
 
     /// What several errors mean together: the gravest.
     #[must_use]
-    pub fn of_failures(failures: &[Failure]) -> Self {
+    pub fn from_failures(failures: &[Failure]) -> Self {
         let gravest = [Self::Defect, Self::Busy, Self::Failed, Self::Waiting];
-        let exits: Vec<Self> = failures.iter().map(Self::of_failure).collect();
+        let exits: Vec<Self> = failures.iter().map(Self::from_failure).collect();
         gravest
             .into_iter()
             .find(|exit| exits.contains(exit))
@@ -143,7 +143,7 @@ mod tests {
             (RunStatus::Executing, 4),
             (RunStatus::Created, 4),
         ] {
-            assert_eq!(Exit::of_run(status).code(), code, "{status}");
+            assert_eq!(ExitStatus::from_run_status(status).code(), code, "{status}");
         }
     }
 
@@ -166,7 +166,7 @@ mod tests {
             (Code::Internal, 70),
         ] {
             assert_eq!(
-                Exit::of_failure(&Failure::new(code, "")).code(),
+                ExitStatus::from_failure(&Failure::new(code, "")).code(),
                 exit,
                 "{code}"
             );
@@ -176,18 +176,24 @@ mod tests {
     #[test]
     fn of_several_errors_the_gravest_counts() {
         let all = |codes: &[Code]| {
-            Exit::of_failures(
+            ExitStatus::from_failures(
                 &codes
                     .iter()
                     .map(|code| Failure::new(*code, ""))
                     .collect::<Vec<_>>(),
             )
         };
-        assert_eq!(all(&[Code::ConfigInvalid, Code::Internal]), Exit::Defect);
-        assert_eq!(all(&[Code::ConfigInvalid, Code::IoFailed]), Exit::Failed);
+        assert_eq!(
+            all(&[Code::ConfigInvalid, Code::Internal]),
+            ExitStatus::Defect
+        );
+        assert_eq!(
+            all(&[Code::ConfigInvalid, Code::IoFailed]),
+            ExitStatus::Failed
+        );
         assert_eq!(
             all(&[Code::WorkflowInvalid, Code::PersonaInvalid]),
-            Exit::Usage
+            ExitStatus::Usage
         );
     }
 }

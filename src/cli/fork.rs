@@ -4,16 +4,16 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::args::{Drive, Fork, Pick};
+use super::args::{ForkArgs, HeadlessArgs, PickArgs};
 use super::artifact::unified;
-use super::exit::Exit;
+use super::exit::ExitStatus;
 use super::headless::drive;
-use super::out::Outcome;
-use super::run::each_once;
-use super::setup::Setup;
-use super::style::{Mark, Style};
-use super::table::{Cell, Table};
-use crate::engine::api::{Answer, Archive, Candidate, Command, ForkRun};
+use super::out::CommandOutcome;
+use super::run::unique_pairs;
+use super::setup::CommandContext;
+use super::style::{OutputStyle, StatusGlyph};
+use super::table::{TableCell, TextTable};
+use crate::engine::api::{CommandAnswer, EngineCommand, ForkCandidate, ForkRun, RunArchive};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::model::time::human_duration;
@@ -22,17 +22,17 @@ use crate::model::time::human_duration;
 ///
 /// # Errors
 /// `run_not_found`; what the engine answers.
-pub fn fork(setup: &Setup, args: &Fork) -> Outcome {
+pub fn fork(setup: &CommandContext, args: &ForkArgs) -> CommandOutcome {
     let (_, run_id) = setup.find(&args.run)?;
-    let personas = each_once("--persona", &args.persona)?;
+    let personas = unique_pairs("--persona", &args.persona)?;
     let session = setup.session()?;
     let request = ForkRun {
         run_id,
         personas,
         idempotency_key: args.idempotency_key.clone(),
     };
-    let fork = match session.send(Command::Fork(Box::new(request))) {
-        Ok(Answer::Started { run_id, .. }) => run_id,
+    let fork = match session.send(EngineCommand::Fork(Box::new(request))) {
+        Ok(CommandAnswer::Started { run_id, .. }) => run_id,
         other => {
             session.end()?;
             return Err(other
@@ -47,23 +47,24 @@ pub fn fork(setup: &Setup, args: &Fork) -> Outcome {
         run_id.short()
     ));
     if session.hosts() {
-        let how = Drive {
+        let how = HeadlessArgs {
             headless: true,
             json: args.json,
-            ..Drive::default()
+            ..HeadlessArgs::default()
         };
         return drive(setup, session, fork, 1, how);
     }
     session.end()?;
     if args.json {
-        setup.out.object(&Forked { run_id, fork })?;
+        setup.out.object(&ForkResult { run_id, fork })?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// A run and a fork of it, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Forked {
+#[schemars(rename = "Forked")]
+pub struct ForkResult {
     /// The run at whose gate it tries another persona.
     run_id: RunId,
     /// The fork, a run of its own.
@@ -74,7 +75,7 @@ pub struct Forked {
 ///
 /// # Errors
 /// `run_not_found`; what the engine answers.
-pub fn pick(setup: &Setup, args: &Pick) -> Outcome {
+pub fn pick(setup: &CommandContext, args: &PickArgs) -> CommandOutcome {
     let (archive, run_id) = setup.find(&args.run)?;
     let Some(text) = &args.fork else {
         let candidates = archive.candidates(run_id)?;
@@ -99,11 +100,11 @@ pub fn pick(setup: &Setup, args: &Pick) -> Outcome {
                 }
             }
         }
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     };
     let fork = archive.find(text)?;
     let session = setup.brief_session()?;
-    let sent = session.send(Command::Pick { run_id, fork });
+    let sent = session.send(EngineCommand::Pick { run_id, fork });
     let ended = session.end();
     sent?;
     ended?;
@@ -113,54 +114,54 @@ pub fn pick(setup: &Setup, args: &Pick) -> Outcome {
         fork.short()
     );
     if args.json {
-        setup.out.object(&Forked { run_id, fork })?
+        setup.out.object(&ForkResult { run_id, fork })?
     } else {
         setup.out.print(&line)?
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn compared(candidates: &[Candidate], style: Style) -> String {
-    let mut table = Table::new(&[
+fn compared(candidates: &[ForkCandidate], style: OutputStyle) -> String {
+    let mut table = TextTable::new(&[
         "RUN", "STATE", "PERSONA", "VERDICT", "HASH", "BYTES", "COST", "CALLS", "TIME",
     ]);
     for candidate in candidates {
         let mark = crate::model::state::RunStatus::parse(&candidate.state)
-            .map_or(Mark::Strange, Mark::of_status);
+            .map_or(StatusGlyph::Unknown, StatusGlyph::from_run_status);
         let artifact = candidate.artifact.as_ref();
         table.row(vec![
-            Cell::new(candidate.run_id.short()),
-            Cell::new(format!("{} {}", style.glyph(mark), candidate.state)).tone(mark.tone()),
-            Cell::new(candidate.persona.as_deref().unwrap_or_default()),
-            Cell::new(artifact.map_or("none yet", |artifact| {
+            TableCell::new(candidate.run_id.short()),
+            TableCell::new(format!("{} {}", style.glyph(mark), candidate.state)).tone(mark.tone()),
+            TableCell::new(candidate.persona.as_deref().unwrap_or_default()),
+            TableCell::new(artifact.map_or("none yet", |artifact| {
                 if artifact.valid { "valid" } else { "invalid" }
             })),
-            Cell::new(
+            TableCell::new(
                 artifact
                     .map(|artifact| artifact.sha256.short().to_owned())
                     .unwrap_or_default(),
             ),
-            Cell::new(
+            TableCell::new(
                 artifact
                     .map(|artifact| artifact.bytes.to_string())
                     .unwrap_or_default(),
             )
             .right(),
-            Cell::new(candidate.cost.to_string()).right(),
-            Cell::new(candidate.calls.to_string()).right(),
-            Cell::new(human_duration(candidate.working_ms)).right(),
+            TableCell::new(candidate.cost.to_string()).right(),
+            TableCell::new(candidate.calls.to_string()).right(),
+            TableCell::new(human_duration(candidate.working_ms)).right(),
         ]);
     }
-    table.drawn(0, style)
+    table.render(0, style)
 }
 
 fn difference(
-    archive: &Archive,
-    first: &Candidate,
-    other: &Candidate,
-    style: Style,
+    archive: &RunArchive,
+    first: &ForkCandidate,
+    other: &ForkCandidate,
+    style: OutputStyle,
 ) -> Result<String> {
-    let read = |candidate: &Candidate| match &candidate.artifact {
+    let read = |candidate: &ForkCandidate| match &candidate.artifact {
         Some(artifact) => archive.content(&artifact.sha256),
         None => Ok(Vec::new()),
     };

@@ -1,6 +1,6 @@
 //! `phasedeck formats`: lists the JSON output and input file formats with their JSON Schemas.
 //!
-//! The schemas are derived from the types that are printed; [`Out`](super::out::Out) accepts only
+//! The schemas are derived from the types that are printed; [`CommandOutput`](super::out::Out) accepts only
 //! types that have one. Tests compare [`FORMATS`] with the command definitions, and all printed
 //! output with the schemas in `schemas/`.
 
@@ -9,25 +9,25 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
-use super::args::Formats;
-use super::exit::Exit;
-use super::out::{Out, Outcome};
-use super::table::{Cell, Table};
+use super::args::FormatsArgs;
+use super::exit::ExitStatus;
+use super::out::{CommandOutcome, CommandOutput};
+use super::table::{TableCell, TextTable};
 use super::{
     artifact, clean, consent, cost, decide, doctor, fork, init, out, registry, show, stop,
     transcript, trust,
 };
-use crate::engine::api::Candidate;
-use crate::engine::report::Report;
+use crate::engine::api::ForkCandidate;
+use crate::engine::report::RunsReport;
 use crate::engine::{doctor as examined, transfer, verify};
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::persona::Persona;
 use crate::model::record::RunRecord;
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 use crate::model::workflow::Workflow;
 
 /// One shape of JSON, or of a file.
-pub struct Format {
+pub struct JsonFormat {
     /// Names it, and its file beneath `schemas/`.
     pub name: &'static str,
     /// The commands that print it with `--json`, with the flag that makes them; `*` for all of them, empty for
@@ -42,74 +42,74 @@ const fn printed<T: JsonSchema>(
     name: &'static str,
     printed_by: &'static [&'static str],
     what: &'static str,
-) -> Format {
-    Format {
+) -> JsonFormat {
+    JsonFormat {
         name,
         printed_by,
         what,
-        made: of_output::<T>,
+        made: output_schema::<T>,
     }
 }
 
-const fn read<T: JsonSchema>(name: &'static str, what: &'static str) -> Format {
-    Format {
+const fn read<T: JsonSchema>(name: &'static str, what: &'static str) -> JsonFormat {
+    JsonFormat {
         name,
         printed_by: &[],
         what,
-        made: of_input::<T>,
+        made: input_schema::<T>,
     }
 }
 
 /// Every shape, by the subjects of the help.
-pub const FORMATS: &[Format] = &[
-    printed::<Event>(
+pub const FORMATS: &[JsonFormat] = &[
+    printed::<JournalEvent>(
         "event",
         &["demo", "run", "resume", "retry", "fork", "events"],
         "One event, an object a line; see docs/events.md.",
     ),
-    printed::<stop::Receipt>(
+    printed::<stop::StopReceipt>(
         "stop",
         &["pause", "abort"],
         "What became of a request to stop a run.",
     ),
-    printed::<decide::Receipt>(
+    printed::<decide::ApprovalReceipt>(
         "answer",
         &["approve", "changes", "reject"],
         "What was answered at a gate.",
     ),
-    printed::<fork::Forked>(
+    printed::<fork::ForkResult>(
         "fork",
         &["fork", "pick"],
         "A fork that was begun with a live host, or picked.",
     ),
-    printed::<Vec<Candidate>>(
+    printed::<Vec<ForkCandidate>>(
         "candidates",
         &["pick"],
         "What can be picked at a gate: first what waits, then the forks.",
     ),
     printed::<Vec<RunRecord>>("runs", &["runs"], "A list of runs."),
-    printed::<show::Shown>(
+    printed::<show::RunDocument>(
         "show",
         &["show"],
         "One run with its phases, questions and artifacts.",
     ),
-    printed::<artifact::Whole<'_>>(
+    printed::<artifact::ArtifactDocument<'_>>(
         "artifact",
         &["artifact"],
         "A stored version of an artifact, with its content.",
     ),
-    printed::<cost::Spent>(
+    printed::<cost::CostSummary>(
         "cost",
         &["cost"],
         "What calls to models cost; amounts in nano-dollars (10⁻⁹ $).",
     ),
-    printed::<Report>("report", &["report"], "The report of a run."),
-    printed::<transcript::Turn<'_>>(
+    printed::<RunsReport>("report", &["report"], "The report of a run."),
+    printed::<transcript::TurnDocument<'_>>(
         "turn",
         &["transcript"],
         "One turn of an agent, an object a line.",
     ),
-    printed::<verify::Verdict>(
+    printed::<verify::VerifyReport>(
         "verify",
         &["verify"],
         "How far what is stored can be trusted.",
@@ -125,50 +125,59 @@ pub const FORMATS: &[Format] = &[
         "The personas, each as its file says it.",
     ),
     printed::<Vec<registry::ListedSchema<'_>>>("schemas", &["schemas"], "The artifact schemas."),
-    printed::<registry::Verdict<'_>>("validate", &["validate"], "What is wrong with files."),
-    printed::<consent::Consented<'_>>(
+    printed::<registry::FileValidation<'_>>("validate", &["validate"], "What is wrong with files."),
+    printed::<consent::PersonaConsent<'_>>(
         "consent",
         &["consent"],
         "A persona that may be used now, an object a line.",
     ),
-    printed::<trust::Document<'_>>(
+    printed::<trust::TrustDocument<'_>>(
         "trust",
         &["trust"],
         "What a repository brings, and whether it may be used.",
     ),
-    printed::<trust::Revoked<'_>>(
+    printed::<trust::RevokedTrust<'_>>(
         "revoked",
         &["trust --revoke"],
         "That your word about a repository was taken back.",
     ),
-    printed::<init::Laid<'_>>(
+    printed::<init::InitFile<'_>>(
         "init",
         &["init"],
         "A file that is there now, an object a line.",
     ),
-    printed::<Vec<examined::Check>>("doctor", &["doctor"], "What was looked at, and what to do."),
-    printed::<Vec<doctor::Setting<'_>>>(
+    printed::<Vec<examined::EnvironmentCheck>>(
+        "doctor",
+        &["doctor"],
+        "What was looked at, and what to do.",
+    ),
+    printed::<Vec<doctor::EffectiveSetting<'_>>>(
         "settings",
         &["doctor --config"],
         "Every setting in force, and where it comes from.",
     ),
-    printed::<Vec<clean::Cleaned>>("clean", &["clean"], "What became of the leftovers of runs."),
-    printed::<transfer::Line>(
+    printed::<Vec<clean::CleanResult>>(
+        "clean",
+        &["clean"],
+        "What became of the leftovers of runs.",
+    ),
+    printed::<transfer::TransferLine>(
         "export",
         &["export"],
         "One line of the file of a run, an object a line, also without --json.",
     ),
-    printed::<transfer::Imported>("import", &["import"], "What an import brought."),
-    printed::<Vec<Told>>("formats", &["formats"], "Every format with its schema."),
-    printed::<out::ErrorObject<'_>>("error", &["*"], "An error, on stderr, an object a line."),
-    read::<Settings>("config", "Settings: config.toml."),
+    printed::<transfer::ImportSummary>("import", &["import"], "What an import brought."),
+    printed::<Vec<FormatEntry>>("formats", &["formats"], "Every format with its schema."),
+    printed::<out::JsonError<'_>>("error", &["*"], "An error, on stderr, an object a line."),
+    read::<AppSettings>("config", "Settings: config.toml."),
     read::<Workflow>("workflow", "A workflow file."),
     read::<Persona>("persona", "A persona file."),
 ];
 
 /// A format, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Told {
+#[schemars(rename = "Told")]
+pub struct FormatEntry {
     /// Names it.
     name: &'static str,
     /// The commands that print it with `--json`; `*` for all of them, empty for files that are read.
@@ -179,7 +188,7 @@ pub struct Told {
     schema: Schema,
 }
 
-impl Format {
+impl JsonFormat {
     /// The JSON Schema (draft 2020-12).
     #[must_use]
     pub fn schema(&self) -> Schema {
@@ -191,8 +200,8 @@ impl Format {
         schema
     }
 
-    fn told(&self) -> Told {
-        Told {
+    fn entry(&self) -> FormatEntry {
+        FormatEntry {
             name: self.name,
             printed_by: self.printed_by,
             what: self.what,
@@ -202,7 +211,7 @@ impl Format {
 }
 
 /// Of what is printed: all that is always there is required, and more may be there one day.
-fn of_output<T: JsonSchema>() -> Schema {
+fn output_schema<T: JsonSchema>() -> Schema {
     let mut schema = SchemaSettings::draft2020_12()
         .for_serialize()
         .into_generator()
@@ -219,7 +228,7 @@ fn of_output<T: JsonSchema>() -> Schema {
     schema
 }
 
-fn of_input<T: JsonSchema>() -> Schema {
+fn input_schema<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<T>()
@@ -229,20 +238,22 @@ fn of_input<T: JsonSchema>() -> Schema {
 ///
 /// # Errors
 /// Only of writing.
-pub fn formats(out: Out, args: &Formats) -> Outcome {
+pub fn formats(out: CommandOutput, args: &FormatsArgs) -> CommandOutcome {
     match FORMATS
         .iter()
         .find(|format| Some(format.name) == args.name.as_deref())
     {
         Some(format) => out.document(&format.schema())?,
-        None if args.json => out.document(&FORMATS.iter().map(Format::told).collect::<Vec<_>>())?,
-        None => out.print(&table().drawn(0, out.style))?,
+        None if args.json => {
+            out.document(&FORMATS.iter().map(JsonFormat::entry).collect::<Vec<_>>())?
+        }
+        None => out.print(&table().render(0, out.style))?,
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn table() -> Table {
-    let mut table = Table::new(&["FORMAT", "PRINTED BY", "WHAT IT IS"]);
+fn table() -> TextTable {
+    let mut table = TextTable::new(&["FORMAT", "PRINTED BY", "WHAT IT IS"]);
     for format in FORMATS {
         let by = if format.printed_by.is_empty() {
             "(read)".to_owned()
@@ -250,9 +261,9 @@ fn table() -> Table {
             format.printed_by.join(", ")
         };
         table.row(vec![
-            Cell::new(format.name),
-            Cell::new(by),
-            Cell::new(format.what),
+            TableCell::new(format.name),
+            TableCell::new(by),
+            TableCell::new(format.what),
         ]);
     }
     table

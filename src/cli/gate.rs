@@ -1,16 +1,16 @@
 //! Describes a pending approval and how to answer it.
 
-use super::style::{Mark, Style, Tone};
+use super::style::{OutputStyle, StatusGlyph, TextTone};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RunId};
-use crate::model::question::{Question as About, ToolQuestion};
+use crate::model::question::{GateQuestion as About, ToolQuestion};
 use crate::model::record::ApprovalRecord;
 use crate::model::run_state::{OpenApproval, RunState};
 use crate::model::safe_text::{safe_block, safe_line};
 
 /// A question that waits, as people are told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct GatePrompt {
     /// Of which run.
     pub run: RunId,
     /// Which gate.
@@ -27,10 +27,10 @@ pub struct Question {
     pub about: Option<Box<About>>,
 }
 
-impl Question {
+impl GatePrompt {
     /// The question of a run that is being watched.
     #[must_use]
-    pub fn of_state(state: &RunState, open: &OpenApproval) -> Self {
+    pub fn from_state(state: &RunState, open: &OpenApproval) -> Self {
         let phase = open.phase_key.as_ref().and_then(|key| state.phase(key));
         let artifact = phase.and_then(|phase| phase.artifact.as_ref());
         Self {
@@ -46,7 +46,7 @@ impl Question {
 
     /// The question of a stored row.
     #[must_use]
-    pub fn of_record(record: &ApprovalRecord) -> Self {
+    pub fn from_record(record: &ApprovalRecord) -> Self {
         Self {
             run: record.run_id,
             gate: record.gate.clone(),
@@ -77,7 +77,7 @@ impl Question {
 
     /// How to answer it from a command line, each line ended by a line break.
     #[must_use]
-    pub fn how_to_answer(&self, style: Style) -> String {
+    pub fn how_to_answer(&self, style: OutputStyle) -> String {
         let run = self.run.short();
         let subject = self.subject();
         let about = if subject.is_empty() {
@@ -88,10 +88,10 @@ impl Question {
         let mut text = format!(
             "{}\n",
             style.paint(
-                Tone::Gate,
+                TextTone::Gate,
                 &format!(
                     "{} {} waits{about}",
-                    style.glyph(Mark::Gate),
+                    style.glyph(StatusGlyph::Gate),
                     safe_line(self.gate.as_str())
                 )
             )
@@ -170,16 +170,16 @@ mod tests {
 
     #[test]
     fn a_gate_says_how_to_answer_it() {
-        let mut question = Question {
+        let mut question = GatePrompt {
             run: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
             gate: "spec_approved".into(),
             phase: Some("spec".into()),
-            sha256: Some(ContentHash::of(b"x")),
+            sha256: Some(ContentHash::from_bytes(b"x")),
             version: Some(2),
             warned: None,
             about: None,
         };
-        insta::assert_snapshot!(question.how_to_answer(Style::default()), @"
+        insta::assert_snapshot!(question.how_to_answer(OutputStyle::default()), @"
         ▲ spec_approved waits: spec v2 (2d711642)
           read      phasedeck artifact deadbeef spec
           approve   phasedeck approve deadbeef --hash 2d711642
@@ -192,14 +192,14 @@ mod tests {
             target: "make".to_owned(),
             detail: "make\ncheck".to_owned(),
         };
-        let asked = Question {
+        let asked = GatePrompt {
             gate: "tool_permission".into(),
             sha256: None,
             version: None,
             about: Some(Box::new(About::Tool(tool))),
             ..question.clone()
         };
-        insta::assert_snapshot!(asked.how_to_answer(Style::default()), @"
+        insta::assert_snapshot!(asked.how_to_answer(OutputStyle::default()), @"
         ▲ tool_permission waits: spec
           tool      execute make
             | make
@@ -212,7 +212,7 @@ mod tests {
         ");
         (question.phase, question.sha256, question.version) = (None, None, None);
         question.gate = "session_recovery_required".into();
-        insta::assert_snapshot!(question.how_to_answer(Style::default()), @"
+        insta::assert_snapshot!(question.how_to_answer(OutputStyle::default()), @"
         ▲ session_recovery_required waits
           approve   phasedeck approve deadbeef
           reject    phasedeck reject deadbeef -m 'why'

@@ -7,23 +7,23 @@
 
 use std::time::Duration;
 
-use super::args::Drive;
+use super::args::HeadlessArgs;
 use super::event_line;
-use super::exit::Exit;
-use super::gate::Question;
+use super::exit::ExitStatus;
+use super::gate::GatePrompt;
 use super::host;
-use super::out::{Out, Outcome, Stop};
-use super::session::Session;
-use super::setup::Setup;
-use super::signals::{Asked, Signals};
+use super::out::{CommandError, CommandOutcome, CommandOutput};
+use super::session::CliConnection;
+use super::setup::CommandContext;
+use super::signals::{SignalListener, StopSignal};
 use super::summary::{next, standing};
-use super::watch::{Act, Watch};
-use crate::engine::api::{Archive, Command, Port, Sender, Signal};
+use super::watch::{GateAction, HeadlessPolicy};
+use crate::engine::api::{CommandSender, EngineCommand, EnginePort, EngineSignal, RunArchive};
 use crate::engine::gate_token;
-use crate::engine::host::HandOver;
-use crate::engine::paths::Paths;
+use crate::engine::host::HandoverScope;
+use crate::engine::paths::InstallPaths;
 use crate::model::error::{Code, Failure};
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::id::{ClientToken, RequestId, RunId};
 use crate::model::state::Via;
 
@@ -33,36 +33,42 @@ const LOOK: Duration = Duration::from_millis(100);
 const PAGE: u32 = 256;
 
 /// A run being driven.
-pub struct Driving<'a> {
-    out: Out,
+pub struct HeadlessRun<'a> {
+    out: CommandOutput,
     json: bool,
-    archive: &'a Archive,
-    paths: Paths,
-    port: Port,
+    archive: &'a RunArchive,
+    paths: InstallPaths,
+    port: EnginePort,
     hosts: bool,
-    watch: Watch,
+    watch: HeadlessPolicy,
     next: u64,
 }
 
 /// Why driving stopped.
-enum Halt {
+enum HaltReason {
     /// The run has ended, or paused by itself.
-    Ended(Exit),
+    Ended(ExitStatus),
     /// Somebody wants this process to stop.
-    Asked(Asked),
+    Asked(StopSignal),
 }
 
 /// Drives `run` from event `from` on and closes the session. Earlier events are taken in, not printed.
 ///
 /// # Errors
 /// What reading, writing or the engine says.
-pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive) -> Outcome {
+pub fn drive(
+    setup: &CommandContext,
+    session: CliConnection,
+    run: RunId,
+    from: u64,
+    how: HeadlessArgs,
+) -> CommandOutcome {
     let archive = setup
         .archive_if_any()?
         .ok_or_else(|| Failure::internal("the engine made no database"))?;
     let (port, hosts) = (session.port(), session.hosts());
-    let watch = Watch::new(run, how.gate_policy());
-    let mut driving = Driving {
+    let watch = HeadlessPolicy::new(run, how.gate_policy());
+    let mut driving = HeadlessRun {
         out: setup.out,
         json: how.json,
         archive: &archive,
@@ -73,7 +79,7 @@ pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive)
         next: 1,
     };
     driving.catch_up(from)?;
-    let mut signals = session.block_on(async { Signals::listen() })?;
+    let mut signals = session.block_on(async { SignalListener::listen() })?;
     let stopped = session.stopped();
     let halted = session.block_on(async {
         tokio::select! {
@@ -81,18 +87,18 @@ pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive)
             why = stopped => Err(why.into()),
         }
     });
-    let over = if let Ok(Halt::Asked(asked)) = &halted {
+    let over = if let Ok(HaltReason::Asked(asked)) = &halted {
         asked.hand_over()
     } else {
-        HandOver::Nothing
+        HandoverScope::NoRuns
     };
-    if matches!(halted, Ok(Halt::Asked(_))) && hosts {
+    if matches!(halted, Ok(HaltReason::Asked(_))) && hosts {
         setup
             .out
             .note("pausing at the next checkpoint; once more stops at once");
     }
     let closed = session.close(&mut signals, over);
-    let drained = driving.news();
+    let drained = driving.read_new_events();
     let exit = driving.conclude(halted, drained.err())?;
     if closed? > 0 {
         host::detach(&setup.paths)?;
@@ -100,8 +106,8 @@ pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive)
     Ok(exit)
 }
 
-impl Driving<'_> {
-    fn catch_up(&mut self, from: u64) -> Result<(), Stop> {
+impl HeadlessRun<'_> {
+    fn catch_up(&mut self, from: u64) -> Result<(), CommandError> {
         while self.next < from {
             let page = u32::try_from(from - self.next).unwrap_or(PAGE).min(PAGE);
             let events = self
@@ -118,13 +124,13 @@ impl Driving<'_> {
         Ok(())
     }
 
-    async fn follow(&mut self, signals: &mut Signals) -> Result<Halt, Stop> {
+    async fn follow(&mut self, signals: &mut SignalListener) -> Result<HaltReason, CommandError> {
         let mut woken = self.port.signals();
         let mut asked = false;
         loop {
-            self.news()?;
+            self.read_new_events()?;
             if let Some(exit) = self.watch.ended() {
-                return Ok(Halt::Ended(exit));
+                return Ok(HaltReason::Ended(exit));
             }
             if let Some(act) = self.watch.act() {
                 self.act(act).await?;
@@ -134,30 +140,30 @@ impl Driving<'_> {
                 signal = woken.recv() => {
                     let mut next = signal.ok();
                     while let Some(signal) = next {
-                        self.hear(&signal);
+                        self.handle_signal(&signal);
                         next = woken.try_recv().ok();
                     }
                 }
                 () = tokio::time::sleep(LOOK) => {}
                 why = signals.next() => {
                     // A host elsewhere is not concerned by the terminal of who only looks on.
-                    if self.hosts || asked || why == Asked::HangUp {
-                        return Ok(Halt::Asked(why));
+                    if self.hosts || asked || why == StopSignal::HangUp {
+                        return Ok(HaltReason::Asked(why));
                     }
                     asked = true;
-                    self.ask_to_pause().await?;
+                    self.request_pause().await?;
                 }
             }
         }
     }
 
     /// What no event can tell, because nothing can be stored.
-    fn hear(&self, signal: &Signal) {
+    fn handle_signal(&self, signal: &EngineSignal) {
         match signal {
-            Signal::Held(true) => self
+            EngineSignal::DatabaseLocked(true) => self
                 .out
                 .note("another program holds the database: nothing can be stored until it lets go"),
-            Signal::Held(false) => self
+            EngineSignal::DatabaseLocked(false) => self
                 .out
                 .note("the database is free again: what waited is stored"),
             _ => {}
@@ -165,13 +171,13 @@ impl Driving<'_> {
     }
 
     /// Prints and takes in everything new.
-    fn news(&mut self) -> Result<(), Stop> {
+    fn read_new_events(&mut self) -> Result<(), CommandError> {
         loop {
             let events = self
                 .archive
                 .events(self.watch.state().run_id, self.next, PAGE)?;
             for event in &events {
-                self.watch.take(event)?;
+                self.watch.apply(event)?;
                 self.next = event.seq + 1;
                 print_event(self.out, event, self.json)?;
             }
@@ -181,17 +187,21 @@ impl Driving<'_> {
         }
     }
 
-    async fn act(&mut self, act: Act) -> Result<(), Stop> {
+    async fn act(&mut self, act: GateAction) -> Result<(), CommandError> {
         match act {
-            Act::Explain(open) => {
-                let question = Question::of_state(self.watch.state(), &open);
+            GateAction::Explain(open) => {
+                let question = GatePrompt::from_state(self.watch.state(), &open);
                 let told = question.how_to_answer(self.out.aside);
                 self.out
                     .note(&(told.trim_end().to_owned() + &self.token_line(open.request_id).await));
             }
-            Act::Send(command) => match self
+            GateAction::Send(command) => match self
                 .port
-                .send(command, Sender::of_process(Via::Policy), ClientToken::new())
+                .send(
+                    command,
+                    CommandSender::from_process(Via::Policy),
+                    ClientToken::new(),
+                )
                 .await
             {
                 Ok(_) => {}
@@ -221,30 +231,37 @@ impl Driving<'_> {
             .unwrap_or_default()
     }
 
-    async fn ask_to_pause(&self) -> Result<(), Stop> {
+    async fn request_pause(&self) -> Result<(), CommandError> {
         self.out
             .note("asking the host to pause the run; once more leaves at once");
-        let pause = Command::Pause {
+        let pause = EngineCommand::Pause {
             run_id: self.watch.state().run_id,
         };
         self.port
-            .send(pause, Sender::of_process(Via::Cli), ClientToken::new())
+            .send(
+                pause,
+                CommandSender::from_process(Via::Cli),
+                ClientToken::new(),
+            )
             .await?;
         Ok(())
     }
 
     /// The summary and the exit code, whatever happened.
-    fn conclude(&self, halted: Result<Halt, Stop>, after: Option<Stop>) -> Outcome {
+    fn conclude(
+        &self,
+        halted: Result<HaltReason, CommandError>,
+        after: Option<CommandError>,
+    ) -> CommandOutcome {
         let record = self.archive.run(self.watch.state().run_id)?;
         self.out
             .note((standing(&record, self.out.aside) + &next(&record, self.out.aside)).trim_end());
         match (halted, after) {
-            (Err(Stop::Failed(failures)), _) | (_, Some(Stop::Failed(failures))) => {
-                Err(Stop::Failed(failures))
-            }
-            (Ok(Halt::Ended(exit)), _) => Ok(exit),
-            (Ok(Halt::Asked(_)) | Err(Stop::PipeClosed), _) => {
-                Ok(self.watch.ended().unwrap_or(Exit::Waiting))
+            (Err(CommandError::Failed(failures)), _)
+            | (_, Some(CommandError::Failed(failures))) => Err(CommandError::Failed(failures)),
+            (Ok(HaltReason::Ended(exit)), _) => Ok(exit),
+            (Ok(HaltReason::Asked(_)) | Err(CommandError::PipeClosed), _) => {
+                Ok(self.watch.ended().unwrap_or(ExitStatus::Waiting))
             }
         }
     }
@@ -264,7 +281,11 @@ fn answered_elsewhere(code: Code) -> bool {
 ///
 /// # Errors
 /// `PipeClosed`, or `io_failed`.
-pub fn print_event(out: Out, event: &Event, json: bool) -> Result<(), Stop> {
+pub fn print_event(
+    out: CommandOutput,
+    event: &JournalEvent,
+    json: bool,
+) -> Result<(), CommandError> {
     if json {
         out.object(event)
     } else {

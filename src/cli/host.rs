@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::args::Host as Args;
-use super::exit::Exit;
-use super::out::Outcome;
-use super::session::Session;
-use super::setup::Setup;
-use super::signals::Signals;
-use crate::engine::host::{HandOver, Host};
-use crate::engine::paths::Paths;
+use super::args::HostArgs as Args;
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
+use super::session::CliConnection;
+use super::setup::CommandContext;
+use super::signals::SignalListener;
+use crate::engine::host::{EngineHost, HandoverScope};
+use crate::engine::paths::InstallPaths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::state::RunStatus;
 
@@ -28,14 +28,14 @@ const ARRIVAL_TRIES: u32 = 50;
 ///
 /// # Errors
 /// `session_manager_already_running` naming the host that is there; what starting says.
-pub fn host(setup: &Setup, args: &Args) -> Outcome {
+pub fn host(setup: &CommandContext, args: &Args) -> CommandOutcome {
     if args.takes_over {
         // No terminal of anybody's: what ends the one that began this must not end this.
         let _ = rustix::process::setsid();
     }
-    let host = begin(setup, args.takes_over)?;
-    let session = Session::of_host(host, &setup.loaded.settings)?;
-    let mut signals = session.block_on(async { Signals::listen() })?;
+    let host = start_host(setup, args.takes_over)?;
+    let session = CliConnection::from_host(host, &setup.loaded.settings)?;
+    let mut signals = session.block_on(async { SignalListener::listen() })?;
     setup.out.note(&format!(
         "hosting {} as process {}",
         setup.paths.data.display(),
@@ -50,20 +50,20 @@ pub fn host(setup: &Setup, args: &Args) -> Outcome {
                 // Closing says why.
                 _ = &mut stopped => return,
                 _ = signals.next() => return setup.out.note("pausing at the next checkpoints; once more stops at once"),
-                () = tokio::time::sleep(LOOK), if leaves => if everything_has_ended(setup) { return },
+                () = tokio::time::sleep(LOOK), if leaves => if all_runs_ended(setup) { return },
             }
         }
     });
-    session.close(&mut signals, HandOver::Nothing)?;
-    Ok(Exit::Done)
+    session.close(&mut signals, HandoverScope::NoRuns)?;
+    Ok(ExitStatus::Done)
 }
 
 /// Who takes over comes while the one before it is still closing.
-fn begin(setup: &Setup, takes_over: bool) -> Result<Host> {
+fn start_host(setup: &CommandContext, takes_over: bool) -> Result<EngineHost> {
     let mut tries = if takes_over { TAKE_OVER_TRIES } else { 1 };
     loop {
         tries -= 1;
-        match Host::start(&setup.paths, &setup.loaded.settings) {
+        match EngineHost::start(&setup.paths, &setup.loaded.settings) {
             Err(failure) if failure.code == Code::SessionManagerAlreadyRunning && tries > 0 => {
                 std::thread::sleep(TAKE_OVER_PAUSE)
             }
@@ -72,13 +72,13 @@ fn begin(setup: &Setup, takes_over: bool) -> Result<Host> {
     }
 }
 
-fn everything_has_ended(setup: &Setup) -> bool {
+fn all_runs_ended(setup: &CommandContext) -> bool {
     let open: Vec<String> = RunStatus::ALL
         .iter()
         .filter(|state| !state.is_terminal())
         .map(ToString::to_string)
         .collect();
-    let filter = crate::engine::api::RunFilter {
+    let filter = crate::engine::api::RunQuery {
         states: open,
         limit: Some(1),
         ..Default::default()
@@ -94,7 +94,7 @@ fn everything_has_ended(setup: &Setup) -> bool {
 ///
 /// # Errors
 /// `io_failed` when it cannot be started or does not come; the word that was left stays for the next.
-pub fn detach(paths: &Paths) -> Result<u32> {
+pub fn detach(paths: &InstallPaths) -> Result<u32> {
     let program =
         std::env::current_exe().map_err(|e| Failure::io("this program cannot be found", &e))?;
     start(&program).map_err(|e| {

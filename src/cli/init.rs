@@ -11,20 +11,20 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::args::Init;
-use super::exit::Exit;
-use super::out::{Outcome, Stop};
-use super::setup::Setup;
+use super::args::InitArgs;
+use super::exit::ExitStatus;
+use super::out::{CommandError, CommandOutcome};
+use super::setup::CommandContext;
 use crate::engine::catalog::shipped_files;
 use crate::model::error::{Failure, Result};
 use crate::model::safe_text::safe_line;
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 
 /// Writes what is missing and says what it wrote.
 ///
 /// # Errors
 /// `io_failed` naming the file that cannot be written; what was written before stays.
-pub fn init(setup: &Setup, args: Init) -> Outcome {
+pub fn init(setup: &CommandContext, args: InitArgs) -> CommandOutcome {
     let config = &setup.paths.config;
     write_new(setup, args, &setup.paths.config_file(), &config_text())?;
     for (path, text) in shipped_files() {
@@ -32,22 +32,28 @@ pub fn init(setup: &Setup, args: Init) -> Outcome {
             write_new(setup, args, &config.join(path), text)?;
         }
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// A file that is there now, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Laid<'a> {
+#[schemars(rename = "Laid")]
+pub struct InitFile<'a> {
     /// The file.
     path: &'a Path,
     /// Whether it was written now; false: it was there, and was left alone.
     written: bool,
 }
 
-fn write_new(setup: &Setup, args: Init, path: &Path, text: &str) -> Result<(), Stop> {
+fn write_new(
+    setup: &CommandContext,
+    args: InitArgs,
+    path: &Path,
+    text: &str,
+) -> Result<(), CommandError> {
     let written = make(path, text)?;
     if args.json {
-        return setup.out.object(&Laid { path, written });
+        return setup.out.object(&InitFile { path, written });
     }
     let said = if written {
         "wrote"
@@ -84,8 +90,8 @@ fn make(path: &Path, text: &str) -> Result<bool> {
 /// Every setting with its meaning and its default, commented out.
 #[must_use]
 pub fn config_text() -> String {
-    let schema = schemars::schema_for!(Settings).to_value();
-    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    let schema = schemars::schema_for!(AppSettings).to_value();
+    let defaults = serde_json::to_value(AppSettings::default()).unwrap_or_default();
     let mut text = String::from(
         "# Settings of phasedeck. Every line that begins with '#' and holds a value shows a default:\n\
          # take the '#' away to change it. `phasedeck doctor --config` shows what is in force, and why.\n",
@@ -136,7 +142,7 @@ fn described(schema: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::settings::shape::Shape;
+    use crate::cli::settings::shape::SettingShape;
 
     #[test]
     fn the_settings_file_reads_as_it_is_and_with_every_comment_taken_away() {
@@ -159,14 +165,14 @@ mod tests {
             })
             .map(|line| line.to_owned() + "\n")
             .collect();
-        let read: Settings = toml::from_str(&uncommented).unwrap();
-        assert_eq!(read, Settings::default());
+        let read: AppSettings = toml::from_str(&uncommented).unwrap();
+        assert_eq!(read, AppSettings::default());
     }
 
     #[test]
     fn every_setting_is_named() {
         let text = config_text();
-        for (path, _) in Shape::of_settings().leaves() {
+        for (path, _) in SettingShape::of_settings().leaves() {
             let name = path.rsplit('.').next().unwrap();
             assert!(
                 text.contains(&format!("# {name} =")) || text.contains(&format!("# [{name}]")),

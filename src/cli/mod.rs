@@ -9,10 +9,10 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{ColorChoice, FromArgMatches};
 
-use self::args::{Cli, Verb};
-use self::exit::Exit;
-use self::out::{Out, Outcome, Stop};
-use self::setup::Setup;
+use self::args::{CliCommand, CommandLine};
+use self::exit::ExitStatus;
+use self::out::{CommandError, CommandOutcome, CommandOutput};
+use self::setup::CommandContext;
 use crate::engine::guard;
 use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Failure};
@@ -69,7 +69,7 @@ pub mod watch;
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    if guard::is_guard(&args) {
+    if guard::is_reaper(&args) {
         return guard::main(&args);
     }
     // Begun by ourselves, to hold a command that an agent wrote.
@@ -77,7 +77,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         return code;
     }
     crate::engine::confine::keep_memory_private();
-    own_log::tame_panics();
+    own_log::install_panic_hook();
     let asked = |flag: &str| args.iter().any(|arg| arg == flag);
     let (no_color, json) = (asked("--no-color"), asked("--json"));
     let choice = if no_color {
@@ -87,31 +87,31 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let parsed = match args.len() {
         // The console is there sooner where the grammar of all commands is not built for nothing.
-        0 | 1 => Ok(Cli {
+        0 | 1 => Ok(CommandLine {
             command: None,
-            look: args::Look::default(),
+            look: args::OutputOptions::default(),
         }),
         _ => args::command()
             .color(choice)
             .try_get_matches_from(&args)
-            .and_then(|matches| Cli::from_arg_matches(&matches)),
+            .and_then(|matches| CommandLine::from_arg_matches(&matches)),
     };
     let outcome = match parsed {
-        Ok(cli) => obey(cli, json),
+        Ok(cli) => execute(cli, json),
         Err(error) => refuse(&error, json),
     };
     match outcome {
         Ok(exit) => exit.code(),
-        Err(Stop::PipeClosed) => Exit::Done.code(),
-        Err(Stop::Failed(failures)) => {
-            Out::of_process(asked("--ascii"), no_color, json).failures(&failures);
-            Exit::of_failures(&failures).code()
+        Err(CommandError::PipeClosed) => ExitStatus::Done.code(),
+        Err(CommandError::Failed(failures)) => {
+            CommandOutput::from_process(asked("--ascii"), no_color, json).failures(&failures);
+            ExitStatus::from_failures(&failures).code()
         }
     }
 }
 
 /// Help and version are results; everything else is wrong usage.
-fn refuse(error: &clap::Error, json: bool) -> Outcome {
+fn refuse(error: &clap::Error, json: bool) -> CommandOutcome {
     let is_help = matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
@@ -133,58 +133,66 @@ fn refuse(error: &clap::Error, json: bool) -> Outcome {
             .into());
     }
     error.print()?;
-    Ok(if is_help { Exit::Done } else { Exit::Usage })
+    Ok(if is_help {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Usage
+    })
 }
 
-fn obey(cli: Cli, json: bool) -> Outcome {
+fn execute(cli: CommandLine, json: bool) -> CommandOutcome {
     match &cli.command {
-        Some(Verb::Completions(args)) => {
-            return completions::completions(Out::of_process(false, true, json), *args);
+        Some(CliCommand::Completions(args)) => {
+            return completions::completions(CommandOutput::from_process(false, true, json), *args);
         }
-        Some(Verb::Man(args)) => return completions::man(Out::of_process(false, true, json), args),
-        Some(Verb::Formats(args)) => {
+        Some(CliCommand::Man(args)) => {
+            return completions::man(CommandOutput::from_process(false, true, json), args);
+        }
+        Some(CliCommand::Formats(args)) => {
             return formats::formats(
-                Out::of_process(cli.look.ascii, cli.look.no_color, json),
+                CommandOutput::from_process(cli.look.ascii, cli.look.no_color, json),
                 args,
             );
         }
         _ => {}
     }
-    let setup = Setup::read(cli.look, json)?;
-    own_log::begin(&setup.paths, Redactor::of(&setup.loaded.settings))?;
+    let setup = CommandContext::read(cli.look, json)?;
+    own_log::start_logging(&setup.paths, Redactor::of(&setup.loaded.settings))?;
     match cli.command {
-        Some(Verb::Completions(_) | Verb::Man(_) | Verb::Formats(_)) => Ok(Exit::Done),
+        Some(CliCommand::Completions(_) | CliCommand::Man(_) | CliCommand::Formats(_)) => {
+            Ok(ExitStatus::Done)
+        }
         None => console::home(&setup),
-        Some(Verb::Demo(args)) => demo::demo(&setup, &args),
-        Some(Verb::Run(args)) => run::run(&setup, &args),
-        Some(Verb::Resume(args)) => resume::resume(&setup, &args),
-        Some(Verb::Pause(args)) => stop::pause(&setup, &args),
-        Some(Verb::Abort(args)) => stop::abort(&setup, &args),
-        Some(Verb::Retry(args)) => retry::retry(&setup, &args),
-        Some(Verb::Fork(args)) => fork::fork(&setup, &args),
-        Some(Verb::Pick(args)) => fork::pick(&setup, &args),
-        Some(Verb::Host(args)) => host::host(&setup, &args),
-        Some(Verb::Approve(args)) => decide::approve(&setup, &args),
-        Some(Verb::Changes(args)) => decide::changes(&setup, &args),
-        Some(Verb::Reject(args)) => decide::reject(&setup, &args),
-        Some(Verb::Runs(args)) => runs::runs(&setup, &args),
-        Some(Verb::Show(args)) => show::show(&setup, &args),
-        Some(Verb::Events(args)) => events::events(&setup, &args),
-        Some(Verb::Artifact(args)) => artifact::artifact(&setup, &args),
-        Some(Verb::Cost(args)) => cost::cost(&setup, &args),
-        Some(Verb::Doctor(args)) => doctor::doctor(&setup, args),
-        Some(Verb::Report(args)) => report::report(&setup, &args),
-        Some(Verb::Verify(args)) => verify::verify(&setup, &args),
-        Some(Verb::Workflows(args)) => registry::workflows(&setup, args),
-        Some(Verb::Personas(args)) => registry::personas(&setup, args),
-        Some(Verb::Schemas(args)) => registry::schemas(&setup, args),
-        Some(Verb::Validate(args)) => registry::validate(&setup, &args),
-        Some(Verb::Transcript(args)) => transcript::transcript(&setup, &args),
-        Some(Verb::Clean(args)) => clean::clean(&setup, &args),
-        Some(Verb::Export(args)) => transfer::export(&setup, &args),
-        Some(Verb::Import(args)) => transfer::import(&setup, &args),
-        Some(Verb::Trust(args)) => trust::trust(&setup, &args),
-        Some(Verb::Init(args)) => init::init(&setup, args),
-        Some(Verb::Consent(args)) => consent::consent(&setup, &args),
+        Some(CliCommand::Demo(args)) => demo::demo(&setup, &args),
+        Some(CliCommand::Run(args)) => run::run(&setup, &args),
+        Some(CliCommand::Resume(args)) => resume::resume(&setup, &args),
+        Some(CliCommand::Pause(args)) => stop::pause(&setup, &args),
+        Some(CliCommand::Abort(args)) => stop::abort(&setup, &args),
+        Some(CliCommand::Retry(args)) => retry::retry(&setup, &args),
+        Some(CliCommand::Fork(args)) => fork::fork(&setup, &args),
+        Some(CliCommand::Pick(args)) => fork::pick(&setup, &args),
+        Some(CliCommand::Host(args)) => host::host(&setup, &args),
+        Some(CliCommand::Approve(args)) => decide::approve(&setup, &args),
+        Some(CliCommand::Changes(args)) => decide::changes(&setup, &args),
+        Some(CliCommand::Reject(args)) => decide::reject(&setup, &args),
+        Some(CliCommand::Runs(args)) => runs::runs(&setup, &args),
+        Some(CliCommand::Show(args)) => show::show(&setup, &args),
+        Some(CliCommand::Events(args)) => events::events(&setup, &args),
+        Some(CliCommand::Artifact(args)) => artifact::artifact(&setup, &args),
+        Some(CliCommand::Cost(args)) => cost::cost(&setup, &args),
+        Some(CliCommand::Doctor(args)) => doctor::doctor(&setup, args),
+        Some(CliCommand::Report(args)) => report::report(&setup, &args),
+        Some(CliCommand::Verify(args)) => verify::verify(&setup, &args),
+        Some(CliCommand::Workflows(args)) => registry::workflows(&setup, args),
+        Some(CliCommand::Personas(args)) => registry::personas(&setup, args),
+        Some(CliCommand::Schemas(args)) => registry::schemas(&setup, args),
+        Some(CliCommand::Validate(args)) => registry::validate(&setup, &args),
+        Some(CliCommand::Transcript(args)) => transcript::transcript(&setup, &args),
+        Some(CliCommand::Clean(args)) => clean::clean(&setup, &args),
+        Some(CliCommand::Export(args)) => transfer::export(&setup, &args),
+        Some(CliCommand::Import(args)) => transfer::import(&setup, &args),
+        Some(CliCommand::Trust(args)) => trust::trust(&setup, &args),
+        Some(CliCommand::Init(args)) => init::init(&setup, args),
+        Some(CliCommand::Consent(args)) => consent::consent(&setup, &args),
     }
 }

@@ -8,39 +8,39 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::exit::Exit;
-use super::style::{Style, Tone};
-use crate::model::error::{Code, ErrorClass, Failure, Place};
+use super::exit::ExitStatus;
+use super::style::{OutputStyle, TextTone};
+use crate::model::error::{Code, ErrorClass, Failure, SourcePlace};
 use crate::model::safe_text::{safe_json, safe_line};
 use crate::model::terminal::is_colourless;
 
 /// Tells the operator on stderr of something that did not stop the command.
 pub fn warn(words: &str) {
-    aside(&format!("warning: {}\n", safe_line(words)));
+    write_stderr(&format!("warning: {}\n", safe_line(words)));
 }
 
 /// Why a command ends before its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum CommandError {
     /// Something is wrong; all of it.
     Failed(Vec<Failure>),
     /// Nobody reads our output any more.
     PipeClosed,
 }
 
-impl From<Failure> for Stop {
+impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
         Self::Failed(vec![failure])
     }
 }
 
-impl From<Vec<Failure>> for Stop {
+impl From<Vec<Failure>> for CommandError {
     fn from(failures: Vec<Failure>) -> Self {
         Self::Failed(failures)
     }
 }
 
-impl From<io::Error> for Stop {
+impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::BrokenPipe => Self::PipeClosed,
@@ -50,28 +50,28 @@ impl From<io::Error> for Stop {
 }
 
 /// What a command ends with.
-pub type Outcome = Result<Exit, Stop>;
+pub type CommandOutcome = Result<ExitStatus, CommandError>;
 
 /// The two outputs and how they are drawn.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Out {
+pub struct CommandOutput {
     /// How results are drawn.
-    pub style: Style,
+    pub style: OutputStyle,
     /// How everything else is drawn.
-    pub aside: Style,
+    pub aside: OutputStyle,
     /// Whether errors are JSON too.
     pub json: bool,
 }
 
-impl Out {
+impl CommandOutput {
     /// The outputs of this process.
     #[must_use]
-    pub fn of_process(ascii: bool, no_color: bool, json: bool) -> Self {
+    pub fn from_process(ascii: bool, no_color: bool, json: bool) -> Self {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let colorless = no_color
             || variable("NO_COLOR").is_some()
             || variable("TERM").is_some_and(|term| term.to_str().is_some_and(is_colourless));
-        let style = |terminal: bool| Style {
+        let style = |terminal: bool| OutputStyle {
             color: terminal && !colorless,
             ascii,
         };
@@ -86,7 +86,7 @@ impl Out {
     ///
     /// # Errors
     /// `PipeClosed`, or `io_failed`.
-    pub fn print(&self, text: &str) -> Result<(), Stop> {
+    pub fn print(&self, text: &str) -> Result<(), CommandError> {
         self.bytes(text.as_bytes())
     }
 
@@ -94,7 +94,7 @@ impl Out {
     ///
     /// # Errors
     /// `PipeClosed`, or `io_failed`.
-    pub fn bytes(&self, bytes: &[u8]) -> Result<(), Stop> {
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), CommandError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(bytes)?;
         Ok(stdout.flush()?)
@@ -104,7 +104,7 @@ impl Out {
     ///
     /// # Errors
     /// `PipeClosed`, or `io_failed`.
-    pub fn document(&self, value: &(impl Serialize + JsonSchema)) -> Result<(), Stop> {
+    pub fn document(&self, value: &(impl Serialize + JsonSchema)) -> Result<(), CommandError> {
         let text = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
         self.print(&(safe_json(&text) + "\n"))
     }
@@ -113,30 +113,30 @@ impl Out {
     ///
     /// # Errors
     /// `PipeClosed`, or `io_failed`.
-    pub fn object(&self, value: &(impl Serialize + JsonSchema)) -> Result<(), Stop> {
+    pub fn object(&self, value: &(impl Serialize + JsonSchema)) -> Result<(), CommandError> {
         let text = serde_json::to_string(value).map_err(Failure::internal)?;
         self.print(&(safe_json(&text) + "\n"))
     }
 
     /// Writes a line to stderr. Where nobody reads it, it is lost.
     pub fn note(&self, line: &str) {
-        aside(&format!("{line}\n"));
+        write_stderr(&format!("{line}\n"));
     }
 
     /// Writes errors to stderr, for people or as JSON objects.
     pub fn failures(&self, failures: &[Failure]) {
         let words = |failure: &Failure| {
             if self.json {
-                as_json(failure) + "\n"
+                failure_to_json(failure) + "\n"
             } else {
-                as_words(failure, self.aside)
+                format_failure(failure, self.aside)
             }
         };
-        aside(&failures.iter().map(words).collect::<String>());
+        write_stderr(&failures.iter().map(words).collect::<String>());
     }
 }
 
-fn aside(text: &str) {
+fn write_stderr(text: &str) {
     let mut stderr = io::stderr().lock();
     drop(
         stderr
@@ -147,10 +147,10 @@ fn aside(text: &str) {
 
 /// An error for people: what is wrong, where, what to do next.
 #[must_use]
-pub fn as_words(failure: &Failure, style: Style) -> String {
+pub fn format_failure(failure: &Failure, style: OutputStyle) -> String {
     let mut text = format!(
         "{} {} [{}]\n",
-        style.paint(Tone::Failed, "error:"),
+        style.paint(TextTone::Failed, "error:"),
         indented(&failure.message, 7),
         failure.code
     );
@@ -160,7 +160,7 @@ pub fn as_words(failure: &Failure, style: Style) -> String {
     if !failure.hint.is_empty() {
         text.push_str(&format!(
             "  {} {}\n",
-            style.paint(Tone::Strong, "hint:"),
+            style.paint(TextTone::Strong, "hint:"),
             indented(&failure.hint, 8)
         ));
     }
@@ -176,14 +176,16 @@ fn indented(words: &str, margin: usize) -> String {
 
 /// An error, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct ErrorObject<'a> {
+#[schemars(rename = "ErrorObject")]
+pub struct JsonError<'a> {
     /// The error.
-    error: ErrorBody<'a>,
+    error: JsonErrorBody<'a>,
 }
 
 /// What an error says.
 #[derive(Serialize, JsonSchema)]
-struct ErrorBody<'a> {
+#[schemars(rename = "ErrorBody")]
+struct JsonErrorBody<'a> {
     /// The stable code.
     code: Code,
     /// What kind of help it needs.
@@ -193,20 +195,20 @@ struct ErrorBody<'a> {
     /// What to do next; empty only where nothing can be done.
     hint: &'a str,
     /// Where, when it lies in a file; else null.
-    place: Option<&'a Place>,
+    place: Option<&'a SourcePlace>,
 }
 
 /// An error as one JSON object on one line.
 #[must_use]
-pub fn as_json(failure: &Failure) -> String {
-    let error = ErrorBody {
+pub fn failure_to_json(failure: &Failure) -> String {
+    let error = JsonErrorBody {
         code: failure.code,
         class: failure.class(),
         message: &failure.message,
         hint: &failure.hint,
         place: failure.place.as_ref(),
     };
-    serde_json::to_string(&ErrorObject { error })
+    serde_json::to_string(&JsonError { error })
         .map_or_else(|_| failure.to_string(), |text| safe_json(&text))
 }
 
@@ -216,7 +218,7 @@ mod tests {
     use crate::model::error::Code;
 
     fn failure() -> Failure {
-        let place = Place {
+        let place = SourcePlace {
             file: "flow.yaml".to_owned(),
             line: Some(3),
             column: Some(7),
@@ -230,7 +232,7 @@ mod tests {
     #[test]
     fn an_error_says_what_where_and_what_next() {
         assert_eq!(
-            as_words(&failure(), Style::default()),
+            format_failure(&failure(), OutputStyle::default()),
             "error: no role '␛[31mdev' [workflow_invalid]\n  at flow.yaml:3:7 (phases[0].role)\n  hint: did you mean 'developer'?\n"
         );
     }
@@ -238,7 +240,7 @@ mod tests {
     #[test]
     fn an_error_is_one_json_object_on_one_line() {
         assert_eq!(
-            as_json(&failure()),
+            failure_to_json(&failure()),
             "{\"error\":{\"code\":\"workflow_invalid\",\"class\":\"human_required\",\"message\":\"no role '\\u001b[31mdev'\",\
              \"hint\":\"did you mean 'developer'?\",\
              \"place\":{\"file\":\"flow.yaml\",\"line\":3,\"column\":7,\"field\":\"phases[0].role\"}}}"
@@ -248,12 +250,12 @@ mod tests {
     #[test]
     fn a_closed_pipe_is_no_error_to_talk_about() {
         assert_eq!(
-            Stop::from(io::Error::from(ErrorKind::BrokenPipe)),
-            Stop::PipeClosed
+            CommandError::from(io::Error::from(ErrorKind::BrokenPipe)),
+            CommandError::PipeClosed
         );
         assert!(matches!(
-            Stop::from(io::Error::from(ErrorKind::PermissionDenied)),
-            Stop::Failed(_)
+            CommandError::from(io::Error::from(ErrorKind::PermissionDenied)),
+            CommandError::Failed(_)
         ));
     }
 }

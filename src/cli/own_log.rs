@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::engine::paths::{Paths, create_private_dir};
+use crate::engine::paths::{InstallPaths, create_private_dir};
 use crate::engine::redact::Redactor;
 use crate::model::error::{Failure, Result};
 
@@ -18,7 +18,7 @@ const FULL_BYTES: u64 = 8 * 1024 * 1024;
 ///
 /// # Errors
 /// `io_failed` naming the file.
-pub fn begin(paths: &Paths, redactor: Redactor) -> Result<()> {
+pub fn start_logging(paths: &InstallPaths, redactor: Redactor) -> Result<()> {
     create_private_dir(&paths.state)?;
     let file = open(&paths.log())
         .map_err(|e| Failure::io(format!("cannot open the log {}", paths.log().display()), &e))?;
@@ -26,7 +26,7 @@ pub fn begin(paths: &Paths, redactor: Redactor) -> Result<()> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(Mutex::new(Hiding { file, redactor }))
+        .with_writer(Mutex::new(RedactingLog { file, redactor }))
         .finish();
     // A second call within one process keeps the first log.
     drop(tracing::subscriber::set_global_default(subscriber));
@@ -34,12 +34,12 @@ pub fn begin(paths: &Paths, redactor: Redactor) -> Result<()> {
 }
 
 /// A log without secrets. What is traced comes line by line, so no secret is parted in two.
-struct Hiding {
+struct RedactingLog {
     file: File,
     redactor: Redactor,
 }
 
-impl Write for Hiding {
+impl Write for RedactingLog {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         self.file.write_all(
             self.redactor
@@ -69,7 +69,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 /// Makes a panic one safe line, with the whole of it in the log. The screen lays its own hook over
 /// this one and restores the terminal first. Other threads write to the log alone: whoever waits for
 /// them tells the operator, and the terminal may belong to the screen.
-pub fn tame_panics() {
+pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let what = panic.payload_as_str().unwrap_or("no words");
         let place = panic
@@ -100,7 +100,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let redactor = Redactor::default().knowing(["canary-secret".to_owned()]);
-        Hiding {
+        RedactingLog {
             file: open(&path).unwrap(),
             redactor,
         }

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::exit::Exit;
-use super::settings::shape::Shape;
-use crate::app::keymap::{Context, Keymap};
+use super::exit::ExitStatus;
+use super::settings::shape::SettingShape;
+use crate::app::keymap::{KeyContext, Keymap};
 use crate::model::error::{Code, ErrorClass, Failure};
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 
-fn held(name: &str, text: &str) {
+fn assert_page(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("docs/reference")
         .join(name);
@@ -42,13 +42,13 @@ fn the_page_of_errors() {
             ErrorClass::HumanRequired => "human_required",
             ErrorClass::Fatal => "fatal",
         };
-        let exit = Exit::of_failure(&Failure::new(*code, "")).code();
+        let exit = ExitStatus::from_failure(&Failure::new(*code, "")).code();
         text.push_str(&format!(
             "| `{code}` | `{class}` | {} | {exit} |\n",
             code.meaning()
         ));
     }
-    held("errors.md", &text);
+    assert_page("errors.md", &text);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn the_page_of_keys() {
          action's name: `quit = [\"Q\"]`. A key of a place wins over the same key `Everywhere`. `Ctrl-C` twice always\n\
          pauses and quits.\n",
     );
-    for context in Context::ALL {
+    for context in KeyContext::ALL {
         text.push_str(&format!(
             "\n## {}\n\n| action | keys | what it does |\n| --- | --- | --- |\n",
             context.title()
@@ -72,20 +72,20 @@ fn the_page_of_keys() {
             text.push_str(&format!("| `{name}` | {} | {label} |\n", chords.join(" ")));
         }
     }
-    held("keys.md", &text);
+    assert_page("keys.md", &text);
 }
 
 #[test]
 fn the_page_of_settings() {
-    let schema = schemars::schema_for!(Settings).to_value();
-    let defaults = serde_json::to_value(Settings::default()).unwrap();
+    let schema = schemars::schema_for!(AppSettings).to_value();
+    let defaults = serde_json::to_value(AppSettings::default()).unwrap();
     let mut text = String::from(
         "# Every setting\n\nIn `config.toml`, by group; or as a variable, its path in capitals: `engine.max_turns` is\n\
          `PHASEDECK_ENGINE_MAX_TURNS` (tables and lists only in the file). `phasedeck init` writes a file with all of them,\n\
          `phasedeck doctor --config` says what is in force and where it came from.\n\n\
          | setting | may be | default | meaning |\n| --- | --- | --- | --- |\n",
     );
-    for (path, shape) in Shape::of_settings().leaves() {
+    for (path, shape) in SettingShape::of_settings().leaves() {
         let default = path.split('.').fold(&defaults, |value, name| &value[name]);
         text.push_str(&format!(
             "| `{path}` | {} | `{default}` | {} |\n",
@@ -93,7 +93,7 @@ fn the_page_of_settings() {
             meaning(&schema, &path)
         ));
     }
-    held("settings.md", &text);
+    assert_page("settings.md", &text);
 }
 
 fn meaning(schema: &Value, path: &str) -> String {

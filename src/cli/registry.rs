@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::args::{List, Validate};
+use super::args::{ListArgs, ValidateArgs};
 use super::event_line::counted;
-use super::exit::Exit;
-use super::out::Outcome;
-use super::setup::Setup;
-use super::style::Mark;
-use super::table::{Cell, Table};
-use crate::engine::catalog::{ArtifactSchema, Catalog, Entry, validate_files};
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
+use super::setup::CommandContext;
+use super::style::StatusGlyph;
+use super::table::{TableCell, TextTable};
+use crate::engine::catalog::{ArtifactSchema, Catalog, CatalogEntry, validate_files};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::SchemaId;
@@ -25,7 +25,7 @@ use crate::model::workflow::Workflow;
 ///
 /// # Errors
 /// Only of writing; files with mistakes are told on stderr.
-pub fn workflows(setup: &Setup, args: List) -> Outcome {
+pub fn workflows(setup: &CommandContext, args: ListArgs) -> CommandOutcome {
     let catalog = setup.catalog();
     if args.json {
         return document(
@@ -34,11 +34,11 @@ pub fn workflows(setup: &Setup, args: List) -> Outcome {
             &catalog
                 .workflows
                 .iter()
-                .map(ListedWorkflow::of)
+                .map(ListedWorkflow::from_entry)
                 .collect::<Vec<_>>(),
         );
     }
-    let mut table = Table::new(&["WORKFLOW", "PHASES", "FROM", "WHAT FOR"]);
+    let mut table = TextTable::new(&["WORKFLOW", "PHASES", "FROM", "WHAT FOR"]);
     for entry in &catalog.workflows {
         let phases: Vec<&str> = entry
             .item
@@ -46,11 +46,11 @@ pub fn workflows(setup: &Setup, args: List) -> Outcome {
             .iter()
             .map(|phase| phase.key.as_str())
             .collect();
-        let origin = Cell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii);
-        let what = Cell::new(entry.item.description.trim());
+        let origin = TableCell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii);
+        let what = TableCell::new(entry.item.description.trim());
         table.row(vec![
-            Cell::new(entry.item.versioned_name().to_string()),
-            Cell::new(phases.join(" > ")),
+            TableCell::new(entry.item.versioned_name().to_string()),
+            TableCell::new(phases.join(" > ")),
             origin,
             what,
         ]);
@@ -62,7 +62,7 @@ pub fn workflows(setup: &Setup, args: List) -> Outcome {
 ///
 /// # Errors
 /// What the archive says about consents.
-pub fn personas(setup: &Setup, args: List) -> Outcome {
+pub fn personas(setup: &CommandContext, args: ListArgs) -> CommandOutcome {
     let catalog = setup.catalog();
     let given = consents(setup)?;
     if args.json {
@@ -78,11 +78,11 @@ pub fn personas(setup: &Setup, args: List) -> Outcome {
 /// The personas as a table, with the operator's consent.
 #[must_use]
 pub fn persona_table(
-    setup: &Setup,
-    personas: &[Entry<Persona>],
+    setup: &CommandContext,
+    personas: &[CatalogEntry<Persona>],
     given: &BTreeSet<ContentHash>,
-) -> Table {
-    let mut table = Table::new(&[
+) -> TextTable {
+    let mut table = TextTable::new(&[
         "PERSONA",
         "CONSENT",
         "BACKEND",
@@ -93,18 +93,18 @@ pub fn persona_table(
     ]);
     for entry in personas {
         let (mark, word) = if given.contains(&entry.hash) {
-            (Mark::Done, "given")
+            (StatusGlyph::Done, "given")
         } else {
-            (Mark::InLine, "needed")
+            (StatusGlyph::Queued, "needed")
         };
         table.row(vec![
-            Cell::new(entry.item.versioned_name().to_string()),
-            Cell::new(format!("{} {word}", setup.out.style.glyph(mark))).tone(mark.tone()),
-            Cell::new(&entry.item.backend),
-            Cell::new(entry.item.model.as_deref().unwrap_or("(default)")),
-            Cell::new(entry.item.tools.join(" ")),
-            Cell::new(entry.item.capabilities.join(" ")).at_most(40, setup.out.style.ascii),
-            Cell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii),
+            TableCell::new(entry.item.versioned_name().to_string()),
+            TableCell::new(format!("{} {word}", setup.out.style.glyph(mark))).tone(mark.tone()),
+            TableCell::new(&entry.item.backend),
+            TableCell::new(entry.item.model.as_deref().unwrap_or("(default)")),
+            TableCell::new(entry.item.tools.join(" ")),
+            TableCell::new(entry.item.capabilities.join(" ")).at_most(40, setup.out.style.ascii),
+            TableCell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii),
         ]);
     }
     table
@@ -114,7 +114,7 @@ pub fn persona_table(
 ///
 /// # Errors
 /// Only of writing; files with mistakes are told on stderr.
-pub fn schemas(setup: &Setup, args: List) -> Outcome {
+pub fn schemas(setup: &CommandContext, args: ListArgs) -> CommandOutcome {
     let catalog = setup.catalog();
     if args.json {
         return document(
@@ -123,17 +123,17 @@ pub fn schemas(setup: &Setup, args: List) -> Outcome {
             &catalog
                 .schemas
                 .iter()
-                .map(ListedSchema::of)
+                .map(ListedSchema::from_entry)
                 .collect::<Vec<_>>(),
         );
     }
-    let mut table = Table::new(&["SCHEMA", "FROM", "TITLE"]);
+    let mut table = TextTable::new(&["SCHEMA", "FROM", "TITLE"]);
     for entry in &catalog.schemas {
-        let origin = Cell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii);
+        let origin = TableCell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii);
         table.row(vec![
-            Cell::new(entry.item.id.as_str()),
+            TableCell::new(entry.item.id.as_str()),
             origin,
-            Cell::new(entry.item.title()),
+            TableCell::new(entry.item.title()),
         ]);
     }
     listed(setup, &catalog, &table)
@@ -151,7 +151,7 @@ pub struct ListedWorkflow<'a> {
 }
 
 impl<'a> ListedWorkflow<'a> {
-    fn of(entry: &'a Entry<Workflow>) -> Self {
+    fn from_entry(entry: &'a CatalogEntry<Workflow>) -> Self {
         Self {
             workflow: &entry.item,
             hash: &entry.hash,
@@ -176,10 +176,10 @@ pub struct ListedPersona<'a> {
 /// The personas for scripts, with the operator's consent.
 #[must_use]
 pub fn listed_personas<'a>(
-    personas: &'a [Entry<Persona>],
+    personas: &'a [CatalogEntry<Persona>],
     given: &BTreeSet<ContentHash>,
 ) -> Vec<ListedPersona<'a>> {
-    let row = |entry: &'a Entry<Persona>| ListedPersona {
+    let row = |entry: &'a CatalogEntry<Persona>| ListedPersona {
         persona: &entry.item,
         hash: &entry.hash,
         origin: entry.origin.to_string(),
@@ -202,7 +202,7 @@ pub struct ListedSchema<'a> {
 }
 
 impl<'a> ListedSchema<'a> {
-    fn of(entry: &'a Entry<ArtifactSchema>) -> Self {
+    fn from_entry(entry: &'a CatalogEntry<ArtifactSchema>) -> Self {
         Self {
             id: &entry.item.id,
             hash: &entry.hash,
@@ -216,34 +216,39 @@ impl<'a> ListedSchema<'a> {
 ///
 /// # Errors
 /// What the archive says.
-pub fn consents(setup: &Setup) -> Result<BTreeSet<ContentHash>> {
+pub fn consents(setup: &CommandContext) -> Result<BTreeSet<ContentHash>> {
     setup
         .archive_if_any()?
         .map_or_else(|| Ok(BTreeSet::new()), |archive| archive.consents())
 }
 
-fn listed(setup: &Setup, catalog: &Catalog, table: &Table) -> Outcome {
-    setup.out.print(&table.drawn(0, setup.out.style))?;
+fn listed(setup: &CommandContext, catalog: &Catalog, table: &TextTable) -> CommandOutcome {
+    setup.out.print(&table.render(0, setup.out.style))?;
     Ok(with_problems(setup, &catalog.problems))
 }
 
-fn document(setup: &Setup, catalog: &Catalog, rows: &(impl Serialize + JsonSchema)) -> Outcome {
+fn document(
+    setup: &CommandContext,
+    catalog: &Catalog,
+    rows: &(impl Serialize + JsonSchema),
+) -> CommandOutcome {
     setup.out.document(rows)?;
     Ok(with_problems(setup, &catalog.problems))
 }
 
 /// Tells what is wrong with files that are left out.
-fn with_problems(setup: &Setup, problems: &[Failure]) -> Exit {
+fn with_problems(setup: &CommandContext, problems: &[Failure]) -> ExitStatus {
     if problems.is_empty() {
-        return Exit::Done;
+        return ExitStatus::Done;
     }
     setup.out.failures(problems);
-    Exit::of_failures(problems)
+    ExitStatus::from_failures(problems)
 }
 
 /// What is wrong with the files, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Verdict<'a> {
+#[schemars(rename = "Verdict")]
+pub struct FileValidation<'a> {
     /// How many files were checked.
     files: usize,
     /// Everything that is wrong with them; empty where nothing is.
@@ -254,15 +259,15 @@ pub struct Verdict<'a> {
 ///
 /// # Errors
 /// Only of writing; problems are results: they go to stderr, or into the JSON document.
-pub fn validate(setup: &Setup, args: &Validate) -> Outcome {
+pub fn validate(setup: &CommandContext, args: &ValidateArgs) -> CommandOutcome {
     let problems = validate_files(&setup.catalog(), &args.files);
     let exit = if problems.is_empty() {
-        Exit::Done
+        ExitStatus::Done
     } else {
-        Exit::Usage
+        ExitStatus::Usage
     };
     if args.json {
-        setup.out.document(&Verdict {
+        setup.out.document(&FileValidation {
             files: args.files.len(),
             problems: &problems,
         })?;

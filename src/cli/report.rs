@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use super::args;
-use super::exit::Exit;
-use super::out::Outcome;
-use super::setup::Setup;
-use crate::engine::api::Archive;
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
+use super::setup::CommandContext;
+use crate::engine::api::RunArchive;
 use crate::engine::report::{render_html, render_markdown, to_json};
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
@@ -20,11 +20,11 @@ const MOST_ON_A_PAGE: u64 = 256 * 1024;
 ///
 /// # Errors
 /// `run_not_found`; `io_failed` when a final report cannot be read.
-pub fn report(setup: &Setup, args: &args::Report) -> Outcome {
+pub fn report(setup: &CommandContext, args: &args::ReportArgs) -> CommandOutcome {
     let (archive, run) = setup.find(&args.run)?;
     if args.html {
         setup.out.print(&page(&archive, run)?)?;
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     let text = match stored(&archive, run, if args.json { "json" } else { "md" })? {
         Some(text) => text,
@@ -37,11 +37,11 @@ pub fn report(setup: &Setup, args: &args::Report) -> Outcome {
     };
     setup.out.print(text.trim_end())?;
     setup.out.print("\n")?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// The file written at the end of the run, where there is one.
-fn stored(archive: &Archive, run: RunId, extension: &str) -> Result<Option<String>> {
+fn stored(archive: &RunArchive, run: RunId, extension: &str) -> Result<Option<String>> {
     let Some(path) = archive.run(run)?.report_path else {
         return Ok(None);
     };
@@ -57,7 +57,7 @@ fn stored(archive: &Archive, run: RunId, extension: &str) -> Result<Option<Strin
 }
 
 /// The page, with the text of every artifact that is not too large for one.
-fn page(archive: &Archive, run: RunId) -> Result<String> {
+fn page(archive: &RunArchive, run: RunId) -> Result<String> {
     let small = archive
         .artifacts(run)?
         .into_iter()
@@ -76,7 +76,7 @@ fn page(archive: &Archive, run: RunId) -> Result<String> {
 }
 
 /// The same from rows, for a run that goes on or whose file was removed.
-fn made_now(archive: &Archive, run: RunId, json: bool) -> Result<String> {
+fn made_now(archive: &RunArchive, run: RunId, json: bool) -> Result<String> {
     let report = archive.report(run)?;
     if json {
         to_json(&report)

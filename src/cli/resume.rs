@@ -1,12 +1,12 @@
 //! `phasedeck resume`: resumes a paused run.
 
-use super::args::Resume;
+use super::args::ResumeArgs;
 use super::console;
 use super::headless::drive;
-use super::out::Outcome;
-use super::session::Session;
-use super::setup::Setup;
-use crate::engine::api::{Archive, Command, RunFilter, Settle, Unsure};
+use super::out::CommandOutcome;
+use super::session::CliConnection;
+use super::setup::CommandContext;
+use crate::engine::api::{CallResolution, EngineCommand, RunArchive, RunQuery, UnknownOutcome};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::model::state::RunStatus;
@@ -15,7 +15,7 @@ use crate::model::state::RunStatus;
 ///
 /// # Errors
 /// `run_not_found`; what the engine answers.
-pub fn resume(setup: &Setup, args: &Resume) -> Outcome {
+pub fn resume(setup: &CommandContext, args: &ResumeArgs) -> CommandOutcome {
     if !args.drive.headless {
         console::require_terminal()?;
     }
@@ -36,8 +36,8 @@ pub fn resume(setup: &Setup, args: &Resume) -> Outcome {
                 state,
                 Some(RunStatus::Created | RunStatus::Executing | RunStatus::AwaitingApproval)
             ) {
-                settle(&session, &archive, run, args)?;
-                session.send(Command::Resume { run_id: run })?;
+                resolve_unknown_calls(&session, &archive, run, args)?;
+                session.send(EngineCommand::Resume { run_id: run })?;
             }
             Ok((run, from))
         });
@@ -52,7 +52,12 @@ pub fn resume(setup: &Setup, args: &Resume) -> Outcome {
 }
 
 /// Says what becomes of the tool calls that a crash left unsure, before the agent goes on.
-fn settle(session: &Session, archive: &Archive, run: RunId, args: &Resume) -> Result<()> {
+fn resolve_unknown_calls(
+    session: &CliConnection,
+    archive: &RunArchive,
+    run: RunId,
+    args: &ResumeArgs,
+) -> Result<()> {
     let all: Vec<String> = archive
         .crash_card(run)?
         .into_iter()
@@ -60,9 +65,9 @@ fn settle(session: &Session, archive: &Archive, run: RunId, args: &Resume) -> Re
         .filter_map(call_of)
         .collect();
     for (calls, how) in [
-        (&args.redo, Settle::Redo),
-        (&args.done, Settle::Done),
-        (&args.skip, Settle::Skip),
+        (&args.redo, CallResolution::Redo),
+        (&args.done, CallResolution::Done),
+        (&args.skip, CallResolution::Skip),
     ] {
         for call in calls {
             let named: Vec<String> = if call == "all" {
@@ -71,7 +76,7 @@ fn settle(session: &Session, archive: &Archive, run: RunId, args: &Resume) -> Re
                 vec![call.clone()]
             };
             for call_id in named {
-                session.send(Command::Settle {
+                session.send(EngineCommand::Settle {
                     run_id: run,
                     call_id,
                     how,
@@ -82,18 +87,18 @@ fn settle(session: &Session, archive: &Archive, run: RunId, args: &Resume) -> Re
     Ok(())
 }
 
-fn call_of(unsure: Unsure) -> Option<String> {
+fn call_of(unsure: UnknownOutcome) -> Option<String> {
     match unsure {
-        Unsure::Tool { call_id, .. } => Some(call_id),
-        Unsure::Bill { .. } => None,
+        UnknownOutcome::Tool { call_id, .. } => Some(call_id),
+        UnknownOutcome::Bill { .. } => None,
     }
 }
 
-fn newest_paused(setup: &Setup) -> Result<RunId> {
-    let filter = RunFilter {
+fn newest_paused(setup: &CommandContext) -> Result<RunId> {
+    let filter = RunQuery {
         states: vec![RunStatus::Paused.to_string()],
         limit: Some(1),
-        ..RunFilter::default()
+        ..RunQuery::default()
     };
     let runs = setup
         .archive_if_any()?

@@ -1,18 +1,18 @@
 //! `phasedeck retry`: starts a new run that reuses the valid artifacts of a finished one.
 
-use super::args::Retry;
+use super::args::RetryArgs;
 use super::console;
 use super::headless::drive;
-use super::out::Outcome;
-use super::setup::Setup;
-use crate::engine::api::{Answer, Command, RetryRun};
+use super::out::CommandOutcome;
+use super::setup::CommandContext;
+use crate::engine::api::{CommandAnswer, EngineCommand, RetryRun};
 use crate::model::error::Failure;
 
 /// Starts the new run, in the console or without a screen.
 ///
 /// # Errors
 /// `run_not_found`; what the engine answers.
-pub fn retry(setup: &Setup, args: &Retry) -> Outcome {
+pub fn retry(setup: &CommandContext, args: &RetryArgs) -> CommandOutcome {
     if !args.drive.headless {
         console::require_terminal()?;
     }
@@ -25,9 +25,9 @@ pub fn retry(setup: &Setup, args: &Retry) -> Outcome {
         idempotency_key: args.idempotency_key.clone(),
     };
     let started = session
-        .send(Command::Retry(Box::new(request)))
+        .send(EngineCommand::Retry(Box::new(request)))
         .and_then(|answer| match answer {
-            Answer::Started { run_id, .. } => Ok(run_id),
+            CommandAnswer::Started { run_id, .. } => Ok(run_id),
             other => Err(Failure::internal(format!(
                 "a retry was answered with {other:?}"
             ))),

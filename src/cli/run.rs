@@ -5,14 +5,14 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use super::args::{Requirements, Run};
+use super::args::{RequirementsArgs, RunArgs};
 use super::console;
 use super::headless::drive;
-use super::out::{Outcome, Stop};
-use super::session::Session;
-use super::setup::Setup;
+use super::out::{CommandError, CommandOutcome};
+use super::session::CliConnection;
+use super::setup::CommandContext;
 use super::trust;
-use crate::engine::api::{Answer, Command, StartRun};
+use crate::engine::api::{CommandAnswer, EngineCommand, StartRun};
 use crate::engine::trust::repo_around;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
@@ -22,7 +22,7 @@ use crate::model::record::RunOptions;
 ///
 /// # Errors
 /// `usage_invalid` for requirements or folders that cannot be used; what the engine answers.
-pub fn run(setup: &Setup, args: &Run) -> Outcome {
+pub fn run(setup: &CommandContext, args: &RunArgs) -> CommandOutcome {
     if !args.drive.headless {
         console::require_terminal()?;
     }
@@ -64,9 +64,9 @@ pub fn run(setup: &Setup, args: &Run) -> Outcome {
 ///
 /// # Errors
 /// What the engine answers.
-pub fn start(session: &Session, request: StartRun) -> Result<(RunId, bool)> {
-    match session.send(Command::Start(Box::new(request)))? {
-        Answer::Started { run_id, existing } => Ok((run_id, existing)),
+pub fn start(session: &CliConnection, request: StartRun) -> Result<(RunId, bool)> {
+    match session.send(EngineCommand::Start(Box::new(request)))? {
+        CommandAnswer::Started { run_id, existing } => Ok((run_id, existing)),
         other => Err(Failure::internal(format!(
             "a start was answered with {other:?}"
         ))),
@@ -74,7 +74,7 @@ pub fn start(session: &Session, request: StartRun) -> Result<(RunId, bool)> {
 }
 
 /// What the flags ask for, as the engine takes it.
-fn request(args: &Run, stdin: &mut dyn Read, terminal: bool) -> Result<StartRun, Stop> {
+fn request(args: &RunArgs, stdin: &mut dyn Read, terminal: bool) -> Result<StartRun, CommandError> {
     let repo = repo(args)?;
     require_repo_for_base(repo.as_deref(), args.base.as_deref())?;
     Ok(StartRun {
@@ -82,11 +82,11 @@ fn request(args: &Run, stdin: &mut dyn Read, terminal: bool) -> Result<StartRun,
         repo,
         base: args.base.clone(),
         requirements: requirements(&args.wanted, stdin, terminal)?,
-        personas: each_once("--persona", &args.persona)?,
+        personas: unique_pairs("--persona", &args.persona)?,
         thread: args.thread.as_deref().map(Into::into),
         options: RunOptions {
             rehearse: args.rehearse,
-            scenarios: each_once("--scenario", &args.scenario)?,
+            scenarios: unique_pairs("--scenario", &args.scenario)?,
             strategy: args.strategy,
             on_disconnect: args.on_disconnect,
             budget: args.budget,
@@ -99,7 +99,7 @@ fn request(args: &Run, stdin: &mut dyn Read, terminal: bool) -> Result<StartRun,
 ///
 /// # Errors
 /// `usage_invalid`, naming the flag and the name.
-pub fn each_once<K: Ord + Clone + Display, V: Clone>(
+pub fn unique_pairs<K: Ord + Clone + Display, V: Clone>(
     flag: &str,
     pairs: &[(K, V)],
 ) -> Result<BTreeMap<K, V>> {
@@ -143,7 +143,7 @@ fn workflow(text: &str) -> Result<String> {
     })
 }
 
-fn repo(args: &Run) -> Result<Option<PathBuf>> {
+fn repo(args: &RunArgs) -> Result<Option<PathBuf>> {
     if args.no_git {
         return Ok(None);
     }
@@ -174,7 +174,7 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
     })
 }
 
-fn requirements(wanted: &Requirements, stdin: &mut dyn Read, terminal: bool) -> Result<String> {
+fn requirements(wanted: &RequirementsArgs, stdin: &mut dyn Read, terminal: bool) -> Result<String> {
     let hint = "say it with -m 'text', -r FILE, or pipe it in with -r -";
     let text = match (&wanted.text, &wanted.file) {
         (Some(text), _) => text.clone(),
@@ -225,8 +225,8 @@ fn read_all(stdin: &mut dyn Read, terminal: bool) -> std::io::Result<String> {
 mod tests {
     use super::*;
 
-    fn wanted(file: Option<&str>, text: Option<&str>) -> Requirements {
-        Requirements {
+    fn wanted(file: Option<&str>, text: Option<&str>) -> RequirementsArgs {
+        RequirementsArgs {
             file: file.map(PathBuf::from),
             text: text.map(str::to_owned),
         }
@@ -237,7 +237,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("issue.md");
         std::fs::write(&file, "from a file\n").unwrap();
-        let read = |wanted: &Requirements| {
+        let read = |wanted: &RequirementsArgs| {
             requirements(wanted, &mut "from a pipe".as_bytes(), false).unwrap()
         };
         assert_eq!(read(&wanted(None, Some("words"))), "words");
@@ -288,9 +288,9 @@ mod tests {
         std::fs::create_dir_all(top.join("shop/.git")).unwrap();
         std::fs::create_dir_all(top.join("shop/src/deep")).unwrap();
         std::fs::create_dir_all(top.join("plain")).unwrap();
-        let args = |repo: &str| Run {
+        let args = |repo: &str| RunArgs {
             repo: Some(top.join(repo)),
-            ..Run::default()
+            ..RunArgs::default()
         };
         assert_eq!(repo(&args("shop/src/deep")), Ok(Some(top.join("shop"))));
         let failure = repo(&args("plain")).unwrap_err();
@@ -303,9 +303,9 @@ mod tests {
         );
         assert_eq!(repo(&args("gone")).unwrap_err().code, Code::UsageInvalid);
         assert_eq!(
-            repo(&Run {
+            repo(&RunArgs {
                 no_git: true,
-                ..Run::default()
+                ..RunArgs::default()
             }),
             Ok(None)
         );
@@ -335,10 +335,12 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(
-            each_once("--persona", &pairs(&["a", "b"])).unwrap().len(),
+            unique_pairs("--persona", &pairs(&["a", "b"]))
+                .unwrap()
+                .len(),
             2
         );
-        let failure = each_once("--persona", &pairs(&["a", "b", "a"])).unwrap_err();
+        let failure = unique_pairs("--persona", &pairs(&["a", "b", "a"])).unwrap_err();
         assert_eq!(
             (failure.code, failure.message.as_str()),
             (Code::UsageInvalid, "--persona names 'a' more than once")

@@ -1,12 +1,12 @@
 //! `phasedeck runs`: lists runs, pending approvals first, then active runs, then the newest.
 
-use super::args::Runs;
-use super::exit::Exit;
-use super::out::Outcome;
-use super::setup::Setup;
-use super::style::{Mark, Style};
-use super::table::{Cell, Table};
-use crate::engine::api::RunFilter;
+use super::args::RunsArgs;
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
+use super::setup::CommandContext;
+use super::style::{OutputStyle, StatusGlyph};
+use super::table::{TableCell, TextTable};
+use crate::engine::api::RunQuery;
 use crate::model::error::Result;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
@@ -16,7 +16,7 @@ use crate::model::time::{Timestamp, human_duration};
 ///
 /// # Errors
 /// What the archive says.
-pub fn runs(setup: &Setup, args: &Runs) -> Outcome {
+pub fn runs(setup: &CommandContext, args: &RunsArgs) -> CommandOutcome {
     let runs = ordered(read(setup, args)?);
     if args.json {
         setup.out.document(&runs)?;
@@ -27,11 +27,11 @@ pub fn runs(setup: &Setup, args: &Runs) -> Outcome {
             .out
             .print(&table(&runs, Timestamp::now(), setup.out.style))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Why the list is empty: a filter that fits nothing says nothing about other runs.
-fn nothing(args: &Runs) -> &'static str {
+fn nothing(args: &RunsArgs) -> &'static str {
     if args.state.is_empty() && args.thread.is_none() && args.limit > 0 {
         "no runs; start one with `phasedeck demo` or `phasedeck run`"
     } else {
@@ -40,11 +40,11 @@ fn nothing(args: &Runs) -> &'static str {
 }
 
 /// The newest that fit, and everything that is in flight however old it is.
-fn read(setup: &Setup, args: &Runs) -> Result<Vec<RunRecord>> {
+fn read(setup: &CommandContext, args: &RunsArgs) -> Result<Vec<RunRecord>> {
     let Some(archive) = setup.archive_if_any()? else {
         return Ok(Vec::new());
     };
-    let filter = RunFilter {
+    let filter = RunQuery {
         states: args.state.clone(),
         thread: args.thread.clone(),
         limit: Some(args.limit),
@@ -57,7 +57,7 @@ fn read(setup: &Setup, args: &Runs) -> Result<Vec<RunRecord>> {
         .filter(|state| args.state.is_empty() || args.state.contains(state))
         .collect();
     if !states.is_empty() {
-        let older = archive.runs(&RunFilter {
+        let older = archive.runs(&RunQuery {
             states,
             thread: args.thread.clone(),
             limit: Some(args.limit),
@@ -81,12 +81,12 @@ fn ordered(mut runs: Vec<RunRecord>) -> Vec<RunRecord> {
     runs
 }
 
-fn table(runs: &[RunRecord], now: Timestamp, style: Style) -> String {
-    let mut table = Table::new(&[
+fn table(runs: &[RunRecord], now: Timestamp, style: OutputStyle) -> String {
+    let mut table = TextTable::new(&[
         "STATE", "RUN", "WORKFLOW", "PHASE", "", "COST", "AGE", "THREAD", "WANTED",
     ]);
     for run in runs {
-        let mark = Mark::of_run(run);
+        let mark = StatusGlyph::from_run(run);
         let phase = run
             .pending_gate
             .as_ref()
@@ -94,22 +94,22 @@ fn table(runs: &[RunRecord], now: Timestamp, style: Style) -> String {
             .or_else(|| run.current_phase.as_ref().map(ToString::to_string));
         let wanted = run.requirements.lines().next().unwrap_or_default();
         table.row(vec![
-            Cell::new(format!("{} {}", style.glyph(mark), run.state_in_words())).tone(mark.tone()),
-            Cell::new(run.id.short()),
-            Cell::new(if run.rehearsal {
+            TableCell::new(format!("{} {}", style.glyph(mark), run.state_text())).tone(mark.tone()),
+            TableCell::new(run.id.short()),
+            TableCell::new(if run.rehearsal {
                 format!("{} (rehearsal)", run.workflow)
             } else {
                 run.workflow.clone()
             }),
-            Cell::new(phase.unwrap_or_default()).at_most(24, style.ascii),
-            Cell::new(format!("{}/{}", run.phases_done, run.phases_total)).right(),
-            Cell::new(run.cost.to_string()).right(),
-            Cell::new(human_duration(now.since_ms(run.created_at))).right(),
-            Cell::new(run.thread.as_str()).at_most(24, style.ascii),
-            Cell::new(wanted).at_most(40, style.ascii),
+            TableCell::new(phase.unwrap_or_default()).at_most(24, style.ascii),
+            TableCell::new(format!("{}/{}", run.phases_done, run.phases_total)).right(),
+            TableCell::new(run.cost.to_string()).right(),
+            TableCell::new(human_duration(now.since_ms(run.created_at))).right(),
+            TableCell::new(run.thread.as_str()).at_most(24, style.ascii),
+            TableCell::new(wanted).at_most(40, style.ascii),
         ]);
     }
-    table.drawn(0, style)
+    table.render(0, style)
 }
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
         let text = table(
             &[waiting, in_line, odd],
             Timestamp(3_600_000 * 3),
-            Style::default(),
+            OutputStyle::default(),
         );
         insta::assert_snapshot!(text, @"
         STATE                RUN       WORKFLOW       PHASE               COST     AGE   THREAD     WANTED

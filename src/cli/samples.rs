@@ -1,7 +1,7 @@
 //! Record fixtures for tests.
 
 use crate::app::sample;
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{CallCost, NanoUsd};
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
 use crate::model::time::Timestamp;
@@ -19,7 +19,7 @@ pub fn run_record() -> RunRecord {
         created_at: Timestamp(0),
         started_at: Some(Timestamp(0)),
         updated_at: Timestamp(0),
-        cost: Cost {
+        cost: CallCost {
             known: NanoUsd(410_000_000),
             unknown_calls: 0,
         },

@@ -7,37 +7,37 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::signals::Signals;
-use crate::app::shell::Parting;
-use crate::app::shell::link::Linked;
-use crate::engine::api::{Answer, Command, Port, Sender};
-use crate::engine::host::{HandOver, Host, attach, live_host};
-use crate::engine::paths::Paths;
+use super::signals::SignalListener;
+use crate::app::shell::ShutdownSignals;
+use crate::app::shell::link::EngineConnection;
+use crate::engine::api::{CommandAnswer, CommandSender, EngineCommand, EnginePort};
+use crate::engine::host::{EngineHost, HandoverScope, attach, live_host};
+use crate::engine::paths::InstallPaths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::ClientToken;
-use crate::model::settings::{OnCrash, Settings};
+use crate::model::settings::{AppSettings, CrashPolicy};
 use crate::model::state::Via;
 
 /// A port to an engine, and what this process owns of it.
-pub struct Session {
-    port: Port,
-    host: Option<Host>,
+pub struct CliConnection {
+    port: EnginePort,
+    host: Option<EngineHost>,
     runtime: Runtime,
     grace: Duration,
     notices: Vec<String>,
 }
 
 /// Shortens a drain.
-type Hurry = Box<dyn Fn() + Send + Sync>;
+type DrainShortener = Box<dyn Fn() + Send + Sync>;
 
 /// A session that closes when it is told.
-pub struct Closing {
+pub struct ClosingConnection {
     drain: CancellationToken,
-    hurry: Option<Hurry>,
+    hurry: Option<DrainShortener>,
     thread: std::thread::JoinHandle<(Result<usize>, Runtime)>,
 }
 
-impl Closing {
+impl ClosingConnection {
     /// Shortens the drain.
     pub fn hurry(&self) {
         self.hurry.iter().for_each(|hurry| hurry());
@@ -57,12 +57,12 @@ impl Closing {
     }
 }
 
-impl Session {
+impl CliConnection {
     /// Attaches to the live host, or becomes the host and takes up what the last one left.
     ///
     /// # Errors
     /// `session_manager_already_running` when a host is there and cannot be reached; what starting says.
-    pub fn open(paths: &Paths, settings: &Settings) -> Result<Self> {
+    pub fn open(paths: &InstallPaths, settings: &AppSettings) -> Result<Self> {
         Self::find(paths, settings).inspect(|session| {
             session
                 .notices
@@ -75,18 +75,18 @@ impl Session {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn find(paths: &Paths, settings: &Settings) -> Result<Self> {
-        Self::open_with(paths, settings, Host::start)
+    pub fn find(paths: &InstallPaths, settings: &AppSettings) -> Result<Self> {
+        Self::open_with(paths, settings, EngineHost::start)
     }
 
     fn open_with(
-        paths: &Paths,
-        settings: &Settings,
-        start: impl FnOnce(&Paths, &Settings) -> Result<Host>,
+        paths: &InstallPaths,
+        settings: &AppSettings,
+        start: impl FnOnce(&InstallPaths, &AppSettings) -> Result<EngineHost>,
     ) -> Result<Self> {
         if live_host(paths)?.is_none() {
             match start(paths, settings) {
-                Ok(host) => return Self::of_host(host, settings),
+                Ok(host) => return Self::from_host(host, settings),
                 Err(failure) if failure.code == Code::SessionManagerAlreadyRunning => {}
                 Err(failure) => return Err(failure),
             }
@@ -106,7 +106,7 @@ impl Session {
     ///
     /// # Errors
     /// `io_failed` when no threads can be started.
-    pub fn of_host(host: Host, settings: &Settings) -> Result<Self> {
+    pub fn from_host(host: EngineHost, settings: &AppSettings) -> Result<Self> {
         let grace = Duration::from_secs(settings.engine.shutdown_grace_seconds);
         let notices = host.notices().to_vec();
         Ok(Self {
@@ -122,11 +122,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn brief(paths: &Paths, settings: &Settings) -> Result<Self> {
+    pub fn brief(paths: &InstallPaths, settings: &AppSettings) -> Result<Self> {
         let mut settings = settings.clone();
-        settings.engine.on_crash = OnCrash::Ask;
+        settings.engine.on_crash = CrashPolicy::Ask;
         settings.engine.shutdown_grace_seconds = 0;
-        let session = Self::open_with(paths, &settings, Host::start_briefly)?;
+        let session = Self::open_with(paths, &settings, EngineHost::start_for_one_command)?;
         session
             .notices
             .iter()
@@ -143,7 +143,7 @@ impl Session {
     /// Waits until the engine of this process can store nothing any more, and says why. Never ends where
     /// the engine lives elsewhere.
     pub fn stopped(&self) -> impl Future<Output = Failure> + Send + use<> {
-        let stopped = self.host.as_ref().map(Host::stopped);
+        let stopped = self.host.as_ref().map(EngineHost::store_closed);
         async move {
             match stopped {
                 Some(stopped) => stopped.await,
@@ -154,14 +154,14 @@ impl Session {
 
     /// The way to the engine.
     #[must_use]
-    pub fn port(&self) -> Port {
+    pub fn port(&self) -> EnginePort {
         self.port.clone()
     }
 
     /// What a console needs of it.
     #[must_use]
-    pub fn linked(&self) -> Linked {
-        Linked {
+    pub fn engine_connection(&self) -> EngineConnection {
+        EngineConnection {
             port: self.port(),
             hosting: self.hosts(),
             notices: self.notices.clone(),
@@ -177,7 +177,7 @@ impl Session {
     ///
     /// # Errors
     /// What the engine answers.
-    pub fn send(&self, command: Command) -> Result<Answer> {
+    pub fn send(&self, command: EngineCommand) -> Result<CommandAnswer> {
         self.send_by(command, Via::Cli)
     }
 
@@ -185,11 +185,12 @@ impl Session {
     ///
     /// # Errors
     /// What the engine answers.
-    pub fn send_by(&self, command: Command, via: Via) -> Result<Answer> {
-        self.block_on(
-            self.port
-                .send(command, Sender::of_process(via), ClientToken::new()),
-        )
+    pub fn send_by(&self, command: EngineCommand, via: Via) -> Result<CommandAnswer> {
+        self.block_on(self.port.send(
+            command,
+            CommandSender::from_process(via),
+            ClientToken::new(),
+        ))
     }
 
     /// Pauses what this process executes and gives the data back; says how many runs the next host goes
@@ -197,12 +198,12 @@ impl Session {
     ///
     /// # Errors
     /// What closing says; everything acknowledged is stored all the same.
-    pub fn close(self, signals: &mut Signals, over: HandOver) -> Result<usize> {
+    pub fn close(self, signals: &mut SignalListener, over: HandoverScope) -> Result<usize> {
         let Some(host) = self.host else { return Ok(0) };
-        let hurry = host.hurry();
+        let hurry = host.drain_shortener();
         let (done, mut drained) = oneshot::channel();
         let grace = self.grace;
-        let drain = std::thread::spawn(move || drop(done.send(host.leave(grace, over))));
+        let drain = std::thread::spawn(move || drop(done.send(host.hand_over(grace, over))));
         let closed = self.runtime.block_on(async {
             loop {
                 tokio::select! {
@@ -225,17 +226,17 @@ impl Session {
 
     /// Closes on a thread of its own when the console parts, and tells it when that is done.
     #[must_use]
-    pub fn close_when(self, parting: &Parting) -> Closing {
-        let Parting {
+    pub fn close_when(self, parting: &ShutdownSignals) -> ClosingConnection {
+        let ShutdownSignals {
             drain,
             drained,
             hand_over,
             hung_up,
         } = parting.clone();
-        let hurry: Option<Hurry> = self
+        let hurry: Option<DrainShortener> = self
             .host
             .as_ref()
-            .map(|host| Box::new(host.hurry()) as Hurry);
+            .map(|host| Box::new(host.drain_shortener()) as DrainShortener);
         let asked = drain.clone();
         let Self {
             host,
@@ -246,11 +247,11 @@ impl Session {
         let thread = std::thread::spawn(move || {
             runtime.block_on(asked.cancelled());
             let over = match () {
-                () if hand_over.is_cancelled() => HandOver::Everything,
-                () if hung_up.is_cancelled() => HandOver::AsRunsSay,
-                () => HandOver::Nothing,
+                () if hand_over.is_cancelled() => HandoverScope::AllRuns,
+                () if hung_up.is_cancelled() => HandoverScope::ByDisconnectPolicy,
+                () => HandoverScope::NoRuns,
             };
-            let closed = host.map(|host| host.leave(grace, over));
+            let closed = host.map(|host| host.hand_over(grace, over));
             // Nothing is drained where nothing was at work: that is for the session that has the host.
             if closed.is_some() {
                 drained.cancel();
@@ -259,7 +260,7 @@ impl Session {
             // Given back, not dropped: the console hears of the end through tasks of this runtime.
             (closed, runtime)
         });
-        Closing {
+        ClosingConnection {
             drain,
             hurry,
             thread,

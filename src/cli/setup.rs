@@ -1,37 +1,37 @@
 //! The context of a command: paths, settings, outputs and the archive.
 
-use super::args::Look;
-use super::out::{Out, Stop};
-use super::session::Session;
-use super::settings::{self, Loaded};
-use crate::engine::api::Archive;
+use super::args::OutputOptions;
+use super::out::{CommandError, CommandOutput};
+use super::session::CliConnection;
+use super::settings::{self, LoadedSettings};
+use crate::engine::api::RunArchive;
 use crate::engine::catalog::Catalog;
-use crate::engine::paths::Paths;
+use crate::engine::paths::InstallPaths;
 use crate::engine::trust;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 
 /// Folders, settings and outputs of this process.
-pub struct Setup {
+pub struct CommandContext {
     /// Where everything lies.
-    pub paths: Paths,
+    pub paths: InstallPaths,
     /// The settings in force.
-    pub loaded: Loaded,
+    pub loaded: LoadedSettings,
     /// Where words go.
-    pub out: Out,
+    pub out: CommandOutput,
     /// Whether colours are unwanted.
     pub no_color: bool,
 }
 
-impl Setup {
+impl CommandContext {
     /// Reads the settings of the operator's folders.
     ///
     /// # Errors
     /// `config_invalid` for every mistake at once.
-    pub fn read(look: Look, json: bool) -> Result<Self, Stop> {
-        let paths = Paths::of_operator()?;
+    pub fn read(look: OutputOptions, json: bool) -> Result<Self, CommandError> {
+        let paths = InstallPaths::for_operator()?;
         let loaded = settings::load(&paths, variables()?, look)?;
-        let out = Out::of_process(loaded.settings.console.ascii, look.no_color, json);
+        let out = CommandOutput::from_process(loaded.settings.console.ascii, look.no_color, json);
         Ok(Self {
             paths,
             loaded,
@@ -43,26 +43,26 @@ impl Setup {
     /// Attaches to the live host, or becomes the host.
     ///
     /// # Errors
-    /// As [`Session::open`].
-    pub fn session(&self) -> Result<Session> {
-        Session::open(&self.paths, &self.loaded.settings)
+    /// As [`CliConnection::open`].
+    pub fn session(&self) -> Result<CliConnection> {
+        CliConnection::open(&self.paths, &self.loaded.settings)
     }
 
     /// A session for one command; a host that begins here resumes nothing.
     ///
     /// # Errors
-    /// As [`Session::brief`].
-    pub fn brief_session(&self) -> Result<Session> {
-        Session::brief(&self.paths, &self.loaded.settings)
+    /// As [`CliConnection::brief`].
+    pub fn brief_session(&self) -> Result<CliConnection> {
+        CliConnection::brief(&self.paths, &self.loaded.settings)
     }
 
     /// The archive, where there is one already.
     ///
     /// # Errors
     /// What opening the database says.
-    pub fn archive_if_any(&self) -> Result<Option<Archive>> {
+    pub fn archive_if_any(&self) -> Result<Option<RunArchive>> {
         if self.paths.database().exists() {
-            Archive::open(&self.paths).map(Some)
+            RunArchive::open(&self.paths).map(Some)
         } else {
             Ok(None)
         }
@@ -72,7 +72,7 @@ impl Setup {
     ///
     /// # Errors
     /// `run_not_found`, `run_ambiguous`; what opening the database says.
-    pub fn find(&self, text: &str) -> Result<(Archive, RunId)> {
+    pub fn find(&self, text: &str) -> Result<(RunArchive, RunId)> {
         let Some(archive) = self.archive_if_any()? else {
             return Err(Failure::new(Code::RunNotFound, "there are no runs yet")
                 .hint("start one with `phasedeck demo` or `phasedeck run`"));

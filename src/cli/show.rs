@@ -3,19 +3,19 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::args::OneRun;
-use super::exit::Exit;
-use super::gate::Question;
-use super::out::Outcome;
-use super::setup::Setup;
-use super::style::{Mark, Style};
+use super::args::SingleRunArgs;
+use super::exit::ExitStatus;
+use super::gate::GatePrompt;
+use super::out::CommandOutcome;
+use super::setup::CommandContext;
+use super::style::{OutputStyle, StatusGlyph};
 use super::summary::{field, next, standing};
-use super::table::{Cell, Table, shortened};
-use crate::engine::api::{Archive, CrashCard, Unsure};
+use super::table::{TableCell, TextTable, shortened};
+use crate::engine::api::{CrashCard, RunArchive, UnknownOutcome};
 use crate::model::error::Result;
 use crate::model::id::RunId;
 use crate::model::record::{ApprovalRecord, ArtifactRecord, PhaseRecord, RunRecord};
-use crate::model::run_state::Waiting;
+use crate::model::run_state::RunWait;
 use crate::model::safe_text::safe_line;
 use crate::model::state::{ApprovalStatus, RunStatus};
 use crate::model::time::{Timestamp, human_duration};
@@ -25,7 +25,8 @@ const WANTED_LINES: usize = 6;
 
 /// Everything `show` shows; its JSON is this too.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Shown {
+#[schemars(rename = "Shown")]
+pub struct RunDocument {
     /// The run itself.
     run: RunRecord,
     /// Its phases in order.
@@ -42,14 +43,14 @@ pub struct Shown {
     crash: Option<CrashCard>,
     /// What the model's server asked to wait for, while that is not over.
     #[serde(skip_serializing_if = "Option::is_none")]
-    waiting: Option<Waiting>,
+    waiting: Option<RunWait>,
 }
 
 /// Shows one run.
 ///
 /// # Errors
 /// `run_not_found`; what the archive says.
-pub fn show(setup: &Setup, args: &OneRun) -> Outcome {
+pub fn show(setup: &CommandContext, args: &SingleRunArgs) -> CommandOutcome {
     let (archive, run) = setup.find(&args.run)?;
     let shown = read(&archive, run)?;
     if args.json {
@@ -59,16 +60,16 @@ pub fn show(setup: &Setup, args: &OneRun) -> Outcome {
             .out
             .print(&screen(&shown, Timestamp::now(), setup.out.style))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn read(archive: &Archive, run: RunId) -> Result<Shown> {
+fn read(archive: &RunArchive, run: RunId) -> Result<RunDocument> {
     // A journal that cannot be folded is told by others; its rows are shown all the same.
     let state = archive.state(run).ok();
     let asked = state
         .as_ref()
         .and_then(|state| state.phase(state.approval.as_ref()?.phase_key.as_ref()?));
-    Ok(Shown {
+    Ok(RunDocument {
         run: archive.run(run)?,
         phases: archive.phases(run)?,
         approvals: archive.approvals(run)?,
@@ -81,11 +82,11 @@ fn read(archive: &Archive, run: RunId) -> Result<Shown> {
     })
 }
 
-fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
+fn screen(shown: &RunDocument, now: Timestamp, style: OutputStyle) -> String {
     let mut parts = vec![
         standing(&shown.run, style)
             + &waiting(shown, now, style)
-            + &wanted(&shown.run, style)
+            + &task_text(&shown.run, style)
             + &next_unless_asked(shown, style),
         phases(shown, now, style),
     ];
@@ -99,9 +100,9 @@ fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
                     "  since     {} ago\n",
                     human_duration(now.since_ms(open.requested_at))
                 );
-                Question {
+                GatePrompt {
                     warned: shown.warned.clone(),
-                    ..Question::of_record(open)
+                    ..GatePrompt::from_record(open)
                 }
                 .how_to_answer(style)
                     + &since
@@ -115,7 +116,7 @@ fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
 }
 
 /// A wait that ends by itself.
-fn waiting(shown: &Shown, now: Timestamp, style: Style) -> String {
+fn waiting(shown: &RunDocument, now: Timestamp, style: OutputStyle) -> String {
     let Some(waiting) = &shown.waiting else {
         return String::new();
     };
@@ -131,7 +132,7 @@ fn waiting(shown: &Shown, now: Timestamp, style: Style) -> String {
 }
 
 /// A question that waits says itself what to do.
-fn next_unless_asked(shown: &Shown, style: Style) -> String {
+fn next_unless_asked(shown: &RunDocument, style: OutputStyle) -> String {
     let asked = shown
         .approvals
         .iter()
@@ -143,7 +144,7 @@ fn next_unless_asked(shown: &Shown, style: Style) -> String {
     }
 }
 
-fn wanted(run: &RunRecord, style: Style) -> String {
+fn task_text(run: &RunRecord, style: OutputStyle) -> String {
     let mut text = String::new();
     let mut add = |name: &str, value: &str| {
         text.push_str(&field(name, &shortened(&safe_line(value), 100, "…"), style))
@@ -172,9 +173,12 @@ fn wanted(run: &RunRecord, style: Style) -> String {
 }
 
 /// What a crash left: what is certain, what is unsure and how to answer, what was lost.
-fn crash(card: &CrashCard, style: Style) -> String {
+fn crash(card: &CrashCard, style: OutputStyle) -> String {
     let id = card.run_id.short();
-    let mut text = format!("{}\n", style.marked(Mark::Unsure, "after the crash"));
+    let mut text = format!(
+        "{}\n",
+        style.marked(StatusGlyph::NeedsCheck, "after the crash")
+    );
     let mut add = |name: &str, value: &str| text.push_str(&field(name, value, style));
     let done: Vec<&str> = card.phases_done.iter().map(|key| key.as_str()).collect();
     add(
@@ -200,7 +204,7 @@ fn crash(card: &CrashCard, style: Style) -> String {
     add("", &format!("{} settled", card.spent));
     for unsure in &card.unsure {
         match unsure {
-            Unsure::Tool {
+            UnknownOutcome::Tool {
                 call_id,
                 tool,
                 arguments,
@@ -220,7 +224,7 @@ fn crash(card: &CrashCard, style: Style) -> String {
                     ),
                 );
             }
-            Unsure::Bill { model, charged, .. } => {
+            UnknownOutcome::Bill { model, charged, .. } => {
                 let charged =
                     charged.map_or_else(|| "an unknown price".to_owned(), |cost| cost.to_string());
                 add(
@@ -236,7 +240,7 @@ fn crash(card: &CrashCard, style: Style) -> String {
     if card
         .unsure
         .iter()
-        .any(|unsure| matches!(unsure, Unsure::Tool { .. }))
+        .any(|unsure| matches!(unsure, UnknownOutcome::Tool { .. }))
     {
         add(
             "answer",
@@ -248,12 +252,12 @@ fn crash(card: &CrashCard, style: Style) -> String {
     text
 }
 
-fn phases(shown: &Shown, now: Timestamp, style: Style) -> String {
-    let mut table = Table::new(&[
+fn phases(shown: &RunDocument, now: Timestamp, style: OutputStyle) -> String {
+    let mut table = TextTable::new(&[
         "PHASE", "STATE", "TRIES", "TIME", "COST", "ARTIFACT", "COMMIT",
     ]);
     for phase in &shown.phases {
-        let mark = Mark::of_phase_status(phase.state);
+        let mark = StatusGlyph::from_phase_status(phase.state);
         let end = phase.ended_at.or(shown.run.ended_at).unwrap_or(now);
         let time = phase
             .started_at
@@ -266,23 +270,23 @@ fn phases(shown: &Shown, now: Timestamp, style: Style) -> String {
             .unwrap_or_default();
         let begun = phase.attempt > 0;
         table.row(vec![
-            Cell::new(phase.phase_key.as_str()),
-            Cell::new(format!("{} {}", style.glyph(mark), phase.state)).tone(mark.tone()),
-            Cell::new(if begun {
+            TableCell::new(phase.phase_key.as_str()),
+            TableCell::new(format!("{} {}", style.glyph(mark), phase.state)).tone(mark.tone()),
+            TableCell::new(if begun {
                 phase.attempt.to_string()
             } else {
                 String::new()
             })
             .right(),
-            Cell::new(time).right(),
-            Cell::new(if begun {
+            TableCell::new(time).right(),
+            TableCell::new(if begun {
                 phase.cost.to_string()
             } else {
                 String::new()
             })
             .right(),
-            Cell::new(hash),
-            Cell::new(
+            TableCell::new(hash),
+            TableCell::new(
                 phase
                     .commit
                     .as_deref()
@@ -291,37 +295,37 @@ fn phases(shown: &Shown, now: Timestamp, style: Style) -> String {
             ),
         ]);
     }
-    table.drawn(0, style)
+    table.render(0, style)
 }
 
-fn artifacts(artifacts: &[ArtifactRecord], style: Style) -> String {
+fn artifacts(artifacts: &[ArtifactRecord], style: OutputStyle) -> String {
     if artifacts.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         "ARTIFACT", "VERSION", "VERDICT", "HASH", "BYTES", "SCHEMA", "PATH",
     ]);
     for artifact in artifacts {
         let (mark, word) = if artifact.valid {
-            (Mark::Done, "valid")
+            (StatusGlyph::Done, "valid")
         } else {
-            (Mark::Failed, "invalid")
+            (StatusGlyph::Failed, "invalid")
         };
         table.row(vec![
-            Cell::new(artifact.phase_key.as_str()),
-            Cell::new(format!("v{}", artifact.version)),
-            Cell::new(format!("{} {word}", style.glyph(mark))).tone(mark.tone()),
-            Cell::new(artifact.sha256.short()),
-            Cell::new(artifact.bytes.to_string()).right(),
-            Cell::new(artifact.schema.as_str()),
-            Cell::new(&artifact.path).at_most(40, style.ascii),
+            TableCell::new(artifact.phase_key.as_str()),
+            TableCell::new(format!("v{}", artifact.version)),
+            TableCell::new(format!("{} {word}", style.glyph(mark))).tone(mark.tone()),
+            TableCell::new(artifact.sha256.short()),
+            TableCell::new(artifact.bytes.to_string()).right(),
+            TableCell::new(artifact.schema.as_str()),
+            TableCell::new(&artifact.path).at_most(40, style.ascii),
         ]);
     }
-    table.drawn(0, style)
+    table.render(0, style)
 }
 
-fn decisions(approvals: &[ApprovalRecord], style: Style) -> String {
-    let mut table = Table::new(&["DECIDED", "GATE", "ABOUT", "BY", "WORDS"]);
+fn decisions(approvals: &[ApprovalRecord], style: OutputStyle) -> String {
+    let mut table = TextTable::new(&["DECIDED", "GATE", "ABOUT", "BY", "WORDS"]);
     let decided: Vec<_> = approvals
         .iter()
         .filter(|approval| approval.state != ApprovalStatus::Pending)
@@ -331,28 +335,29 @@ fn decisions(approvals: &[ApprovalRecord], style: Style) -> String {
     }
     for approval in decided {
         let mark = match approval.state {
-            ApprovalStatus::Approved => Mark::Done,
-            ApprovalStatus::ChangesRequested => Mark::Repair,
-            ApprovalStatus::Rejected => Mark::Failed,
-            ApprovalStatus::Aborted => Mark::Stopped,
-            ApprovalStatus::Superseded | ApprovalStatus::Pending => Mark::Skipped,
+            ApprovalStatus::Approved => StatusGlyph::Done,
+            ApprovalStatus::ChangesRequested => StatusGlyph::Repair,
+            ApprovalStatus::Rejected => StatusGlyph::Failed,
+            ApprovalStatus::Aborted => StatusGlyph::Aborted,
+            ApprovalStatus::Superseded | ApprovalStatus::Pending => StatusGlyph::Skipped,
         };
         let via = approval
             .via
             .map(|via| format!(" by {via}"))
             .unwrap_or_default();
         table.row(vec![
-            Cell::new(format!("{} {}", style.glyph(mark), approval.state)).tone(mark.tone()),
-            Cell::new(approval.gate.as_str()),
-            Cell::new(Question::of_record(approval).subject()),
-            Cell::new(format!(
+            TableCell::new(format!("{} {}", style.glyph(mark), approval.state)).tone(mark.tone()),
+            TableCell::new(approval.gate.as_str()),
+            TableCell::new(GatePrompt::from_record(approval).subject()),
+            TableCell::new(format!(
                 "{}{via}",
                 approval.resolved_by.as_deref().unwrap_or_default()
             )),
-            Cell::new(approval.comment.as_deref().unwrap_or_default()).at_most(60, style.ascii),
+            TableCell::new(approval.comment.as_deref().unwrap_or_default())
+                .at_most(60, style.ascii),
         ]);
     }
-    table.drawn(0, style)
+    table.render(0, style)
 }
 
 #[cfg(test)]
@@ -361,7 +366,7 @@ mod tests {
     use crate::cli::samples::run_record;
     use crate::model::error::Code;
     use crate::model::hash::ContentHash;
-    use crate::model::money::Cost;
+    use crate::model::money::CallCost;
     use crate::model::state::{PhaseStatus, Via};
 
     fn approval(state: ApprovalStatus, version: u32) -> ApprovalRecord {
@@ -371,7 +376,7 @@ mod tests {
             phase_key: Some("spec".into()),
             gate: "spec_approved".into(),
             state,
-            artifact_sha256: Some(ContentHash::of(&[u8::try_from(version).unwrap()])),
+            artifact_sha256: Some(ContentHash::from_bytes(&[u8::try_from(version).unwrap()])),
             artifact_version: Some(version),
             requested_at: Timestamp(60_000),
             resolved_at: None,
@@ -396,11 +401,11 @@ mod tests {
             commit: None,
             started_at: (attempt > 0).then_some(Timestamp(0)),
             ended_at: None,
-            cost: Cost::default(),
+            cost: CallCost::default(),
         };
         let mut run = run_record();
         run.state = "awaiting_approval".to_owned();
-        let shown = Shown {
+        let shown = RunDocument {
             run,
             warned: Some("what looks like a secret on line 7".to_owned()),
             phases: vec![
@@ -409,7 +414,7 @@ mod tests {
                     0,
                     PhaseStatus::AwaitingApproval,
                     2,
-                    Some(ContentHash::of(&[2])),
+                    Some(ContentHash::from_bytes(&[2])),
                 ),
                 phase("plan", 1, PhaseStatus::Pending, 0, None),
             ],
@@ -423,7 +428,7 @@ mod tests {
                 attempt: 2,
                 path: "spec.json".to_owned(),
                 schema: "dev/spec@1".into(),
-                sha256: ContentHash::of(&[2]),
+                sha256: ContentHash::from_bytes(&[2]),
                 bytes: 412,
                 valid: true,
                 errors: Vec::new(),
@@ -432,7 +437,7 @@ mod tests {
             crash: None,
             waiting: None,
         };
-        let text = screen(&shown, Timestamp(120_000), Style::default());
+        let text = screen(&shown, Timestamp(120_000), OutputStyle::default());
         assert!(text.lines().count() < 40, "{text}");
         insta::assert_snapshot!(text, @"
         run deadbeef development@1: ▲ awaiting_approval
@@ -464,7 +469,7 @@ mod tests {
         ↻ changes_requested  spec_approved  spec v1 (4bf5122f)  ann by cli  Smaller steps
         ");
         let (until, wait_ms, code) = (Timestamp(3_720_000), 3_600_000, Code::LlmRateLimited);
-        let waiting = Waiting {
+        let waiting = RunWait {
             phase_key: "spec".into(),
             until,
             wait_ms,
@@ -472,12 +477,12 @@ mod tests {
             code,
         };
         let text = screen(
-            &Shown {
+            &RunDocument {
                 waiting: Some(waiting),
                 ..shown
             },
             Timestamp(120_000),
-            Style::default(),
+            OutputStyle::default(),
         );
         let line = format!(
             "  waits     1h00 more, until {}: the server of spec asks for it (llm_rate_limited)\n",

@@ -3,11 +3,11 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::engine::host::HandOver;
+use crate::engine::host::HandoverScope;
 use crate::model::error::{Failure, Result};
 
 /// Listens for requests to stop, from its making on.
-pub struct Signals {
+pub struct SignalListener {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
@@ -15,25 +15,25 @@ pub struct Signals {
 
 /// Why to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum StopSignal {
     /// Somebody said so.
     Stop,
     /// The terminal is gone.
     HangUp,
 }
 
-impl Asked {
+impl StopSignal {
     /// What becomes of the runs of this process.
     #[must_use]
-    pub fn hand_over(self) -> HandOver {
+    pub fn hand_over(self) -> HandoverScope {
         match self {
-            Self::Stop => HandOver::Nothing,
-            Self::HangUp => HandOver::AsRunsSay,
+            Self::Stop => HandoverScope::NoRuns,
+            Self::HangUp => HandoverScope::ByDisconnectPolicy,
         }
     }
 }
 
-impl Signals {
+impl SignalListener {
     /// Begins to listen; must be called within a runtime.
     ///
     /// # Errors
@@ -52,11 +52,11 @@ impl Signals {
     }
 
     /// Waits for the next request to stop.
-    pub async fn next(&mut self) -> Asked {
+    pub async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.hang_up.recv() => Asked::HangUp,
+            _ = self.interrupt.recv() => StopSignal::Stop,
+            _ = self.terminate.recv() => StopSignal::Stop,
+            _ = self.hang_up.recv() => StopSignal::HangUp,
         }
     }
 }

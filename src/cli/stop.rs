@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::args::{Abort, OneRun};
-use super::exit::Exit;
-use super::out::Outcome;
-use super::setup::Setup;
-use crate::engine::api::Command;
+use super::args::{AbortArgs, SingleRunArgs};
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
+use super::setup::CommandContext;
+use crate::engine::api::EngineCommand;
 use crate::model::id::RunId;
 use crate::model::state::RunStatus;
 
@@ -15,9 +15,9 @@ use crate::model::state::RunStatus;
 ///
 /// # Errors
 /// `run_not_found`, `run_already_terminal`; what the engine answers.
-pub fn pause(setup: &Setup, args: &OneRun) -> Outcome {
+pub fn pause(setup: &CommandContext, args: &SingleRunArgs) -> CommandOutcome {
     send(setup, &args.run, args.json, RunStatus::Paused, |run_id| {
-        Command::Pause { run_id }
+        EngineCommand::Pause { run_id }
     })
 }
 
@@ -25,13 +25,13 @@ pub fn pause(setup: &Setup, args: &OneRun) -> Outcome {
 ///
 /// # Errors
 /// As [`pause`].
-pub fn abort(setup: &Setup, args: &Abort) -> Outcome {
+pub fn abort(setup: &CommandContext, args: &AbortArgs) -> CommandOutcome {
     let (reason, rollback) = (args.text.clone(), args.rollback);
     let command = |run_id| {
         if rollback {
-            Command::RollBack { run_id, reason }
+            EngineCommand::RollBack { run_id, reason }
         } else {
-            Command::Abort { run_id, reason }
+            EngineCommand::Abort { run_id, reason }
         }
     };
     send(setup, &args.run, args.json, RunStatus::Aborted, command)
@@ -39,7 +39,8 @@ pub fn abort(setup: &Setup, args: &Abort) -> Outcome {
 
 /// What became of it, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Receipt {
+#[schemars(rename = "Receipt")]
+pub struct StopReceipt {
     /// Which run.
     run_id: RunId,
     /// Where it is to go.
@@ -49,12 +50,12 @@ pub struct Receipt {
 }
 
 fn send(
-    setup: &Setup,
+    setup: &CommandContext,
     text: &str,
     json: bool,
     goal: RunStatus,
-    command: impl FnOnce(RunId) -> Command,
-) -> Outcome {
+    command: impl FnOnce(RunId) -> EngineCommand,
+) -> CommandOutcome {
     setup.find(text)?;
     let session = setup.brief_session()?;
     let sent = setup.find(text).and_then(|(archive, run)| {
@@ -70,7 +71,7 @@ fn send(
     ended?;
     let state = archive.run(run)?.state;
     if json {
-        setup.out.object(&Receipt {
+        setup.out.object(&StopReceipt {
             run_id: run,
             asked: goal,
             state,
@@ -85,5 +86,5 @@ fn send(
             run.short()
         ))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }

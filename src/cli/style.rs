@@ -1,10 +1,10 @@
-//! Output colors by meaning, including the color of each run state. The glyphs are in [`Mark`].
+//! Output colors by meaning, including the color of each run state. The glyphs are in [`StatusGlyph`].
 
-pub use crate::model::mark::Mark;
+pub use crate::model::mark::StatusGlyph;
 
 /// What a colour says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub enum TextTone {
     /// Nothing in particular.
     Plain,
     /// A heading.
@@ -27,27 +27,27 @@ pub enum Tone {
 
 /// How things are drawn on this output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
+pub struct OutputStyle {
     /// Whether colours may be used.
     pub color: bool,
     /// Whether only ASCII glyphs may be used.
     pub ascii: bool,
 }
 
-impl Style {
+impl OutputStyle {
     /// `text` in the colour of `tone`.
     #[must_use]
-    pub fn paint(self, tone: Tone, text: &str) -> String {
+    pub fn paint(self, tone: TextTone, text: &str) -> String {
         let code = match tone {
-            Tone::Plain => "",
-            Tone::Strong => "1",
-            Tone::Quiet => "2",
-            Tone::Gate => "1;33",
-            Tone::Running => "36",
-            Tone::Repair => "35",
-            Tone::Paused => "34",
-            Tone::Done => "32",
-            Tone::Failed => "31",
+            TextTone::Plain => "",
+            TextTone::Strong => "1",
+            TextTone::Quiet => "2",
+            TextTone::Gate => "1;33",
+            TextTone::Running => "36",
+            TextTone::Repair => "35",
+            TextTone::Paused => "34",
+            TextTone::Done => "32",
+            TextTone::Failed => "31",
         };
         if self.color && !code.is_empty() && !text.is_empty() {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
@@ -58,29 +58,29 @@ impl Style {
 
     /// The glyph or its ASCII twin.
     #[must_use]
-    pub fn glyph(self, mark: Mark) -> &'static str {
+    pub fn glyph(self, mark: StatusGlyph) -> &'static str {
         mark.glyph(self.ascii)
     }
 
     /// Glyph and word in the mark's colour.
     #[must_use]
-    pub fn marked(self, mark: Mark, word: &str) -> String {
+    pub fn marked(self, mark: StatusGlyph, word: &str) -> String {
         self.paint(mark.tone(), &format!("{} {word}", self.glyph(mark)))
     }
 }
 
-impl Mark {
+impl StatusGlyph {
     /// Its colour.
     #[must_use]
-    pub fn tone(self) -> Tone {
+    pub fn tone(self) -> TextTone {
         match self {
-            Self::Gate => Tone::Gate,
-            Self::Running => Tone::Running,
-            Self::Repair | Self::Unsure | Self::Strange => Tone::Repair,
-            Self::InLine | Self::Quiet | Self::Skipped | Self::Note => Tone::Quiet,
-            Self::Waits | Self::Paused => Tone::Paused,
-            Self::Done => Tone::Done,
-            Self::Failed | Self::Stopped => Tone::Failed,
+            Self::Gate => TextTone::Gate,
+            Self::Running => TextTone::Running,
+            Self::Repair | Self::NeedsCheck | Self::Unknown => TextTone::Repair,
+            Self::Queued | Self::Quiet | Self::Skipped | Self::Note => TextTone::Quiet,
+            Self::Waiting | Self::Paused => TextTone::Paused,
+            Self::Done => TextTone::Done,
+            Self::Failed | Self::Aborted => TextTone::Failed,
         }
     }
 }
@@ -93,20 +93,20 @@ mod tests {
 
     #[test]
     fn a_state_is_told_by_glyph_and_word_also_without_colour() {
-        let plain = Style {
+        let plain = OutputStyle {
             color: false,
             ascii: false,
         };
         assert_eq!(
-            plain.marked(Mark::Gate, "awaiting_approval"),
+            plain.marked(StatusGlyph::Gate, "awaiting_approval"),
             "▲ awaiting_approval"
         );
-        let ascii = Style {
+        let ascii = OutputStyle {
             color: true,
             ascii: true,
         };
         assert_eq!(
-            ascii.marked(Mark::Done, "completed"),
+            ascii.marked(StatusGlyph::Done, "completed"),
             "\u{1b}[32m+ completed\u{1b}[0m"
         );
     }
@@ -115,21 +115,24 @@ mod tests {
     fn a_run_is_marked_by_what_it_needs_and_a_state_of_a_newer_program_is_strange() {
         let of = |state: &str, reason: Option<&str>, gate: Option<&str>| {
             let (state, pause_reason) = (state.to_owned(), reason.map(str::to_owned));
-            Mark::of_run(&RunRecord {
+            StatusGlyph::from_run(&RunRecord {
                 state,
                 pause_reason,
                 pending_gate: gate.map(Into::into),
                 ..run_record()
             })
         };
-        assert_eq!(of("awaiting_approval", None, None), Mark::Gate);
+        assert_eq!(of("awaiting_approval", None, None), StatusGlyph::Gate);
         assert_eq!(
             of("paused", Some("operator"), Some("spec_approved")),
-            Mark::Gate
+            StatusGlyph::Gate
         );
-        assert_eq!(of("aborted", None, Some("spec_approved")), Mark::Stopped);
-        assert_eq!(of("paused", Some("operator"), None), Mark::Paused);
-        assert_eq!(of("paused", Some("crashed"), None), Mark::Unsure);
-        assert_eq!(of("hibernating", None, None), Mark::Strange);
+        assert_eq!(
+            of("aborted", None, Some("spec_approved")),
+            StatusGlyph::Aborted
+        );
+        assert_eq!(of("paused", Some("operator"), None), StatusGlyph::Paused);
+        assert_eq!(of("paused", Some("crashed"), None), StatusGlyph::NeedsCheck);
+        assert_eq!(of("hibernating", None, None), StatusGlyph::Unknown);
     }
 }

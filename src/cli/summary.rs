@@ -1,20 +1,20 @@
 //! Short summary of a run, printed after a headless run and at the top of `show`.
 
-use super::style::{Mark, Style, Tone};
+use super::style::{OutputStyle, StatusGlyph, TextTone};
 use crate::model::record::RunRecord;
 use crate::model::safe_text::safe_line;
 use crate::model::state::RunStatus;
 
 /// State and why, phases, cost, where the work lies. Each line ends with a break.
 #[must_use]
-pub fn standing(run: &RunRecord, style: Style) -> String {
+pub fn standing(run: &RunRecord, style: OutputStyle) -> String {
     let rehearsal = if run.rehearsal { " (rehearsal)" } else { "" };
     let reason = run
         .pause_reason
         .as_deref()
         .map(|reason| format!(" ({})", safe_line(reason)))
         .unwrap_or_default();
-    let state = style.marked(Mark::of_run(run), &safe_line(&run.state_in_words()));
+    let state = style.marked(StatusGlyph::from_run(run), &safe_line(&run.state_text()));
     let mut text = format!(
         "run {} {}{rehearsal}: {state}{reason}\n",
         run.id.short(),
@@ -60,7 +60,7 @@ pub fn standing(run: &RunRecord, style: Style) -> String {
 
 /// What to do next, on a line of its own; nothing where nothing is left to do.
 #[must_use]
-pub fn next(run: &RunRecord, style: Style) -> String {
+pub fn next(run: &RunRecord, style: OutputStyle) -> String {
     next_step(run)
         .map(|next| field("next", &next, style))
         .unwrap_or_default()
@@ -68,10 +68,10 @@ pub fn next(run: &RunRecord, style: Style) -> String {
 
 /// A name and its value on one line.
 #[must_use]
-pub fn field(name: &str, value: &str, style: Style) -> String {
+pub fn field(name: &str, value: &str, style: OutputStyle) -> String {
     format!(
         "  {} {}\n",
-        style.paint(Tone::Quiet, &format!("{name:<9}")),
+        style.paint(TextTone::Quiet, &format!("{name:<9}")),
         safe_line(value)
     )
 }

@@ -2,31 +2,31 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::style::{Style, Tone};
+use super::style::{OutputStyle, TextTone};
 use crate::model::safe_text::safe_line;
 
 /// One field: foreign text made safe, and its colour.
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub struct TableCell {
     text: String,
-    tone: Tone,
+    tone: TextTone,
     right: bool,
 }
 
-impl Cell {
+impl TableCell {
     /// Text, made safe.
     #[must_use]
     pub fn new(text: impl AsRef<str>) -> Self {
         Self {
             text: safe_line(text.as_ref()),
-            tone: Tone::Plain,
+            tone: TextTone::Plain,
             right: false,
         }
     }
 
     /// In this colour.
     #[must_use]
-    pub fn tone(mut self, tone: Tone) -> Self {
+    pub fn tone(mut self, tone: TextTone) -> Self {
         self.tone = tone;
         self
     }
@@ -45,7 +45,7 @@ impl Cell {
         self
     }
 
-    fn drawn(&self, width: usize, last: bool, style: Style) -> String {
+    fn render(&self, width: usize, last: bool, style: OutputStyle) -> String {
         let gap = " ".repeat(width.saturating_sub(self.text.width()));
         let text = style.paint(self.tone, &self.text);
         match (self.right, last) {
@@ -58,11 +58,11 @@ impl Cell {
 
 /// Rows beneath headings.
 #[derive(Clone, Debug)]
-pub struct Table {
-    rows: Vec<Vec<Cell>>,
+pub struct TextTable {
+    rows: Vec<Vec<TableCell>>,
 }
 
-impl Table {
+impl TextTable {
     /// A table with these headings.
     #[must_use]
     pub fn new(headings: &[&str]) -> Self {
@@ -70,20 +70,20 @@ impl Table {
             rows: vec![
                 headings
                     .iter()
-                    .map(|heading| Cell::new(heading).tone(Tone::Quiet))
+                    .map(|heading| TableCell::new(heading).tone(TextTone::Quiet))
                     .collect(),
             ],
         }
     }
 
     /// Adds a row.
-    pub fn row(&mut self, cells: Vec<Cell>) {
+    pub fn row(&mut self, cells: Vec<TableCell>) {
         self.rows.push(cells);
     }
 
     /// The lines, each ended by a line break, `indent` columns from the left.
     #[must_use]
-    pub fn drawn(&self, indent: usize, style: Style) -> String {
+    pub fn render(&self, indent: usize, style: OutputStyle) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             self.rows
@@ -98,7 +98,7 @@ impl Table {
         for row in &self.rows {
             let cells = row.iter().zip(&widths).enumerate();
             let cells: Vec<String> = cells
-                .map(|(at, (cell, width))| cell.drawn(*width, at + 1 == row.len(), style))
+                .map(|(at, (cell, width))| cell.render(*width, at + 1 == row.len(), style))
                 .collect();
             text.push_str(&" ".repeat(indent));
             text.push_str(cells.join("  ").trim_end());
@@ -131,26 +131,26 @@ mod tests {
 
     #[test]
     fn columns_stand_straight_with_wide_characters_and_colours() {
-        let mut table = Table::new(&["RUN", "WHAT", "COST"]);
+        let mut table = TextTable::new(&["RUN", "WHAT", "COST"]);
         table.row(vec![
-            Cell::new("7f3a"),
-            Cell::new("買い物かご"),
-            Cell::new("$0.41").right(),
+            TableCell::new("7f3a"),
+            TableCell::new("買い物かご"),
+            TableCell::new("$0.41").right(),
         ]);
         table.row(vec![
-            Cell::new("7f3a99"),
-            Cell::new("cart\u{1b}[2J"),
-            Cell::new("$12.00").right(),
+            TableCell::new("7f3a99"),
+            TableCell::new("cart\u{1b}[2J"),
+            TableCell::new("$12.00").right(),
         ]);
-        insta::assert_snapshot!(table.drawn(1, Style::default()), @r"
+        insta::assert_snapshot!(table.render(1, OutputStyle::default()), @r"
          RUN     WHAT        COST
          7f3a    買い物かご   $0.41
          7f3a99  cart␛[2J    $12.00
         ");
-        let plain = table.drawn(0, Style::default());
-        let colored = table.drawn(
+        let plain = table.render(0, OutputStyle::default());
+        let colored = table.render(
             0,
-            Style {
+            OutputStyle {
                 color: true,
                 ascii: false,
             },

@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::args;
 use super::event_line::counted;
-use super::exit::Exit;
-use super::out::Outcome;
-use super::setup::Setup;
-use super::style::{Style, Tone};
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
+use super::setup::CommandContext;
+use super::style::{OutputStyle, TextTone};
 use super::table::shortened;
 use crate::engine::agent::tools::KEPT;
-use crate::engine::api::Archive;
+use crate::engine::api::RunArchive;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::nearest::did_you_mean;
@@ -32,7 +32,7 @@ const ARGUMENTS: usize = 120;
 ///
 /// # Errors
 /// `run_not_found`; `usage_invalid` for a phase that the run does not have.
-pub fn transcript(setup: &Setup, args: &args::Transcript) -> Outcome {
+pub fn transcript(setup: &CommandContext, args: &args::TranscriptArgs) -> CommandOutcome {
     let (archive, run) = setup.find(&args.run)?;
     if let Some(name) = &args.output {
         return output(setup, run, name);
@@ -45,9 +45,9 @@ pub fn transcript(setup: &Setup, args: &args::Transcript) -> Outcome {
             told += turns.len();
             for turn in &turns {
                 if args.json {
-                    setup.out.object(&Turn::of(run, turn))?;
+                    setup.out.object(&TurnDocument::from_record(run, turn))?;
                 } else {
-                    setup.out.print(&as_words(turn, setup.out.style))?;
+                    setup.out.print(&format_turn(turn, setup.out.style))?;
                 }
             }
         }
@@ -55,15 +55,15 @@ pub fn transcript(setup: &Setup, args: &args::Transcript) -> Outcome {
     if told == 0 && !args.json {
         setup.out.note(&nothing(&archive, run)?);
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Prints all of what a tool said.
-fn output(setup: &Setup, run: RunId, name: &str) -> Outcome {
+fn output(setup: &CommandContext, run: RunId, name: &str) -> CommandOutcome {
     let named = name
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-    let kept = Some(setup.paths.outputs(run).join(name)).filter(|_| named && !name.is_empty());
+    let kept = Some(setup.paths.tool_outputs(run).join(name)).filter(|_| named && !name.is_empty());
     let Some(bytes) = kept.and_then(|path| std::fs::read(path).ok()) else {
         let failure = Failure::new(
             Code::UsageInvalid,
@@ -74,10 +74,10 @@ fn output(setup: &Setup, run: RunId, name: &str) -> Outcome {
             .into());
     };
     super::artifact::print(setup, &bytes)?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn nothing(archive: &Archive, run: RunId) -> Result<String> {
+fn nothing(archive: &RunArchive, run: RunId) -> Result<String> {
     let why = if archive.run(run)?.rehearsal {
         "it is a rehearsal, which asks no model"
     } else {
@@ -123,7 +123,8 @@ fn attempts(phase: &PhaseRecord, only: Option<u32>) -> std::ops::RangeInclusive<
 
 /// A turn, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Turn<'a> {
+#[schemars(rename = "Turn")]
+pub struct TurnDocument<'a> {
     /// Of which run.
     run_id: RunId,
     /// Of which phase.
@@ -146,8 +147,8 @@ pub struct Turn<'a> {
     tools: &'a [ToolRecord],
 }
 
-impl<'a> Turn<'a> {
-    fn of(run_id: RunId, turn: &'a TurnRecord) -> Self {
+impl<'a> TurnDocument<'a> {
+    fn from_record(run_id: RunId, turn: &'a TurnRecord) -> Self {
         let answer = turn.answer.as_deref().map_or(Value::Null, |text| {
             serde_json::from_str(text).unwrap_or_else(|_| text.into())
         });
@@ -166,7 +167,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-fn as_words(turn: &TurnRecord, style: Style) -> String {
+fn format_turn(turn: &TurnRecord, style: OutputStyle) -> String {
     let title = format!(
         "{} attempt {} {}",
         turn.phase_key,
@@ -175,15 +176,15 @@ fn as_words(turn: &TurnRecord, style: Style) -> String {
     );
     let mut text = format!(
         "{}{}\n",
-        style.paint(Tone::Strong, &title),
-        style.paint(Tone::Quiet, open_words(turn.status))
+        style.paint(TextTone::Strong, &title),
+        style.paint(TextTone::Quiet, open_status_text(turn.status))
     );
     let answer: Value = turn
         .answer
         .as_deref()
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
-    for (name, tone) in [("reasoning", Tone::Quiet), ("text", Tone::Plain)] {
+    for (name, tone) in [("reasoning", TextTone::Quiet), ("text", TextTone::Plain)] {
         if let Some(said) = answer[name].as_str().filter(|said| !said.trim().is_empty()) {
             text.push_str(&indented(said.trim(), tone, style, usize::MAX));
         }
@@ -192,7 +193,7 @@ fn as_words(turn: &TurnRecord, style: Style) -> String {
     text + "\n"
 }
 
-fn open_words(status: TurnStatus) -> &'static str {
+fn open_status_text(status: TurnStatus) -> &'static str {
     match status {
         TurnStatus::Reserved => "  (sent, not answered)",
         TurnStatus::Answered => "  (answered; its tools may have run)",
@@ -200,25 +201,25 @@ fn open_words(status: TurnStatus) -> &'static str {
     }
 }
 
-fn tool(call: &ToolRecord, style: Style) -> String {
+fn tool(call: &ToolRecord, style: OutputStyle) -> String {
     let ellipsis = if style.ascii { "..." } else { "…" };
     let arguments = shortened(&safe_line(&call.arguments), ARGUMENTS, ellipsis);
     let mut text = format!(
         "  {} {arguments}\n",
-        style.paint(Tone::Running, &safe_line(&call.tool))
+        style.paint(TextTone::Running, &safe_line(&call.tool))
     );
     match &call.result {
         Some(result) => {
             text.push_str(&indented(
                 result.trim_end(),
-                Tone::Quiet,
+                TextTone::Quiet,
                 style,
                 RESULT_LINES,
             ));
             if let Some((_, name)) = result.trim_end().trim_end_matches(']').rsplit_once(KEPT) {
                 text.push_str(&indented(
                     &format!("all of it: phasedeck transcript RUN --output {name}"),
-                    Tone::Quiet,
+                    TextTone::Quiet,
                     style,
                     1,
                 ));
@@ -226,13 +227,13 @@ fn tool(call: &ToolRecord, style: Style) -> String {
         }
         None => text.push_str(&format!(
             "  {}\n",
-            style.paint(Tone::Gate, "nobody knows whether it ran")
+            style.paint(TextTone::Gate, "nobody knows whether it ran")
         )),
     }
     text
 }
 
-fn indented(said: &str, tone: Tone, style: Style, most: usize) -> String {
+fn indented(said: &str, tone: TextTone, style: OutputStyle, most: usize) -> String {
     let said = safe_block(said);
     let lines: Vec<&str> = said.lines().collect();
     let mut text: String = lines
@@ -291,7 +292,7 @@ mod tests {
             TurnStatus::Settled,
         );
         assert_eq!(
-            as_words(&said, Style::default()),
+            format_turn(&said, OutputStyle::default()),
             "spec attempt 1 turn 2\n    hm\n    I read.␛[2J\n  read_file {\"file_path\":\"a.txt\"}\n    one\n    two\n\n"
         );
     }
@@ -302,13 +303,13 @@ mod tests {
             .map(|n| n.to_string())
             .collect::<Vec<_>>()
             .join("\n");
-        let text = as_words(
+        let text = format_turn(
             &turn(
                 None,
                 vec![call(Some(&long)), call(None)],
                 TurnStatus::Answered,
             ),
-            Style::default(),
+            OutputStyle::default(),
         );
         assert!(
             text.starts_with("spec attempt 1 turn 2  (answered; its tools may have run)\n"),

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 
-use super::args::{Export, Import};
+use super::args::{ExportArgs, ImportArgs};
 use super::event_line::counted;
-use super::exit::Exit;
-use super::out::{Outcome, Stop};
-use super::setup::Setup;
-use crate::engine::api::Sender;
-use crate::engine::transfer::{self, Imported};
+use super::exit::ExitStatus;
+use super::out::{CommandError, CommandOutcome};
+use super::setup::CommandContext;
+use crate::engine::api::CommandSender;
+use crate::engine::transfer::{self, ImportSummary};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::safe_text::safe_line;
 use crate::model::state::Via;
@@ -19,7 +19,7 @@ use crate::model::state::Via;
 ///
 /// # Errors
 /// `run_not_found`; `io_failed` when the file is there already or cannot be written.
-pub fn export(setup: &Setup, args: &Export) -> Outcome {
+pub fn export(setup: &CommandContext, args: &ExportArgs) -> CommandOutcome {
     let (_, run) = setup.find(&args.run)?;
     match &args.output {
         None => transfer::export(
@@ -42,15 +42,15 @@ pub fn export(setup: &Setup, args: &Export) -> Outcome {
             ));
         }
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Reads a run from a file, or from standard input.
 ///
 /// # Errors
 /// As [`transfer::import`].
-pub fn import(setup: &Setup, args: &Import) -> Outcome {
-    let by = Sender::of_process(Via::Cli).by;
+pub fn import(setup: &CommandContext, args: &ImportArgs) -> CommandOutcome {
+    let by = CommandSender::from_process(Via::Cli).by;
     let imported = if args.file == Path::new("-") {
         transfer::import(&setup.paths, &mut std::io::stdin().lock(), &by)
     } else {
@@ -63,11 +63,15 @@ pub fn import(setup: &Setup, args: &Import) -> Outcome {
         })?;
         transfer::import(&setup.paths, &mut BufReader::new(file), &by)
     };
-    tell(setup, &imported?, args.json)?;
-    Ok(Exit::Done)
+    print_import(setup, &imported?, args.json)?;
+    Ok(ExitStatus::Done)
 }
 
-fn tell(setup: &Setup, imported: &Imported, json: bool) -> Result<(), Stop> {
+fn print_import(
+    setup: &CommandContext,
+    imported: &ImportSummary,
+    json: bool,
+) -> Result<(), CommandError> {
     if json {
         return setup.out.object(imported);
     }

@@ -10,21 +10,23 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::args::Trust;
+use super::args::TrustArgs;
 use super::event_line::counted;
-use super::exit::Exit;
-use super::out::{Outcome, Stop};
+use super::exit::ExitStatus;
+use super::out::{CommandError, CommandOutcome};
 use super::run::absolute;
-use super::setup::Setup;
-use super::style::Style;
-use super::table::{Cell, Table};
-use crate::engine::api::Sender;
+use super::setup::CommandContext;
+use super::style::OutputStyle;
+use super::table::{TableCell, TextTable};
+use crate::engine::api::CommandSender;
 use crate::engine::catalog::brought::FOLDER;
-use crate::engine::catalog::{Brought, Catalog, CatalogDirs, Entry, Origin};
-use crate::engine::trust::{Standing, give, look, repo_around, take_back};
+use crate::engine::catalog::{
+    Catalog, CatalogDirs, CatalogEntry, CatalogOrigin, RepositoryCatalog,
+};
+use crate::engine::trust::{ConsentState, give, look, repo_around, take_back};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
-use crate::model::persona::{Permission, Persona};
+use crate::model::persona::{Persona, ToolPermission};
 use crate::model::safe_text::safe_line;
 use crate::model::state::Via;
 
@@ -32,7 +34,7 @@ use crate::model::state::Via;
 ///
 /// # Errors
 /// `usage_invalid` outside a repository, for a folder that cannot be read, and where nobody can be asked.
-pub fn trust(setup: &Setup, args: &Trust) -> Outcome {
+pub fn trust(setup: &CommandContext, args: &TrustArgs) -> CommandOutcome {
     let dir = absolute(args.dir.as_deref().unwrap_or(Path::new(".")))?;
     let top = repo_around(&dir).ok_or_else(|| {
         Failure::new(
@@ -47,24 +49,28 @@ pub fn trust(setup: &Setup, args: &Trust) -> Outcome {
     let Some((brought, standing)) = look(&setup.paths, &top)? else {
         return nothing(setup, args, &top);
     };
-    let view = View::of(setup, &brought);
-    let agrees = args.yes && standing != Standing::Agreed;
+    let view = TrustView::from_repository(setup, &brought);
+    let agrees = args.yes && standing != ConsentState::Agreed;
     if agrees {
-        agree(setup, &brought)?;
+        grant_trust(setup, &brought)?;
     }
     if args.json {
-        let word = if agrees { Standing::Agreed } else { standing };
+        let word = if agrees {
+            ConsentState::Agreed
+        } else {
+            standing
+        };
         setup.out.document(&view.document(&brought, word))?;
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     setup
         .out
-        .print(&view.words(&brought, standing, setup.out.style))?;
-    if args.look || args.yes || standing == Standing::Agreed {
+        .print(&view.to_text(&brought, standing, setup.out.style))?;
+    if args.look || args.yes || standing == ConsentState::Agreed {
         if agrees {
             setup.out.note("you have agreed to exactly this");
         }
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     if !askable() {
         return Err(Failure::new(
@@ -74,17 +80,17 @@ pub fn trust(setup: &Setup, args: &Trust) -> Outcome {
         .hint("agree with `phasedeck trust --yes`, or only look with --look")
         .into());
     }
-    ask(setup, &brought)?;
-    Ok(Exit::Done)
+    prompt_for_trust(setup, &brought)?;
+    Ok(ExitStatus::Done)
 }
 
 /// Before a run: tells of what is not used because nobody agreed to it, and asks where somebody is there.
 ///
 /// # Errors
 /// Of storing the answer; what cannot be read is told and not used.
-pub fn offer(setup: &Setup, top: &Path, may_ask: bool) -> Result<(), Stop> {
+pub fn offer(setup: &CommandContext, top: &Path, may_ask: bool) -> Result<(), CommandError> {
     let (brought, standing) = match look(&setup.paths, top) {
-        Ok(Some((brought, standing))) if standing != Standing::Agreed => (brought, standing),
+        Ok(Some((brought, standing))) if standing != ConsentState::Agreed => (brought, standing),
         Ok(_) => return Ok(()),
         Err(failure) => {
             setup.out.note(&format!(
@@ -97,11 +103,11 @@ pub fn offer(setup: &Setup, top: &Path, may_ask: bool) -> Result<(), Stop> {
     };
     if may_ask && askable() {
         setup.out.note(
-            View::of(setup, &brought)
-                .words(&brought, standing, setup.out.aside)
+            TrustView::from_repository(setup, &brought)
+                .to_text(&brought, standing, setup.out.aside)
                 .trim_end(),
         );
-        return ask(setup, &brought);
+        return prompt_for_trust(setup, &brought);
     }
     setup.out.note(&format!(
         "{}; nothing of it is used. `phasedeck trust` shows it",
@@ -114,13 +120,16 @@ fn askable() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-fn ask(setup: &Setup, brought: &Brought) -> Result<(), Stop> {
+fn prompt_for_trust(
+    setup: &CommandContext,
+    brought: &RepositoryCatalog,
+) -> Result<(), CommandError> {
     let mut stderr = std::io::stderr().lock();
     drop(write!(stderr, "Allow this, as it is now? [y/N] ").and_then(|()| stderr.flush()));
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        agree(setup, brought)?;
+        grant_trust(setup, brought)?;
         setup.out.note("you have agreed to exactly this");
     } else {
         setup.out.note("nothing of it is used");
@@ -128,14 +137,18 @@ fn ask(setup: &Setup, brought: &Brought) -> Result<(), Stop> {
     Ok(())
 }
 
-fn agree(setup: &Setup, brought: &Brought) -> Result<()> {
-    give(&setup.paths, brought, &Sender::of_process(Via::Cli).by)
+fn grant_trust(setup: &CommandContext, brought: &RepositoryCatalog) -> Result<()> {
+    give(
+        &setup.paths,
+        brought,
+        &CommandSender::from_process(Via::Cli).by,
+    )
 }
 
-fn revoke(setup: &Setup, args: &Trust, top: &Path) -> Outcome {
+fn revoke(setup: &CommandContext, args: &TrustArgs, top: &Path) -> CommandOutcome {
     let had = setup.paths.database().exists() && take_back(&setup.paths, top)?;
     if args.json {
-        setup.out.document(&Revoked {
+        setup.out.document(&RevokedTrust {
             repository: top,
             revoked: had,
         })?;
@@ -150,14 +163,14 @@ fn revoke(setup: &Setup, args: &Trust, top: &Path) -> Outcome {
             safe_line(&top.display().to_string())
         ))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn nothing(setup: &Setup, args: &Trust, top: &Path) -> Outcome {
+fn nothing(setup: &CommandContext, args: &TrustArgs, top: &Path) -> CommandOutcome {
     if args.json {
-        setup.out.document(&Document {
+        setup.out.document(&TrustDocument {
             repository: top,
-            ..Document::default()
+            ..TrustDocument::default()
         })?;
     } else {
         setup.out.note(&format!(
@@ -165,15 +178,15 @@ fn nothing(setup: &Setup, args: &Trust, top: &Path) -> Outcome {
             safe_line(&top.display().to_string())
         ));
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn headline(brought: &Brought, standing: Standing) -> String {
+fn headline(brought: &RepositoryCatalog, standing: ConsentState) -> String {
     let files = counted(brought.paths().count(), "file");
     let said = match standing {
-        Standing::Agreed => "to which you have agreed",
-        Standing::Changed => "changed since you agreed",
-        Standing::New => "to which you have not agreed",
+        ConsentState::Agreed => "to which you have agreed",
+        ConsentState::Changed => "changed since you agreed",
+        ConsentState::New => "to which you have not agreed",
     };
     safe_line(&format!(
         "{} brings {files} in {FOLDER}/ ({}), {said}",
@@ -184,7 +197,8 @@ fn headline(brought: &Brought, standing: Standing) -> String {
 
 /// What a repository brings, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Document<'a> {
+#[schemars(rename = "Document")]
+pub struct TrustDocument<'a> {
     /// The top folder of the repository.
     repository: &'a Path,
     /// SHA-256 of everything that it brings; null where it brings nothing.
@@ -205,14 +219,15 @@ pub struct Document<'a> {
 
 /// That the operator's word was taken back, for scripts.
 #[derive(Serialize, JsonSchema)]
-pub struct Revoked<'a> {
+#[schemars(rename = "Revoked")]
+pub struct RevokedTrust<'a> {
     /// The top folder of the repository.
     repository: &'a Path,
     /// Whether there was a word to take back.
     revoked: bool,
 }
 
-impl Default for Document<'_> {
+impl Default for TrustDocument<'_> {
     fn default() -> Self {
         Self {
             repository: Path::new(""),
@@ -228,13 +243,13 @@ impl Default for Document<'_> {
 }
 
 /// Everything that could be run if the operator agreed.
-struct View {
+struct TrustView {
     catalog: Catalog,
     brings_settings: bool,
 }
 
-impl View {
-    fn of(setup: &Setup, brought: &Brought) -> Self {
+impl TrustView {
+    fn from_repository(setup: &CommandContext, brought: &RepositoryCatalog) -> Self {
         let brings_settings = brought.top.join(FOLDER).join("config.toml").exists();
         Self {
             catalog: Catalog::load_with(&CatalogDirs::beneath(&setup.paths.config), brought),
@@ -242,31 +257,40 @@ impl View {
         }
     }
 
-    fn document<'a>(&'a self, brought: &'a Brought, standing: Standing) -> Document<'a> {
-        Document {
+    fn document<'a>(
+        &'a self,
+        brought: &'a RepositoryCatalog,
+        standing: ConsentState,
+    ) -> TrustDocument<'a> {
+        TrustDocument {
             repository: &brought.top,
             hash: Some(&brought.hash),
             standing: match standing {
-                Standing::Agreed => "agreed",
-                Standing::Changed => "changed",
-                Standing::New => "new",
+                ConsentState::Agreed => "agreed",
+                ConsentState::Changed => "changed",
+                ConsentState::New => "new",
             },
             files: brought.paths().collect(),
-            workflows: theirs(&self.catalog.workflows)
+            workflows: repository_entries(&self.catalog.workflows)
                 .map(|entry| entry.item.versioned_name().to_string())
                 .collect(),
-            personas: theirs(&self.catalog.personas)
+            personas: repository_entries(&self.catalog.personas)
                 .map(|entry| &*entry.item)
                 .collect(),
-            schemas: theirs(&self.catalog.schemas)
+            schemas: repository_entries(&self.catalog.schemas)
                 .map(|entry| entry.item.id.as_str())
                 .collect(),
             problems: &self.catalog.problems,
         }
     }
 
-    fn words(&self, brought: &Brought, standing: Standing, style: Style) -> String {
-        let mut text = headline(brought, standing) + "\n\n" + &self.table().drawn(0, style);
+    fn to_text(
+        &self,
+        brought: &RepositoryCatalog,
+        standing: ConsentState,
+        style: OutputStyle,
+    ) -> String {
+        let mut text = headline(brought, standing) + "\n\n" + &self.table().render(0, style);
         for problem in &self.catalog.problems {
             text.push_str(&format!("\nleft out: {}", safe_line(&problem.to_string())));
         }
@@ -275,18 +299,22 @@ impl View {
                 "\n{FOLDER}/config.toml is not read: settings are yours alone"
             ));
         }
-        if theirs(&self.catalog.personas).next().is_some() {
+        if repository_entries(&self.catalog.personas).next().is_some() {
             text.push_str("\nIts personas need `phasedeck consent` too, each by its own hash.");
         }
         text + "\n"
     }
 
-    fn table(&self) -> Table {
-        let mut table = Table::new(&["", "NAME", "WHAT IT IS"]);
+    fn table(&self) -> TextTable {
+        let mut table = TextTable::new(&["", "NAME", "WHAT IT IS"]);
         let mut row = |kind: &str, name: String, what: String| {
-            table.row(vec![Cell::new(kind), Cell::new(name), Cell::new(what)])
+            table.row(vec![
+                TableCell::new(kind),
+                TableCell::new(name),
+                TableCell::new(what),
+            ])
         };
-        for entry in theirs(&self.catalog.workflows) {
+        for entry in repository_entries(&self.catalog.workflows) {
             let phases: Vec<&str> = entry
                 .item
                 .phases
@@ -299,14 +327,14 @@ impl View {
                 phases.join(" > "),
             );
         }
-        for entry in theirs(&self.catalog.personas) {
+        for entry in repository_entries(&self.catalog.personas) {
             row(
                 "persona",
                 entry.item.versioned_name().to_string(),
                 reach(&entry.item),
             );
         }
-        for entry in theirs(&self.catalog.schemas) {
+        for entry in repository_entries(&self.catalog.schemas) {
             row(
                 "schema",
                 entry.item.id.to_string(),
@@ -317,18 +345,18 @@ impl View {
     }
 }
 
-fn theirs<T>(entries: &[Entry<T>]) -> impl Iterator<Item = &Entry<T>> {
+fn repository_entries<T>(entries: &[CatalogEntry<T>]) -> impl Iterator<Item = &CatalogEntry<T>> {
     entries
         .iter()
-        .filter(|entry| matches!(entry.origin, Origin::Repository(_)))
+        .filter(|entry| matches!(entry.origin, CatalogOrigin::Repository(_)))
 }
 
 /// What a persona runs on, and what it may do.
 fn reach(persona: &Persona) -> String {
     let tool = |tool: &String| match persona.permission(tool) {
-        Permission::Auto => tool.clone(),
-        Permission::Ask => format!("{tool} (asks)"),
-        Permission::Deny => format!("{tool} (denied)"),
+        ToolPermission::Auto => tool.clone(),
+        ToolPermission::Ask => format!("{tool} (asks)"),
+        ToolPermission::Deny => format!("{tool} (denied)"),
     };
     let tools: Vec<String> = persona.tools.iter().map(tool).collect();
     let tools = if tools.is_empty() {

@@ -1,20 +1,20 @@
 //! `phasedeck verify`: verifies the integrity of the stored data.
 
 use super::args;
-use super::exit::Exit;
-use super::out::Outcome;
+use super::exit::ExitStatus;
+use super::out::CommandOutcome;
 use super::session::runtime;
-use super::setup::Setup;
-use super::style::{Mark, Style};
-use super::table::{Cell, Table};
-use crate::engine::verify::{self, Check, Verdict};
+use super::setup::CommandContext;
+use super::style::{OutputStyle, StatusGlyph};
+use super::table::{TableCell, TextTable};
+use crate::engine::verify::{self, IntegrityCheck, VerifyReport};
 use crate::model::safe_text::safe_line;
 
 /// Verifies one run, or everything.
 ///
 /// # Errors
 /// `run_not_found`; what opening the database says.
-pub fn verify(setup: &Setup, args: &args::Verify) -> Outcome {
+pub fn verify(setup: &CommandContext, args: &args::VerifyArgs) -> CommandOutcome {
     let run = match &args.run {
         Some(text) => Some(setup.find(text)?.1),
         None if setup.archive_if_any()?.is_none() => return nothing_yet(setup, args.json),
@@ -28,40 +28,40 @@ pub fn verify(setup: &Setup, args: &args::Verify) -> Outcome {
         setup.out.print(&screen(&verdict, setup.out.style))?;
     }
     Ok(if verdict.sound {
-        Exit::Done
+        ExitStatus::Done
     } else {
-        Exit::Failed
+        ExitStatus::Failed
     })
 }
 
-fn nothing_yet(setup: &Setup, json: bool) -> Outcome {
+fn nothing_yet(setup: &CommandContext, json: bool) -> CommandOutcome {
     if json {
-        setup.out.document(&Verdict::of_nothing())?;
+        setup.out.document(&VerifyReport::empty())?;
     } else {
         setup.out.print("there is nothing to verify yet\n")?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn screen(verdict: &Verdict, style: Style) -> String {
-    let mut table = Table::new(&["OF", "CHECK", "VERDICT", "LOOKED AT"]);
+fn screen(verdict: &VerifyReport, style: OutputStyle) -> String {
+    let mut table = TextTable::new(&["OF", "CHECK", "VERDICT", "LOOKED AT"]);
     let mut problems = String::new();
-    let mut row = |of: &str, check: &Check| {
+    let mut row = |of: &str, check: &IntegrityCheck| {
         let (mark, word) = if check.problems.is_empty() {
-            (Mark::Done, "sound")
+            (StatusGlyph::Done, "sound")
         } else {
-            (Mark::Failed, "WRONG")
+            (StatusGlyph::Failed, "WRONG")
         };
         table.row(vec![
-            Cell::new(of),
-            Cell::new(check.name),
-            Cell::new(format!("{} {word}", style.glyph(mark))).tone(mark.tone()),
-            Cell::new(&check.looked_at),
+            TableCell::new(of),
+            TableCell::new(check.name),
+            TableCell::new(format!("{} {word}", style.glyph(mark))).tone(mark.tone()),
+            TableCell::new(&check.looked_at),
         ]);
         for problem in &check.problems {
             problems.push_str(&format!(
                 "  {} {} {}: {}\n",
-                style.glyph(Mark::Failed),
+                style.glyph(StatusGlyph::Failed),
                 of,
                 check.name,
                 safe_line(problem)
@@ -77,7 +77,7 @@ fn screen(verdict: &Verdict, style: Style) -> String {
             .iter()
             .for_each(|check| row(&run.run_id.short(), check));
     }
-    let mut text = table.drawn(0, style);
+    let mut text = table.render(0, style);
     if !problems.is_empty() {
         text.push_str(&format!("\nWrong:\n{problems}"));
     }
@@ -110,32 +110,32 @@ fn screen(verdict: &Verdict, style: Style) -> String {
 mod tests {
     use super::*;
     use crate::cli::samples::run_record;
-    use crate::engine::verify::RunVerdict;
-    use crate::store::chain::Link;
+    use crate::engine::verify::RunVerification;
+    use crate::store::chain::ChainHash;
 
     #[test]
     fn what_is_wrong_is_said_once_more_beneath_the_table() {
-        let check = |name, problems: &[&str]| Check {
+        let check = |name, problems: &[&str]| IntegrityCheck {
             name,
             looked_at: "9 events".to_owned(),
             problems: problems.iter().map(|words| (*words).to_owned()).collect(),
         };
-        let run = RunVerdict {
+        let run = RunVerification {
             run_id: run_record().id,
-            head: Some(Link([7; 32])),
+            head: Some(ChainHash([7; 32])),
             checks: vec![
                 check("chain", &["event 3 (phase.started) is not what was stored"]),
                 check("rows", &[]),
             ],
             unchecked: vec!["events 1 to 2 are from before there was a chain".to_owned()],
         };
-        let verdict = Verdict {
+        let verdict = VerifyReport {
             sound: false,
             database: vec![check("anchor", &[])],
             runs: vec![run],
             not_proven: vec!["that it is right"],
         };
-        insta::assert_snapshot!(screen(&verdict, Style::default()), @"
+        insta::assert_snapshot!(screen(&verdict, OutputStyle::default()), @"
         OF        CHECK   VERDICT  LOOKED AT
         database  anchor  ✓ sound  9 events
         deadbeef  chain   ✗ WRONG  9 events

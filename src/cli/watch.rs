@@ -6,37 +6,37 @@
 
 use std::collections::BTreeSet;
 
-use super::args::OnGate;
-use super::exit::Exit;
-use crate::engine::api::Command;
+use super::args::GatePolicy;
+use super::exit::ExitStatus;
+use crate::engine::api::EngineCommand;
 use crate::model::error::Result;
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::{RequestId, RunId};
 use crate::model::run_state::{OpenApproval, RunState};
 use crate::model::state::{Decision, RunStatus};
 
 /// What to do about a question that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum GateAction {
     /// Send this answer as a standing instruction.
-    Send(Command),
+    Send(EngineCommand),
     /// Say how it can be answered, and keep waiting.
     Explain(OpenApproval),
 }
 
 /// A run being watched.
 #[derive(Clone, Debug)]
-pub struct Watch {
-    policy: OnGate,
+pub struct HeadlessPolicy {
+    policy: GatePolicy,
     state: RunState,
     answered: BTreeSet<RequestId>,
     paused: bool,
 }
 
-impl Watch {
+impl HeadlessPolicy {
     /// Watches a run from its first event on.
     #[must_use]
-    pub fn new(run_id: RunId, policy: OnGate) -> Self {
+    pub fn new(run_id: RunId, policy: GatePolicy) -> Self {
         Self {
             policy,
             state: RunState::new(run_id),
@@ -55,7 +55,7 @@ impl Watch {
     ///
     /// # Errors
     /// `illegal_transition` for a journal that no engine wrote.
-    pub fn catch_up(&mut self, event: &Event) -> Result<()> {
+    pub fn catch_up(&mut self, event: &JournalEvent) -> Result<()> {
         self.state.apply(event)
     }
 
@@ -63,17 +63,17 @@ impl Watch {
     ///
     /// # Errors
     /// `illegal_transition` for a journal that no engine wrote.
-    pub fn take(&mut self, event: &Event) -> Result<()> {
+    pub fn apply(&mut self, event: &JournalEvent) -> Result<()> {
         match event.fact {
-            Fact::RunPaused { .. } => self.paused = true,
-            Fact::RunResumed { .. } | Fact::RunStarted { .. } => self.paused = false,
+            RunFact::RunPaused { .. } => self.paused = true,
+            RunFact::RunResumed { .. } | RunFact::RunStarted { .. } => self.paused = false,
             _ => {}
         }
         self.state.apply(event)
     }
 
     /// What to do now; each question is acted on once.
-    pub fn act(&mut self) -> Option<Act> {
+    pub fn act(&mut self) -> Option<GateAction> {
         let open = self.state.approval.clone()?;
         if self.state.status.is_terminal() || self.paused || !self.answered.insert(open.request_id)
         {
@@ -82,11 +82,14 @@ impl Watch {
         // Only an artifact that was validated may be answered by a policy, and only by its hash.
         let artifact = open.phase_key.as_ref().and(open.artifact_sha256.clone());
         match (self.policy, artifact) {
-            (OnGate::Wait, _) | (_, None) => Some(Act::Explain(open)),
-            (OnGate::Approve, hash) => {
-                Some(Act::Send(self.answer(&open, Decision::Approve, "", hash)))
-            }
-            (OnGate::Fail, hash) => Some(Act::Send(self.answer(
+            (GatePolicy::Wait, _) | (_, None) => Some(GateAction::Explain(open)),
+            (GatePolicy::Approve, hash) => Some(GateAction::Send(self.answer(
+                &open,
+                Decision::Approve,
+                "",
+                hash,
+            ))),
+            (GatePolicy::Fail, hash) => Some(GateAction::Send(self.answer(
                 &open,
                 Decision::Reject,
                 "policy",
@@ -97,10 +100,10 @@ impl Watch {
 
     /// How it ended, when it has: the run is over, or paused with nobody at work on it.
     #[must_use]
-    pub fn ended(&self) -> Option<Exit> {
+    pub fn ended(&self) -> Option<ExitStatus> {
         match self.state.status {
-            status if status.is_terminal() => Some(Exit::of_run(status)),
-            RunStatus::Paused if self.paused => Some(Exit::Waiting),
+            status if status.is_terminal() => Some(ExitStatus::from_run_status(status)),
+            RunStatus::Paused if self.paused => Some(ExitStatus::Waiting),
             _ => None,
         }
     }
@@ -111,8 +114,8 @@ impl Watch {
         action: Decision,
         comment: &str,
         hash: Option<crate::model::hash::ContentHash>,
-    ) -> Command {
-        Command::Decide {
+    ) -> EngineCommand {
+        EngineCommand::Decide {
             run_id: self.state.run_id,
             request_id: Some(open.request_id),
             action,
@@ -135,12 +138,12 @@ mod tests {
 
     const RUN: &str = "01930000-0000-7000-8000-0000deadbeef";
 
-    struct Journal(Vec<Event>);
+    struct WatchJournal(Vec<JournalEvent>);
 
-    impl Journal {
-        fn add(&mut self, fact: Fact) -> Event {
+    impl WatchJournal {
+        fn add(&mut self, fact: RunFact) -> JournalEvent {
             let seq = self.0.len() as u64 + 1;
-            self.0.push(Event {
+            self.0.push(JournalEvent {
                 run_id: RUN.parse().unwrap(),
                 seq,
                 at: Timestamp(0),
@@ -151,22 +154,22 @@ mod tests {
 
         fn at_gate(request: u128) -> Self {
             let workflow: crate::model::id::VersionedName = "development@1".parse().unwrap();
-            let hash = ContentHash::of(b"spec");
+            let hash = ContentHash::from_bytes(b"spec");
             let mut journal = Self(Vec::new());
             let thread: crate::model::id::ThreadId = "t".into();
-            journal.add(Fact::RunCreated {
+            journal.add(RunFact::RunCreated {
                 workflow: workflow.clone(),
                 workflow_hash: hash.clone(),
                 thread: thread.clone(),
                 phases: vec!["spec".into()],
                 rehearsal: true,
             });
-            journal.add(Fact::RunStarted {
+            journal.add(RunFact::RunStarted {
                 workflow: workflow.clone(),
                 thread,
             });
             let cause = AttemptCause::First;
-            journal.add(Fact::PhaseStarted {
+            journal.add(RunFact::PhaseStarted {
                 phase_key: "spec".into(),
                 attempt: 1,
                 role: "r".into(),
@@ -180,13 +183,13 @@ mod tests {
                 bytes: 4,
                 version: 1,
             };
-            journal.add(Fact::ArtifactValidated {
+            journal.add(RunFact::ArtifactValidated {
                 phase_key: "spec".into(),
                 attempt: 1,
                 artifact,
                 by: None,
             });
-            journal.add(Fact::ApprovalRequested {
+            journal.add(RunFact::ApprovalRequested {
                 request_id: RequestId(uuid::Uuid::from_u128(request)),
                 phase_key: Some("spec".into()),
                 gate: "spec_approved".into(),
@@ -198,17 +201,17 @@ mod tests {
         }
     }
 
-    fn watching(journal: &Journal, policy: OnGate) -> Watch {
-        let mut watch = Watch::new(RUN.parse().unwrap(), policy);
+    fn watching(journal: &WatchJournal, policy: GatePolicy) -> HeadlessPolicy {
+        let mut watch = HeadlessPolicy::new(RUN.parse().unwrap(), policy);
         journal
             .0
             .iter()
-            .for_each(|event| watch.take(event).unwrap());
+            .for_each(|event| watch.apply(event).unwrap());
         watch
     }
 
-    fn recovery() -> Fact {
-        Fact::ApprovalRequested {
+    fn recovery() -> RunFact {
+        RunFact::ApprovalRequested {
             request_id: RequestId(uuid::Uuid::from_u128(9)),
             phase_key: None,
             gate: "session_recovery_required".into(),
@@ -221,21 +224,21 @@ mod tests {
     #[test]
     fn a_policy_signs_the_hash_that_was_asked_about_once() {
         for (policy, action, comment) in [
-            (OnGate::Approve, Decision::Approve, ""),
-            (OnGate::Fail, Decision::Reject, "policy"),
+            (GatePolicy::Approve, Decision::Approve, ""),
+            (GatePolicy::Fail, Decision::Reject, "policy"),
         ] {
-            let mut watch = watching(&Journal::at_gate(7), policy);
-            let sent = Command::Decide {
+            let mut watch = watching(&WatchJournal::at_gate(7), policy);
+            let sent = EngineCommand::Decide {
                 run_id: RUN.parse().unwrap(),
                 request_id: Some(RequestId(uuid::Uuid::from_u128(7))),
                 action,
                 comment: comment.to_owned(),
-                artifact_sha256: Some(ContentHash::of(b"spec")),
+                artifact_sha256: Some(ContentHash::from_bytes(b"spec")),
                 scope: None,
                 raise_nano_usd: None,
                 personas: Vec::new(),
             };
-            assert_eq!(watch.act(), Some(Act::Send(sent)));
+            assert_eq!(watch.act(), Some(GateAction::Send(sent)));
             assert_eq!(watch.act(), None);
             assert_eq!(watch.ended(), None);
         }
@@ -243,9 +246,9 @@ mod tests {
 
     #[test]
     fn waiting_explains_once_and_goes_on_waiting() {
-        let mut watch = watching(&Journal::at_gate(7), OnGate::Wait);
+        let mut watch = watching(&WatchJournal::at_gate(7), GatePolicy::Wait);
         assert!(
-            matches!(watch.act(), Some(Act::Explain(open)) if open.gate.as_str() == "spec_approved")
+            matches!(watch.act(), Some(GateAction::Explain(open)) if open.gate.as_str() == "spec_approved")
         );
         assert_eq!(watch.act(), None);
         assert_eq!(watch.ended(), None);
@@ -253,15 +256,15 @@ mod tests {
 
     #[test]
     fn no_policy_ever_answers_a_session_recovery() {
-        for policy in [OnGate::Approve, OnGate::Fail] {
-            let mut journal = Journal(Journal::at_gate(7).0[..3].to_vec());
+        for policy in [GatePolicy::Approve, GatePolicy::Fail] {
+            let mut journal = WatchJournal(WatchJournal::at_gate(7).0[..3].to_vec());
             journal.add(recovery());
             assert!(matches!(
                 watching(&journal, policy).act(),
-                Some(Act::Explain(_))
+                Some(GateAction::Explain(_))
             ));
             journal.0.pop();
-            journal.add(Fact::RunPaused {
+            journal.add(RunFact::RunPaused {
                 ordinal: 1,
                 reason: PauseReason::SessionRecovery,
                 from_state: RunStatus::Executing,
@@ -269,56 +272,56 @@ mod tests {
             journal.add(recovery());
             let mut watch = watching(&journal, policy);
             assert_eq!(watch.act(), None);
-            assert_eq!(watch.ended(), Some(Exit::Waiting));
+            assert_eq!(watch.ended(), Some(ExitStatus::Waiting));
         }
     }
 
     #[test]
     fn a_pause_from_before_is_no_end_and_one_from_now_is() {
-        let mut journal = Journal::at_gate(7);
-        journal.add(Fact::RunPaused {
+        let mut journal = WatchJournal::at_gate(7);
+        journal.add(RunFact::RunPaused {
             ordinal: 1,
             reason: PauseReason::Shutdown,
             from_state: RunStatus::AwaitingApproval,
         });
-        let mut watch = Watch::new(RUN.parse().unwrap(), OnGate::Approve);
+        let mut watch = HeadlessPolicy::new(RUN.parse().unwrap(), GatePolicy::Approve);
         journal
             .0
             .iter()
             .for_each(|event| watch.catch_up(event).unwrap());
         assert_eq!(watch.ended(), None);
         watch
-            .take(&journal.add(Fact::RunResumed {
+            .apply(&journal.add(RunFact::RunResumed {
                 ordinal: 1,
                 from_state: RunStatus::Paused,
             }))
             .unwrap();
-        assert!(matches!(watch.act(), Some(Act::Send(_))));
-        let again = Fact::RunPaused {
+        assert!(matches!(watch.act(), Some(GateAction::Send(_))));
+        let again = RunFact::RunPaused {
             ordinal: 2,
             reason: PauseReason::Operator,
             from_state: RunStatus::AwaitingApproval,
         };
-        watch.take(&journal.add(again)).unwrap();
-        assert_eq!(watch.ended(), Some(Exit::Waiting));
+        watch.apply(&journal.add(again)).unwrap();
+        assert_eq!(watch.ended(), Some(ExitStatus::Waiting));
     }
 
     #[test]
     fn the_end_of_the_run_is_the_end_of_the_watch() {
-        let failed = Fact::RunFailed {
+        let failed = RunFact::RunFailed {
             code: crate::model::error::Code::ApprovalRejected,
             message: String::new(),
             hint: String::new(),
         };
-        let aborted = Fact::RunAborted {
+        let aborted = RunFact::RunAborted {
             by: "ann".to_owned(),
             via: Via::Cli,
             reason: String::new(),
         };
-        for (end, exit) in [(failed, Exit::Failed), (aborted, Exit::Aborted)] {
-            let mut journal = Journal::at_gate(7);
+        for (end, exit) in [(failed, ExitStatus::Failed), (aborted, ExitStatus::Aborted)] {
+            let mut journal = WatchJournal::at_gate(7);
             journal.add(end);
-            let mut watch = watching(&journal, OnGate::Approve);
+            let mut watch = watching(&journal, GatePolicy::Approve);
             assert_eq!(watch.ended(), Some(exit));
             assert_eq!(watch.act(), None);
         }

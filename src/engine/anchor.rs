@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use super::api::Signal;
+use super::api::EngineSignal;
 use super::blocking::blocking;
-use super::paths::Paths;
+use super::paths::InstallPaths;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
 use crate::model::time::Timestamp;
-use crate::store::chain::{self, End};
+use crate::store::chain::{self, ChainEnd};
 use crate::store::failpoint::Step;
 use crate::store::{Reader, identity};
 
@@ -37,18 +37,18 @@ const OVERLAP_MS: i64 = 60_000;
 
 /// Ends of journals, as stored in the checkpoint file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Anchor {
+pub struct IntegrityCheckpoint {
     /// Identity of the database.
     pub database: String,
     /// When the checkpoint was written.
     pub at: Timestamp,
     /// Ends of the journals, the most recently changed one last.
-    pub ends: Vec<End>,
+    pub ends: Vec<ChainEnd>,
 }
 
 /// Returns the path of the checkpoint file.
 #[must_use]
-pub fn file(paths: &Paths) -> PathBuf {
+pub fn checkpoint_file(paths: &InstallPaths) -> PathBuf {
     paths.state.join("anchor.json")
 }
 
@@ -56,7 +56,7 @@ pub fn file(paths: &Paths) -> PathBuf {
 ///
 /// # Errors
 /// `io_failed` if the state directory cannot be read.
-pub fn kept_aside(paths: &Paths) -> Result<Vec<PathBuf>> {
+pub fn mismatched_checkpoints(paths: &InstallPaths) -> Result<Vec<PathBuf>> {
     let io = |e: std::io::Error| Failure::io(format!("cannot read {}", paths.state.display()), &e);
     let mut found = Vec::new();
     if paths.state.exists() {
@@ -76,8 +76,8 @@ pub fn kept_aside(paths: &Paths) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// `io_failed`; `db_corrupt` if the file is not a checkpoint.
-pub fn read(paths: &Paths) -> Result<Option<Anchor>> {
-    let path = file(paths);
+pub fn read(paths: &InstallPaths) -> Result<Option<IntegrityCheckpoint>> {
+    let path = checkpoint_file(paths);
     match std::fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
             crate::store::error::corrupt(format!(
@@ -96,7 +96,7 @@ pub fn read(paths: &Paths) -> Result<Option<Anchor>> {
 ///
 /// # Errors
 /// Errors of the database.
-pub fn missing(reader: &Reader, anchor: &Anchor) -> Result<Vec<String>> {
+pub fn missing_events(reader: &Reader, anchor: &IntegrityCheckpoint) -> Result<Vec<String>> {
     let conn = reader.connection();
     let here = identity(conn)?;
     if here != anchor.database {
@@ -127,10 +127,10 @@ pub fn missing(reader: &Reader, anchor: &Anchor) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// Errors of the database; `io_failed` if the old checkpoint cannot be kept.
-pub fn check(paths: &Paths, reader: &Reader) -> Result<Vec<String>> {
+pub fn check(paths: &InstallPaths, reader: &Reader) -> Result<Vec<String>> {
     let missing = match read(paths) {
         Ok(None) => return Ok(Vec::new()),
-        Ok(Some(anchor)) => missing(reader, &anchor)?,
+        Ok(Some(anchor)) => missing_events(reader, &anchor)?,
         Err(failure) => vec![failure.message],
     };
     if missing.is_empty() {
@@ -140,7 +140,7 @@ pub fn check(paths: &Paths, reader: &Reader) -> Result<Vec<String>> {
         .state
         .join(format!("anchor-not-met-{}.json", Timestamp::now().0));
     // Moved aside first: the next write would replace the only evidence.
-    let moved = Step::Anchor.around(|| std::fs::rename(file(paths), &aside));
+    let moved = Step::Anchor.around(|| std::fs::rename(checkpoint_file(paths), &aside));
     moved.map_err(|e| {
         Failure::io(
             format!("cannot keep the old checkpoint as {}", aside.display()),
@@ -157,20 +157,20 @@ pub fn check(paths: &Paths, reader: &Reader) -> Result<Vec<String>> {
 }
 
 /// Writes the checkpoint as the database changes.
-pub struct Keeper {
-    paths: Paths,
+pub struct CheckpointWriter {
+    paths: InstallPaths,
     reader: Reader,
-    known: BTreeMap<RunId, (Timestamp, End)>,
+    known: BTreeMap<RunId, (Timestamp, ChainEnd)>,
     since: Timestamp,
     version: Option<i64>,
 }
 
-impl Keeper {
+impl CheckpointWriter {
     /// Creates a writer with its own database connection.
     ///
     /// # Errors
     /// Errors of opening the database.
-    pub fn new(paths: &Paths) -> Result<Self> {
+    pub fn new(paths: &InstallPaths) -> Result<Self> {
         let reader = Reader::open(&paths.database())?;
         Ok(Self {
             paths: paths.clone(),
@@ -183,13 +183,13 @@ impl Keeper {
 
     /// Writes checkpoints until cancelled, and sleeps while nothing is stored. A failed write is
     /// logged and retried.
-    pub async fn run(self, mut news: broadcast::Receiver<Signal>) {
+    pub async fn run(self, mut news: broadcast::Receiver<EngineSignal>) {
         let mut keeper = self;
         loop {
             // Events signalled so far were committed before, so the query below sees them.
             while matches!(news.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
             let kept = blocking(move || {
-                let written = keeper.keep();
+                let written = keeper.write_if_changed();
                 Ok((keeper, written))
             });
             let written = match kept.await {
@@ -203,7 +203,7 @@ impl Keeper {
             };
             tokio::time::sleep(INTERVAL).await;
             match written {
-                Ok(()) => a_fact(&mut news).await,
+                Ok(()) => wait_for_event(&mut news).await,
                 Err(failure) => {
                     tracing::warn!(%failure, "could not write the integrity checkpoint")
                 }
@@ -215,7 +215,7 @@ impl Keeper {
     ///
     /// # Errors
     /// Errors of reading the database and writing the file.
-    pub fn keep(&mut self) -> Result<()> {
+    pub fn write_if_changed(&mut self) -> Result<()> {
         // The version is read first: a commit in between then causes one more write.
         let version = self.reader.data_version()?;
         let looked = Timestamp::now();
@@ -231,7 +231,7 @@ impl Keeper {
         }
         let mut ends: Vec<_> = self.known.values().cloned().collect();
         ends.sort_by_key(|(moved, end)| (*moved, end.run_id));
-        let ends: Vec<End> = ends
+        let ends: Vec<ChainEnd> = ends
             .split_off(ends.len().saturating_sub(ENDS_KEPT))
             .into_iter()
             .map(|(_, end)| end)
@@ -240,7 +240,7 @@ impl Keeper {
             .retain(|run, _| ends.iter().any(|end| end.run_id == *run));
         write(
             &self.paths,
-            &Anchor {
+            &IntegrityCheckpoint {
                 database: identity(self.reader.connection())?,
                 at: looked,
                 ends,
@@ -253,27 +253,27 @@ impl Keeper {
 }
 
 /// Waits until an event was stored, or may have been.
-async fn a_fact(news: &mut broadcast::Receiver<Signal>) {
+async fn wait_for_event(news: &mut broadcast::Receiver<EngineSignal>) {
     loop {
         match news.recv().await {
-            Ok(Signal::Event(_)) | Err(RecvError::Lagged(_)) => return,
+            Ok(EngineSignal::Event(_)) | Err(RecvError::Lagged(_)) => return,
             Ok(_) => {}
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }
 
-fn write(paths: &Paths, anchor: &Anchor) -> Result<()> {
-    let path = file(paths);
+fn write(paths: &InstallPaths, anchor: &IntegrityCheckpoint) -> Result<()> {
+    let path = checkpoint_file(paths);
     let text = serde_json::to_string(anchor).map_err(Failure::internal)?;
     Step::Anchor.before();
-    replace(&paths.state, &path, text.as_bytes())
+    write_atomically(&paths.state, &path, text.as_bytes())
         .map_err(|e| Failure::io(format!("cannot write {}", path.display()), &e))?;
     Step::Anchor.after();
     Ok(())
 }
 
-fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_atomically(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // The temporary file is created with mode 0600 and keeps it when renamed.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;

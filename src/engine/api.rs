@@ -1,8 +1,8 @@
 //! The engine's only interface: commands in, answers and signals out, and an archive to read.
 //!
 //! Nothing here depends on SQLite, worktrees or backends, or needs a running host: a command is
-//! executed by an engine in this process or stored in the inbox of another ([`Port`] hides the
-//! difference), and the [`Archive`] reads what is on disk. Signals are a convenience for screens:
+//! executed by an engine in this process or stored in the inbox of another ([`EnginePort`] hides the
+//! difference), and the [`RunArchive`] reads what is on disk. Signals are a convenience for screens:
 //! they may be dropped, since events are durable. A receiver that misses one reads the archive.
 
 use std::collections::BTreeMap;
@@ -13,31 +13,34 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use super::archive::{
-    Archive, ArtifactHits, Candidate, CostBy, EventFilter, Page, PageAsk, RunCounts, RunFilter,
-    RunPage, Said, Searchable,
+    ArtifactHits, CostGrouping, EventMatches, EventQuery, ForkCandidate, RunArchive, RunCounts,
+    RunPage, RunPageQuery, RunQuery, RunSearchText, TranscriptKind,
 };
-pub use super::crash_card::{CrashCard, Settle, Unsure};
+pub use super::crash_card::{CallResolution, CrashCard, UnknownOutcome};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::hash::ContentHash;
 use crate::model::id::{ClientToken, PhaseKey, RequestId, RoleId, RunId, ThreadId};
 use crate::model::money::NanoUsd;
-use crate::model::question::{PersonaChoice, Scope};
+use crate::model::question::{PermissionScope, PersonaChoice};
 use crate::model::record::RunOptions;
 use crate::model::state::{Decision, Strategy, Via};
 
-pub use super::cheaper::{Cheaper, cheaper};
+pub use super::cheaper::{CheaperPersona, cheaper_personas};
 pub use super::demo::prepare as prepare_demo;
-pub use super::doctor::{Check, Patient, Subject, Verdict};
+pub use super::doctor::{CheckEnvironment, CheckStatus, EnvironmentCheck, Subject};
 pub use super::host::give_consent;
-pub use super::outlook::{ConsentAsk, Estimate, Outlook, Part, Place, Seat, outlook};
-pub use super::trust_ask::{TrustAsk, agree as agree_to_brought};
-pub use crate::store::run_page::words as search_words;
+pub use super::outlook::{
+    AssignmentPreview, ConsentRequest, CostEstimate, RequestPart, StartPoint, StartPreview,
+    preview_start,
+};
+pub use super::trust_ask::{TrustRequest, agree as agree_to_brought};
+pub use crate::store::run_page::filter_terms as search_words;
 
 /// Commands of an operator to the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
-pub enum Command {
+pub enum EngineCommand {
     /// Start a run.
     Start(Box<StartRun>),
     /// Resume a paused run.
@@ -75,7 +78,7 @@ pub enum Command {
         run_id: RunId,
         /// The engine's id of the call, as shown by the crash card.
         call_id: String,
-        how: Settle,
+        how: CallResolution,
     },
     /// Decide a pending approval.
     Decide {
@@ -89,7 +92,7 @@ pub enum Command {
         artifact_sha256: Option<ContentHash>,
         /// Scope of a permission for tool calls; `None` means this call only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        scope: Option<Scope>,
+        scope: Option<PermissionScope>,
         /// Amount by which this run's budget is raised; approving `budget_exceeded` requires this
         /// or `personas`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,7 +155,7 @@ pub struct ForkRun {
     pub idempotency_key: Option<String>,
 }
 
-impl Command {
+impl EngineCommand {
     /// Creates a plain decision: for any content, for this call only, without raising a budget.
     #[must_use]
     pub fn decide(
@@ -193,7 +196,7 @@ impl Command {
 
     /// Sets the idempotency key of a command that starts a run, unless it has one. Executed twice,
     /// the command then starts one run.
-    pub fn name_start(&mut self, key: impl FnOnce() -> String) {
+    pub fn ensure_idempotency_key(&mut self, key: impl FnOnce() -> String) {
         let own = match self {
             Self::Start(start) => &mut start.idempotency_key,
             Self::Retry(retry) => &mut retry.idempotency_key,
@@ -206,17 +209,17 @@ impl Command {
 
 /// Origin of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sender {
+pub struct CommandSender {
     /// Login name of the operator.
     pub by: String,
     /// Console, command line, or the engine itself.
     pub via: Via,
 }
 
-impl Sender {
+impl CommandSender {
     /// Returns the user of this process as sender.
     #[must_use]
-    pub fn of_process(via: Via) -> Self {
+    pub fn from_process(via: Via) -> Self {
         let by = ["USER", "LOGNAME"]
             .iter()
             .find_map(|name| std::env::var(name).ok())
@@ -231,7 +234,7 @@ impl Sender {
 /// Result of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
-pub enum Answer {
+pub enum CommandAnswer {
     /// The run is stored and will start.
     Started {
         run_id: RunId,
@@ -251,18 +254,18 @@ pub enum Answer {
 
 /// Live notification for screens.
 #[derive(Clone, Debug)]
-pub enum Signal {
+pub enum EngineSignal {
     /// An event was stored.
-    Event(Arc<Event>),
+    Event(Arc<JournalEvent>),
     /// An agent produced output; not stored yet.
     Text(TextChunk),
     /// Signals were dropped; read the archive.
     Lagged,
     /// Whether a host is running, sent when that changes. An engine in this process sends `false`
     /// when it stops being the host.
-    Host(bool),
+    HostPresence(bool),
     /// Whether another process locks the database, sent when that changes.
-    Held(bool),
+    DatabaseLocked(bool),
 }
 
 /// Fragment of an agent's live output.
@@ -290,25 +293,28 @@ pub enum TextKind {
 }
 
 /// A command with its reply channel.
-pub struct Request {
-    pub command: Command,
-    pub sender: Sender,
+pub struct CommandRequest {
+    pub command: EngineCommand,
+    pub sender: CommandSender,
     /// Identifies the command: delivered twice, it is executed once.
     pub token: ClientToken,
-    pub reply: oneshot::Sender<Result<Answer>>,
+    pub reply: oneshot::Sender<Result<CommandAnswer>>,
 }
 
 /// Handle to an engine in this process or another. Cheap to clone.
 #[derive(Clone)]
-pub struct Port {
-    requests: mpsc::Sender<Request>,
-    signals: broadcast::Sender<Signal>,
+pub struct EnginePort {
+    requests: mpsc::Sender<CommandRequest>,
+    signals: broadcast::Sender<EngineSignal>,
 }
 
-impl Port {
+impl EnginePort {
     /// Creates a port whose requests are served at the other end of `requests`.
     #[must_use]
-    pub fn new(requests: mpsc::Sender<Request>, signals: broadcast::Sender<Signal>) -> Self {
+    pub fn new(
+        requests: mpsc::Sender<CommandRequest>,
+        signals: broadcast::Sender<EngineSignal>,
+    ) -> Self {
         Self { requests, signals }
     }
 
@@ -318,17 +324,17 @@ impl Port {
     /// The failure the engine answers with; `host_going_away` if the engine has stopped.
     pub async fn send(
         &self,
-        command: Command,
-        sender: Sender,
+        command: EngineCommand,
+        sender: CommandSender,
         token: ClientToken,
-    ) -> Result<Answer> {
+    ) -> Result<CommandAnswer> {
         let (reply, answer) = oneshot::channel();
         let gone = || {
             Failure::new(Code::HostGoingAway, "the engine has stopped")
                 .hint("all progress is stored; repeat the command")
         };
         self.requests
-            .send(Request {
+            .send(CommandRequest {
                 command,
                 sender,
                 token,
@@ -341,7 +347,7 @@ impl Port {
 
     /// Subscribes to everything that happens from now on, in order, for all runs.
     #[must_use]
-    pub fn signals(&self) -> broadcast::Receiver<Signal> {
+    pub fn signals(&self) -> broadcast::Receiver<EngineSignal> {
         self.signals.subscribe()
     }
 }

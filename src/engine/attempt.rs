@@ -10,43 +10,45 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agent::{AttemptKey, Backend, Desk, Ended, ExpectedFile, Job, Stop};
+use super::agent::{
+    AgentEnd, AgentJob, AgentStop, AttemptKey, AttemptRecorder, Backend, ExpectedFile,
+};
 use super::api::TextKind;
 use super::artifact::file;
 use super::artifact::schema::CompiledSchema;
-use super::artifact::validate::{Verdict, validate};
-use super::beside::Beside;
+use super::artifact::validate::{ValidationResult, validate};
+use super::beside::CommitAttachments;
 use super::blocking::blocking;
-use super::budget::Budget;
-use super::context::Context;
-use super::growth::Growth;
-use super::machine::Outcome;
-use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
+use super::budget::RunBudget;
+use super::context::EngineContext;
+use super::growth::WriteQuota;
+use super::machine::AttemptOutcome;
+use super::machine::envelope::{EarlierArtifact, EnvelopeInput, PromptReason, render};
 use super::redact::Redactor;
-use super::run_files::RunFiles;
+use super::run_files::RunDefinitions;
 use super::waiting::wait_out;
-use super::worktree::{Repo, Workspace, Worktree};
+use super::worktree::{GitRepository, GitWorktree, RunWorkspace};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, Fact};
+use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, RunFact};
 use crate::model::hash::ContentHash;
 use crate::model::id::PhaseKey;
-use crate::model::persona::{Binding, Persona};
+use crate::model::persona::{Persona, RoleBinding};
 use crate::model::question::ToolQuestion;
 use crate::model::record::{RunRecord, TurnRecord, TurnStatus};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
 use crate::model::time::Timestamp;
-use crate::model::workflow::{ExpectedArtifact, Phase};
-use crate::store::contents::{Content, SMALL};
+use crate::model::workflow::{ExpectedArtifact, PhaseDefinition};
+use crate::store::contents::{SMALL, StoredContent};
 use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{frozen, turns};
 
 /// An attempt to be made.
-pub struct Attempt {
+pub struct PhaseAttempt {
     /// Engine services shared by all runs.
-    pub context: Arc<Context>,
+    pub context: Arc<EngineContext>,
     /// The run's definitions, frozen at its start.
-    pub files: Arc<RunFiles>,
+    pub files: Arc<RunDefinitions>,
     /// State of the run, which is in this attempt.
     pub state: RunState,
     pub phase_key: PhaseKey,
@@ -54,27 +56,30 @@ pub struct Attempt {
     /// that `state` does not contain.
     pub taken_up: bool,
     /// Cancels the attempt.
-    pub stop: Stop,
+    pub stop: AgentStop,
     /// A workspace opened after the last agent exited; used without being opened again.
-    pub workspace: Option<Arc<Workspace>>,
+    pub workspace: Option<Arc<RunWorkspace>>,
 }
 
-impl Attempt {
+impl PhaseAttempt {
     /// Makes the attempt. Returns its outcome and the rows to commit together with it.
-    pub async fn make(self) -> (Outcome, Beside) {
-        self.worked_out()
-            .await
-            .unwrap_or_else(|failure| (Outcome::Failed(failure), Beside::default()))
+    pub async fn run(self) -> (AttemptOutcome, CommitAttachments) {
+        self.try_run().await.unwrap_or_else(|failure| {
+            (
+                AttemptOutcome::Failed(failure),
+                CommitAttachments::default(),
+            )
+        })
     }
 
-    async fn worked_out(&self) -> Result<(Outcome, Beside)> {
+    async fn try_run(&self) -> Result<(AttemptOutcome, CommitAttachments)> {
         let (phase, progress) = self.phase()?;
         // Waits before it takes a slot, so that a waiting run does not occupy one.
-        if !self.waited_out(progress).await {
-            return Ok((Outcome::Stopped, Beside::default()));
+        if !self.wait_for_server(progress).await {
+            return Ok((AttemptOutcome::Stopped, CommitAttachments::default()));
         }
-        let Some(_slot) = self.slot().await else {
-            return Ok((Outcome::Stopped, Beside::default()));
+        let Some(_slot) = self.acquire_slot().await else {
+            return Ok((AttemptOutcome::Stopped, CommitAttachments::default()));
         };
         let workspace = match self
             .workspace
@@ -83,39 +88,40 @@ impl Attempt {
         {
             Some(workspace) => workspace,
             None => Arc::new(
-                open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?,
+                open_workspace(&self.context, &self.files.record, is_untouched(&self.state))
+                    .await?,
             ),
         };
         let history = self.history(progress).await?;
-        let (job, desk, backend) = self.job(phase, progress, &workspace, history).await?;
+        let (job, desk, backend) = self.build_job(phase, progress, &workspace, history).await?;
         // A backend without model calls records no turn that could carry the opening facts.
         if backend.model(&job.persona).is_none() {
             desk.open().await?;
         }
-        let worked = self.work(phase, &*backend, &job, &desk).await;
+        let worked = self.run_agent(phase, &*backend, &job, &desk).await;
         let outcome = self.outcome(worked, &desk, &workspace).await;
         // A valid artifact, the last answer and the facts about them go into one transaction. Any
         // other outcome flushes the answer first: it is paid for, and must be stored even if the
         // outcome is not.
-        if let Ok((valid @ Outcome::Valid(_), content)) = outcome {
+        if let Ok((valid @ AttemptOutcome::Valid(_), content)) = outcome {
             return Ok((
                 valid,
-                Beside {
-                    unsettled: desk.take_unsettled(),
+                CommitAttachments {
+                    pending_answer: desk.take_pending_answer(),
                     content,
-                    stored: desk.take_stored(),
-                    ..Beside::default()
+                    stored_events: desk.recorded_calls(),
+                    ..CommitAttachments::default()
                 },
             ));
         }
-        desk.settle().await?;
+        desk.flush().await?;
         outcome.map(|(outcome, content)| {
             (
                 outcome,
-                Beside {
+                CommitAttachments {
                     content,
-                    stored: desk.take_stored(),
-                    ..Beside::default()
+                    stored_events: desk.recorded_calls(),
+                    ..CommitAttachments::default()
                 },
             )
         })
@@ -123,42 +129,46 @@ impl Attempt {
 
     async fn outcome(
         &self,
-        worked: Worked,
-        desk: &Desk,
-        workspace: &Arc<Workspace>,
-    ) -> Result<(Outcome, Option<Content>)> {
+        worked: AgentWork,
+        desk: &AttemptRecorder,
+        workspace: &Arc<RunWorkspace>,
+    ) -> Result<(AttemptOutcome, Option<StoredContent>)> {
         let (phase, progress) = self.phase()?;
         let outcome = match worked {
-            Worked::TimedOut => Outcome::TimedOut {
+            AgentWork::TimedOut => AttemptOutcome::TimedOut {
                 seconds: phase.timeout_seconds,
             },
-            Worked::Ended(Err(failure)) => match desk
+            AgentWork::Ended(Err(failure)) => match desk
                 .over_budget()
                 .filter(|_| failure.code == Code::BudgetExceeded)
             {
-                Some(question) => Outcome::OverBudget(question),
-                None => Outcome::Failed(Failure {
+                Some(question) => AttemptOutcome::OverBudget(question),
+                None => AttemptOutcome::Failed(Failure {
                     message: desk.hidden(&failure.message),
                     ..failure
                 }),
             },
-            Worked::Ended(Ok(Ended::Stopped)) => Outcome::Stopped,
-            Worked::Ended(Ok(Ended::Waits(wait))) => Outcome::Waits(wait),
-            Worked::Ended(Ok(Ended::Asks(question))) => {
+            AgentWork::Ended(Ok(AgentEnd::Stopped)) => AttemptOutcome::Stopped,
+            AgentWork::Ended(Ok(AgentEnd::Waits(wait))) => AttemptOutcome::Waits(wait),
+            AgentWork::Ended(Ok(AgentEnd::Asks(question))) => {
                 let target = desk.hidden(&question.target);
                 let detail = desk.hidden(&question.detail);
-                Outcome::Asks(Box::new(ToolQuestion {
+                AttemptOutcome::Asks(Box::new(ToolQuestion {
                     target,
                     detail,
                     ..*question
                 }))
             }
-            Worked::Ended(Ok(Ended::Done)) => return self.judge(phase, progress, workspace).await,
+            AgentWork::Ended(Ok(AgentEnd::Done)) => {
+                return self
+                    .check_artifact_outcome(phase, progress, workspace)
+                    .await;
+            }
         };
         Ok((outcome, None))
     }
 
-    fn phase(&self) -> Result<(&Phase, &PhaseState)> {
+    fn phase(&self) -> Result<(&PhaseDefinition, &PhaseState)> {
         let phase = self.files.plan.phase(&self.phase_key);
         phase
             .zip(self.state.phase(&self.phase_key))
@@ -166,7 +176,7 @@ impl Attempt {
     }
 
     /// Waits as long as the model server asked for. Returns false if stopped meanwhile.
-    async fn waited_out(&self, progress: &PhaseState) -> bool {
+    async fn wait_for_server(&self, progress: &PhaseState) -> bool {
         let Some(waiting) = self
             .state
             .waiting
@@ -188,15 +198,15 @@ impl Attempt {
     }
 
     /// Waits for a run slot. Returns `None` if stopped meanwhile.
-    async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        if let Some(slot) = self.context.slots.free() {
+    async fn acquire_slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        if let Some(slot) = self.context.run_slots.try_acquire() {
             return Some(slot);
         }
         self.note("waiting for a free run slot (engine.max_concurrent_runs)");
         tokio::select! {
             biased;
             () = self.stop.asked() => None,
-            slot = self.context.slots.place(self.state.run_id) => slot,
+            slot = self.context.run_slots.acquire(self.state.run_id) => slot,
         }
     }
 
@@ -241,14 +251,14 @@ impl Attempt {
         Ok(turns)
     }
 
-    async fn job(
+    async fn build_job(
         &self,
-        phase: &Phase,
+        phase: &PhaseDefinition,
         progress: &PhaseState,
-        workspace: &Workspace,
+        workspace: &RunWorkspace,
         history: Vec<TurnRecord>,
-    ) -> Result<(Job, Desk, Arc<dyn Backend>)> {
-        let (binding, persona) = self.bound(phase).await?;
+    ) -> Result<(AgentJob, AttemptRecorder, Arc<dyn Backend>)> {
+        let (binding, persona) = self.assigned_persona(phase).await?;
         let backend = Arc::clone(self.context.backends.named(&binding.backend)?);
         let artifact = match &phase.expected_artifact {
             Some(a) => Some(ExpectedFile {
@@ -268,8 +278,8 @@ impl Attempt {
             )
             .await?;
         let prompt = self.prompt(phase, progress, artifact.as_ref(), &materials);
-        let (sha256, kept) = self.keep(&prompt, &redactor).await?;
-        let sent = Fact::PromptSent {
+        let (sha256, kept) = self.store_prompt(&prompt, &redactor).await?;
+        let sent = RunFact::PromptSent {
             phase_key: self.phase_key.clone(),
             attempt: progress.attempt,
             sha256,
@@ -286,7 +296,7 @@ impl Attempt {
             .sessions
             .get(&phase.role)
             .map_or(0, |session| session.ordinal);
-        let desk = Desk::new(
+        let desk = AttemptRecorder::new(
             self.context.journal.clone(),
             self.context.paths.clone(),
             Arc::clone(&self.context.redactor),
@@ -298,16 +308,16 @@ impl Attempt {
             name,
             opening,
         )
-        .in_stretch(stretch)
-        .within(Budget::of(
+        .in_continuation(stretch)
+        .within(RunBudget::for_run(
             &self.context.settings.budget,
             &self.files.record,
             &self.state.raises,
         ))
         .limited_to(self.context.settings.engine.max_tokens)
-        .hiding(redactor)
-        .keeping(kept);
-        let job = Job {
+        .with_redactor(redactor)
+        .with_content(kept);
+        let job = AgentJob {
             run_id: self.state.run_id,
             phase_key: self.phase_key.clone(),
             attempt: progress.attempt,
@@ -332,7 +342,7 @@ impl Attempt {
                 .waiting
                 .as_ref()
                 .map_or(0, |waiting| waiting.tries),
-            growth: Arc::new(Growth::begin(
+            growth: Arc::new(WriteQuota::start(
                 workspace.root(),
                 self.context.settings.engine.max_worktree_bytes,
             )),
@@ -344,11 +354,11 @@ impl Attempt {
 
     /// Returns the persona assigned to the phase. One assigned after the start of the run is read
     /// from the database.
-    async fn bound(&self, phase: &Phase) -> Result<(Binding, Persona)> {
+    async fn assigned_persona(&self, phase: &PhaseDefinition) -> Result<(RoleBinding, Persona)> {
         let Some(binding) = self.state.new_seat(&phase.key).cloned() else {
             return self
                 .files
-                .bound(phase)
+                .persona_for(phase)
                 .map(|(binding, persona)| (binding.clone(), persona.clone()));
         };
         let run_id = self.state.run_id;
@@ -362,13 +372,13 @@ impl Attempt {
 
     /// Stores the prompt by its hash, which the journal refers to, so that it can be read at the
     /// gate. A prompt that contains a secret is not stored.
-    async fn keep(
+    async fn store_prompt(
         &self,
         prompt: &str,
         redactor: &Redactor,
-    ) -> Result<(ContentHash, Option<Content>)> {
+    ) -> Result<(ContentHash, Option<StoredContent>)> {
         if redactor.apply(prompt) != prompt {
-            return Ok((ContentHash::of(prompt.as_bytes()), None));
+            return Ok((ContentHash::from_bytes(prompt.as_bytes()), None));
         }
         let content = if prompt.len() <= SMALL {
             self.context.contents.take(prompt.as_bytes())?
@@ -387,18 +397,18 @@ impl Attempt {
     async fn materials(
         &self,
         progress: &PhaseState,
-        workspace: &Workspace,
+        workspace: &RunWorkspace,
         artifact: Option<&ExpectedFile>,
         fresh: bool,
         secrets: Vec<String>,
-    ) -> Result<(Materials, Arc<Redactor>)> {
+    ) -> Result<(PromptInputs, Arc<Redactor>)> {
         let known = self.context.redactor.and_also(secrets);
         let root = workspace.root().to_path_buf();
         let contents = self.context.contents.clone();
         let in_the_way = artifact.filter(|_| fresh).map(|file| file.path.clone());
         let aside = self.context.aside(self.state.run_id);
         let label = format!("{}-before-attempt-{}", self.phase_key, progress.attempt);
-        let earlier = self.made_before();
+        let earlier = self.earlier_artifacts();
         let progress = progress.clone();
         let artifact = artifact.cloned();
         let read = move |conn: &rusqlite::Connection| {
@@ -416,7 +426,7 @@ impl Attempt {
                 .as_ref()
                 .map(|hash| contents.get(conn, hash))
                 .transpose()?;
-            let errors = errors(&progress, artifact.as_ref(), previous.as_deref())?;
+            let errors = repair_errors(&progress, artifact.as_ref(), previous.as_deref())?;
             let previous = previous.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             let one = |artifact: ArtifactRef| {
                 let content = contents.text(conn, &artifact.sha256)?;
@@ -428,7 +438,7 @@ impl Attempt {
             };
             let earlier = earlier.into_iter().map(one).collect::<Result<_>>()?;
             Ok((
-                Materials {
+                PromptInputs {
                     earlier,
                     previous,
                     errors,
@@ -441,26 +451,26 @@ impl Attempt {
 
     fn prompt(
         &self,
-        phase: &Phase,
+        phase: &PhaseDefinition,
         progress: &PhaseState,
         artifact: Option<&ExpectedFile>,
-        materials: &Materials,
+        materials: &PromptInputs,
     ) -> String {
         let errors = materials.errors.as_slice();
         let previous = materials.previous.as_deref();
         let why = match progress.cause {
-            AttemptCause::First => Why::First,
+            AttemptCause::First => PromptReason::First,
             AttemptCause::Repair => {
                 let missing = progress.missing;
                 let previous = previous.filter(|_| !missing);
                 // Requested changes also apply to the repairs that follow them.
                 match progress.comment.as_str() {
-                    "" => Why::Repair {
+                    "" => PromptReason::Repair {
                         errors,
                         previous,
                         missing,
                     },
-                    comment => Why::RepairOfChanges {
+                    comment => PromptReason::RepairOfChanges {
                         comment,
                         errors,
                         previous,
@@ -468,7 +478,7 @@ impl Attempt {
                     },
                 }
             }
-            AttemptCause::ChangesRequested => Why::ChangesRequested {
+            AttemptCause::ChangesRequested => PromptReason::ChangesRequested {
                 comment: &progress.comment,
                 previous,
             },
@@ -485,7 +495,7 @@ impl Attempt {
     }
 
     /// Returns the artifacts of the phases before this one.
-    fn made_before(&self) -> Vec<ArtifactRef> {
+    fn earlier_artifacts(&self) -> Vec<ArtifactRef> {
         let before = self
             .state
             .phases
@@ -500,31 +510,39 @@ impl Attempt {
 
     /// Runs the agent, at most for the phase's timeout. At the limit the agent is cancelled and
     /// awaited, so that nothing of this attempt still writes when the next one starts.
-    async fn work(&self, phase: &Phase, backend: &dyn Backend, job: &Job, desk: &Desk) -> Worked {
+    async fn run_agent(
+        &self,
+        phase: &PhaseDefinition,
+        backend: &dyn Backend,
+        job: &AgentJob,
+        desk: &AttemptRecorder,
+    ) -> AgentWork {
         let mut working = backend.work(job, desk, &self.stop);
         let looks = backend.others_write(&job.persona);
         tokio::select! {
-            ended = &mut working => return Worked::Ended(within(ended, job, looks).await),
+            ended = &mut working => return AgentWork::Ended(check_quota_at_end(ended, job, looks).await),
             too_much = job.growth.exceeded(looks) => {
                 self.stop.now.cancel();
                 let _ = working.await;
-                return Worked::Ended(Err(too_much));
+                return AgentWork::Ended(Err(too_much));
             }
             () = tokio::time::sleep(Duration::from_secs(phase.timeout_seconds)) => self.stop.now.cancel(),
         }
         match working.await {
             // It finished before it noticed the cancellation.
-            Ok(Ended::Done) => Worked::Ended(within(Ok(Ended::Done), job, looks).await),
-            _ => Worked::TimedOut,
+            Ok(AgentEnd::Done) => {
+                AgentWork::Ended(check_quota_at_end(Ok(AgentEnd::Done), job, looks).await)
+            }
+            _ => AgentWork::TimedOut,
         }
     }
 
-    async fn judge(
+    async fn check_artifact_outcome(
         &self,
-        phase: &Phase,
+        phase: &PhaseDefinition,
         progress: &PhaseState,
-        workspace: &Arc<Workspace>,
-    ) -> Result<(Outcome, Option<Content>)> {
+        workspace: &Arc<RunWorkspace>,
+    ) -> Result<(AttemptOutcome, Option<StoredContent>)> {
         let Some(expected) = &phase.expected_artifact else {
             // Behind a gate, the commit is made after the approval.
             let gated = !self.files.plan.gates(&phase.key).is_empty();
@@ -533,18 +551,18 @@ impl Attempt {
             } else {
                 commit(&self.files, workspace, phase, progress).await?
             };
-            return Ok((Outcome::Done { commit }, None));
+            return Ok((AttemptOutcome::Done { commit }, None));
         };
         Ok(
-            match judge_file(&self.context, &self.files, workspace, expected).await? {
-                Judged::Missing => (Outcome::Missing, None),
-                Judged::TooLarge(message) => {
+            match check_artifact_file(&self.context, &self.files, workspace, expected).await? {
+                ArtifactCheck::Missing => (AttemptOutcome::Missing, None),
+                ArtifactCheck::TooLarge(message) => {
                     let errors = vec![ArtifactError {
                         pointer: String::new(),
                         message,
                     }];
                     (
-                        Outcome::Invalid {
+                        AttemptOutcome::Invalid {
                             sha256: None,
                             bytes: 0,
                             errors,
@@ -553,7 +571,7 @@ impl Attempt {
                         None,
                     )
                 }
-                Judged::Read {
+                ArtifactCheck::Read {
                     content,
                     bytes,
                     verdict,
@@ -564,16 +582,16 @@ impl Attempt {
                         bytes,
                         progress.versions + 1,
                     );
-                    (Outcome::Valid(artifact), Some(content))
+                    (AttemptOutcome::Valid(artifact), Some(content))
                 }
-                Judged::Read {
+                ArtifactCheck::Read {
                     content,
                     bytes,
                     verdict,
                 } => {
                     let sha256 = Some(content.sha256().clone());
                     (
-                        Outcome::Invalid {
+                        AttemptOutcome::Invalid {
                             sha256,
                             bytes,
                             errors_total: verdict.total,
@@ -588,15 +606,23 @@ impl Attempt {
 }
 
 /// Checks the write quota once more at the end of the work.
-async fn within(ended: Result<Ended>, job: &Job, looks: bool) -> Result<Ended> {
-    if looks && ended.as_ref().is_ok_and(|ended| *ended != Ended::Stopped) {
-        job.growth.look().await?;
+async fn check_quota_at_end(
+    ended: Result<AgentEnd>,
+    job: &AgentJob,
+    looks: bool,
+) -> Result<AgentEnd> {
+    if looks
+        && ended
+            .as_ref()
+            .is_ok_and(|ended| *ended != AgentEnd::Stopped)
+    {
+        job.growth.scan().await?;
     }
     ended
 }
 
 /// Inputs of a prompt, as read.
-struct Materials {
+struct PromptInputs {
     earlier: Vec<EarlierArtifact>,
     previous: Option<String>,
     errors: Vec<ArtifactError>,
@@ -604,7 +630,7 @@ struct Materials {
 
 /// Returns all errors of the previous content. The journal keeps only the first few, and each error
 /// an agent does not see costs another attempt.
-fn errors(
+fn repair_errors(
     progress: &PhaseState,
     artifact: Option<&ExpectedFile>,
     previous: Option<&[u8]>,
@@ -622,23 +648,23 @@ fn errors(
     .errors)
 }
 
-enum Worked {
+enum AgentWork {
     TimedOut,
-    Ended(Result<Ended>),
+    Ended(Result<AgentEnd>),
 }
 
 /// Result of reading and validating an artifact file.
-pub enum Judged {
+pub enum ArtifactCheck {
     Missing,
     /// The file exceeds the size limit; the error message.
     TooLarge(String),
     /// The file was read and validated.
     Read {
         /// The content, to be stored with the facts that refer to it.
-        content: Content,
+        content: StoredContent,
         /// Length of the content.
         bytes: u64,
-        verdict: Verdict,
+        verdict: ValidationResult,
     },
 }
 
@@ -663,12 +689,12 @@ pub fn artifact_ref(
 ///
 /// # Errors
 /// Errors of the file system; `path_outside_worktree` for anything but a regular file.
-pub async fn judge_file(
-    context: &Context,
-    files: &Arc<RunFiles>,
-    workspace: &Workspace,
+pub async fn check_artifact_file(
+    context: &EngineContext,
+    files: &Arc<RunDefinitions>,
+    workspace: &RunWorkspace,
     expected: &ExpectedArtifact,
-) -> Result<Judged> {
+) -> Result<ArtifactCheck> {
     let root = workspace.root().to_path_buf();
     let contents = context.contents.clone();
     let files = Arc::clone(files);
@@ -677,9 +703,9 @@ pub async fn judge_file(
     blocking(move || {
         let bytes = match file::read(&root, &expected.path, limit) {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(Judged::Missing),
+            Ok(None) => return Ok(ArtifactCheck::Missing),
             Err(failure) if failure.code == Code::ArtifactTooLarge => {
-                return Ok(Judged::TooLarge(failure.message));
+                return Ok(ArtifactCheck::TooLarge(failure.message));
             }
             Err(failure) => return Err(failure),
         };
@@ -689,7 +715,7 @@ pub async fn judge_file(
         if verdict.errors.is_empty() {
             contents.remember(content.sha256(), &bytes);
         }
-        Ok(Judged::Read {
+        Ok(ArtifactCheck::Read {
             content,
             bytes: bytes.len() as u64,
             verdict,
@@ -705,15 +731,15 @@ pub async fn judge_file(
 /// # Errors
 /// `worktree_missing`, `git_failed`, `io_failed`.
 pub async fn open_workspace(
-    context: &Context,
+    context: &EngineContext,
     record: &RunRecord,
     untouched: bool,
-) -> Result<Workspace> {
+) -> Result<RunWorkspace> {
     let path = context.paths.worktree(record.id);
     let (Some(dir), Some(base)) = (&record.repo, &record.base_commit) else {
-        return Workspace::plain(&path);
+        return RunWorkspace::plain(&path);
     };
-    let Some(repo) = Repo::discover(Path::new(dir)).await? else {
+    let Some(repo) = GitRepository::discover(Path::new(dir)).await? else {
         return Err(Failure::new(
             Code::WorktreeMissing,
             format!("the repository {dir} of run {} is gone", record.id.short()),
@@ -721,14 +747,14 @@ pub async fn open_workspace(
         .hint("restore it at this path, then resume"));
     };
     let worktree = if untouched {
-        Worktree::create(&repo, record.id, base, &path).await?
+        GitWorktree::create(&repo, record.id, base, &path).await?
     } else {
-        Worktree::open(&repo, record.id, &path).await?
+        GitWorktree::open(&repo, record.id, &path).await?
     };
-    Ok(Workspace::Git(worktree))
+    Ok(RunWorkspace::Git(worktree))
 }
 
-fn untouched(state: &RunState) -> bool {
+fn is_untouched(state: &RunState) -> bool {
     // Skipped phases were completed in the run this one was derived from.
     let own = |phase: &&PhaseState| phase.status != PhaseStatus::Skipped;
     state
@@ -744,9 +770,9 @@ fn untouched(state: &RunState) -> bool {
 /// # Errors
 /// `git_failed`, and errors of reading and writing the file.
 pub async fn commit(
-    files: &RunFiles,
-    workspace: &Arc<Workspace>,
-    phase: &Phase,
+    files: &RunDefinitions,
+    workspace: &Arc<RunWorkspace>,
+    phase: &PhaseDefinition,
     progress: &PhaseState,
 ) -> Result<Option<String>> {
     let persona = progress
@@ -779,8 +805,8 @@ pub async fn commit(
 /// # Errors
 /// Errors of reading and writing the file.
 pub async fn restore_validated(
-    context: &Context,
-    workspace: &Workspace,
+    context: &EngineContext,
+    workspace: &RunWorkspace,
     artifact: &ArtifactRef,
 ) -> Result<()> {
     let root = workspace.root().to_path_buf();
@@ -789,7 +815,7 @@ pub async fn restore_validated(
     let limit = context.settings.engine.max_artifact_bytes;
     let restore = move |conn: &rusqlite::Connection| {
         let there = file::read(&root, &artifact.path, limit).ok().flatten();
-        if there.is_some_and(|bytes| ContentHash::of(&bytes) == artifact.sha256) {
+        if there.is_some_and(|bytes| ContentHash::from_bytes(&bytes) == artifact.sha256) {
             return Ok(());
         }
         file::restore(

@@ -19,7 +19,7 @@ use crate::store::failpoint::Step;
 
 /// Why a file beneath a folder cannot be accessed.
 #[derive(Debug)]
-pub(crate) enum Obstacle {
+pub(crate) enum ConfinedFsError {
     /// The path does not exist.
     Missing,
     /// This path component is a symbolic link.
@@ -36,7 +36,7 @@ pub(crate) enum Obstacle {
     Io(Error),
 }
 
-impl From<Error> for Obstacle {
+impl From<Error> for ConfinedFsError {
     fn from(error: Error) -> Self {
         Self::Io(error)
     }
@@ -67,7 +67,7 @@ pub(crate) fn open_worktree(worktree: &Path) -> Failing<Dir> {
 pub(crate) fn folder<'a>(
     root: &Dir,
     parts: impl IntoIterator<Item = &'a str>,
-) -> Result<Dir, Obstacle> {
+) -> Result<Dir, ConfinedFsError> {
     parts
         .into_iter()
         .try_fold(root.try_clone()?, |dir, part| enter(&dir, part))
@@ -80,7 +80,7 @@ pub(crate) fn folder<'a>(
 pub(crate) fn made_folder<'a>(
     root: &Dir,
     parts: impl IntoIterator<Item = &'a str>,
-) -> Result<Dir, Obstacle> {
+) -> Result<Dir, ConfinedFsError> {
     parts.into_iter().try_fold(root.try_clone()?, |dir, part| {
         match dir.create_dir(part) {
             Ok(()) => sync_folder(&dir)?,
@@ -91,21 +91,21 @@ pub(crate) fn made_folder<'a>(
     })
 }
 
-fn enter(dir: &Dir, part: &str) -> Result<Dir, Obstacle> {
+fn enter(dir: &Dir, part: &str) -> Result<Dir, ConfinedFsError> {
     dir.open_dir_nofollow(part)
         .map_err(|error| match dir.symlink_metadata(part) {
-            _ if error.kind() == ErrorKind::NotFound => Obstacle::Missing,
-            Ok(metadata) if metadata.is_symlink() => Obstacle::Link(part.to_owned()),
-            Ok(metadata) if !metadata.is_dir() => Obstacle::NoFolder(part.to_owned()),
+            _ if error.kind() == ErrorKind::NotFound => ConfinedFsError::Missing,
+            Ok(metadata) if metadata.is_symlink() => ConfinedFsError::Link(part.to_owned()),
+            Ok(metadata) if !metadata.is_dir() => ConfinedFsError::NoFolder(part.to_owned()),
             // The path may have changed since the failed open.
             _ if matches!(
                 Errno::from_io_error(&error),
                 Some(Errno::NOTDIR | Errno::LOOP)
             ) =>
             {
-                Obstacle::NoFolder(part.to_owned())
+                ConfinedFsError::NoFolder(part.to_owned())
             }
-            _ => Obstacle::Io(error),
+            _ => ConfinedFsError::Io(error),
         })
 }
 
@@ -114,14 +114,14 @@ fn enter(dir: &Dir, part: &str) -> Result<Dir, Obstacle> {
 ///
 /// # Errors
 /// `Missing`, `Folder`, `NotPlain`, `Io`.
-pub(crate) fn open_plain(dir: &Dir, name: &str) -> Result<(File, Metadata), Obstacle> {
+pub(crate) fn open_plain(dir: &Dir, name: &str) -> Result<(File, Metadata), ConfinedFsError> {
     let mut options = OpenOptions::new();
     // Without `nonblock`, opening a pipe would block until its other end is opened.
     options.read(true).follow(FollowSymlinks::No).nonblock(true);
     let file = match dir.open_with(name, &options) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(Obstacle::Missing),
-        Err(error) => return Err(what_is_there(dir, name).unwrap_or(Obstacle::Io(error))),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(ConfinedFsError::Missing),
+        Err(error) => return Err(what_is_there(dir, name).unwrap_or(ConfinedFsError::Io(error))),
     };
     let metadata = file.metadata()?;
     match oddity(&metadata) {
@@ -130,30 +130,30 @@ pub(crate) fn open_plain(dir: &Dir, name: &str) -> Result<(File, Metadata), Obst
     }
 }
 
-fn oddity(metadata: &Metadata) -> Option<Obstacle> {
+fn oddity(metadata: &Metadata) -> Option<ConfinedFsError> {
     if metadata.is_dir() {
-        Some(Obstacle::Folder)
+        Some(ConfinedFsError::Folder)
     } else if !metadata.is_file() {
-        Some(Obstacle::NotPlain("is a pipe or a device"))
+        Some(ConfinedFsError::NotPlain("is a pipe or a device"))
     } else if MetadataExt::nlink(metadata) != 1 {
-        Some(Obstacle::NotPlain("has a second name (a hard link)"))
+        Some(ConfinedFsError::NotPlain("has a second name (a hard link)"))
     } else if cap_std::fs::MetadataExt::uid(metadata) != rustix::process::geteuid().as_raw() {
-        Some(Obstacle::NotPlain("belongs to another user"))
+        Some(ConfinedFsError::NotPlain("belongs to another user"))
     } else {
         None
     }
 }
 
-fn what_is_there(dir: &Dir, name: &str) -> Option<Obstacle> {
+fn what_is_there(dir: &Dir, name: &str) -> Option<ConfinedFsError> {
     let metadata = dir.symlink_metadata(name).ok()?;
     if metadata.is_symlink() {
-        Some(Obstacle::NotPlain("is a symbolic link"))
+        Some(ConfinedFsError::NotPlain("is a symbolic link"))
     } else if metadata.is_dir() {
-        Some(Obstacle::Folder)
+        Some(ConfinedFsError::Folder)
     } else if metadata.is_file() {
         None
     } else {
-        Some(Obstacle::NotPlain("is a socket, a pipe or a device"))
+        Some(ConfinedFsError::NotPlain("is a socket, a pipe or a device"))
     }
 }
 
@@ -161,10 +161,14 @@ fn what_is_there(dir: &Dir, name: &str) -> Option<Obstacle> {
 ///
 /// # Errors
 /// As [`open_plain`]; `TooLarge` beyond `max_bytes`.
-pub(crate) fn read_plain(dir: &Dir, name: &str, max_bytes: u64) -> Result<Vec<u8>, Obstacle> {
+pub(crate) fn read_plain(
+    dir: &Dir,
+    name: &str,
+    max_bytes: u64,
+) -> Result<Vec<u8>, ConfinedFsError> {
     let (file, metadata) = open_plain(dir, name)?;
     if metadata.len() > max_bytes {
-        return Err(Obstacle::TooLarge(metadata.len()));
+        return Err(ConfinedFsError::TooLarge(metadata.len()));
     }
     // The file may grow after `stat`, so read at most one byte beyond the limit.
     let mut bytes = Vec::new();
@@ -172,7 +176,7 @@ pub(crate) fn read_plain(dir: &Dir, name: &str, max_bytes: u64) -> Result<Vec<u8
         .read_to_end(&mut bytes)?;
     let read = bytes.len() as u64;
     if read > max_bytes {
-        Err(Obstacle::TooLarge(read))
+        Err(ConfinedFsError::TooLarge(read))
     } else {
         Ok(bytes)
     }

@@ -2,31 +2,31 @@
 //!
 //! The attempt or the decision provides the rows; the driver appends the facts.
 
-use super::agent::Unsettled;
+use super::agent::PendingAnswer;
 use crate::model::error::Result;
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::persona::Persona;
-use crate::store::contents::Content;
+use crate::store::contents::StoredContent;
 use crate::store::definitions;
 
 /// Rows committed in the same transaction as facts.
 #[derive(Clone, Debug, Default)]
-pub struct Beside {
+pub struct CommitAttachments {
     /// The last answer of the attempt, not yet stored.
-    pub unsettled: Option<Unsettled>,
+    pub pending_answer: Option<PendingAnswer>,
     /// Content that the facts refer to.
-    pub content: Option<Content>,
+    pub content: Option<StoredContent>,
     /// Personas assigned by the facts, to be frozen for the run.
     pub personas: Vec<Persona>,
     /// Events stored earlier, as far as they are known; they need no writing.
-    pub stored: Vec<Event>,
+    pub stored_events: Vec<JournalEvent>,
 }
 
-impl Beside {
+impl CommitAttachments {
     /// Returns whether nothing has to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.unsettled.is_none() && self.content.is_none() && self.personas.is_empty()
+        self.pending_answer.is_none() && self.content.is_none() && self.personas.is_empty()
     }
 
     /// Writes the rows and returns the events this created. The caller appends its facts
@@ -34,18 +34,18 @@ impl Beside {
     ///
     /// # Errors
     /// Errors of the database.
-    pub fn store(self, tx: &rusqlite::Transaction<'_>) -> Result<Vec<Event>> {
+    pub fn write_rows(self, tx: &rusqlite::Transaction<'_>) -> Result<Vec<JournalEvent>> {
         self.content.map_or(Ok(()), |content| content.store(tx))?;
         self.personas
             .iter()
             .try_for_each(|persona| definitions::put_persona(tx, persona).map(drop))?;
-        self.unsettled
+        self.pending_answer
             .map_or_else(|| Ok(Vec::new()), |unsettled| unsettled.settle(tx))
     }
 }
 
-impl From<Content> for Beside {
-    fn from(content: Content) -> Self {
+impl From<StoredContent> for CommitAttachments {
+    fn from(content: StoredContent) -> Self {
         Self {
             content: Some(content),
             ..Self::default()
@@ -53,7 +53,7 @@ impl From<Content> for Beside {
     }
 }
 
-impl From<Vec<Persona>> for Beside {
+impl From<Vec<Persona>> for CommitAttachments {
     fn from(personas: Vec<Persona>) -> Self {
         Self {
             personas,

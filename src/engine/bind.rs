@@ -15,15 +15,15 @@ use crate::model::error::{Code, Failure};
 use crate::model::hash::ContentHash;
 use crate::model::id::RoleId;
 use crate::model::nearest::did_you_mean_or_list;
-use crate::model::persona::{Binding, Persona};
-use crate::model::workflow::{Role, Workflow};
+use crate::model::persona::{Persona, RoleBinding};
+use crate::model::workflow::{RoleDefinition, Workflow};
 
 /// The backend of every binding of a rehearsal.
 const REHEARSAL: &str = "rehearsal";
 
 /// A persona with its identity.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidate<'a> {
+pub struct PersonaCandidate<'a> {
     /// Who.
     pub persona: &'a Persona,
     /// [`Persona::hash`], which consent is given to.
@@ -35,7 +35,7 @@ pub struct BindRequest<'a> {
     /// Whose roles are filled.
     pub workflow: &'a Workflow,
     /// Who could fill them, in any order.
-    pub personas: &'a [Candidate<'a>],
+    pub personas: &'a [PersonaCandidate<'a>],
     /// Whether a persona's backend can be used here; its failure says what is missing.
     pub availability: &'a dyn Fn(&Persona) -> Result<(), Failure>,
     /// The personas that the operator has agreed to.
@@ -51,7 +51,7 @@ pub struct BindRequest<'a> {
 /// # Errors
 /// Everything that is wrong with any role at once: `unknown_role`, `persona_not_found`,
 /// `no_persona_for_role`, `backend_unavailable`, `persona_consent_required`.
-pub fn bind(request: &BindRequest<'_>) -> Result<Vec<Binding>, Vec<Failure>> {
+pub fn bind(request: &BindRequest<'_>) -> Result<Vec<RoleBinding>, Vec<Failure>> {
     let mut failures = unknown_roles(request);
     let mut bindings = Vec::with_capacity(request.workflow.roles.len());
     for role in &request.workflow.roles {
@@ -71,11 +71,17 @@ pub fn bind(request: &BindRequest<'_>) -> Result<Vec<Binding>, Vec<Failure>> {
 ///
 /// # Errors
 /// As [`bind`], of this role.
-pub fn bind_one(request: &BindRequest<'_>, role: &Role) -> Result<Binding, Box<Failure>> {
-    seat(request, role).map(|candidate| binding(request, role, candidate))
+pub fn bind_one(
+    request: &BindRequest<'_>,
+    role: &RoleDefinition,
+) -> Result<RoleBinding, Box<Failure>> {
+    assign_role(request, role).map(|candidate| binding(request, role, candidate))
 }
 
-fn seat<'a>(request: &BindRequest<'a>, role: &Role) -> Result<Candidate<'a>, Box<Failure>> {
+fn assign_role<'a>(
+    request: &BindRequest<'a>,
+    role: &RoleDefinition,
+) -> Result<PersonaCandidate<'a>, Box<Failure>> {
     let candidate = match request.overrides.get(&role.id) {
         Some(name) => named(request, role, name)?,
         None => first(request, role)?,
@@ -87,9 +93,13 @@ fn seat<'a>(request: &BindRequest<'a>, role: &Role) -> Result<Candidate<'a>, Box
     }
 }
 
-fn binding(request: &BindRequest<'_>, role: &Role, candidate: Candidate<'_>) -> Binding {
+fn binding(
+    request: &BindRequest<'_>,
+    role: &RoleDefinition,
+    candidate: PersonaCandidate<'_>,
+) -> RoleBinding {
     let persona = candidate.persona;
-    Binding {
+    RoleBinding {
         role: role.id.clone(),
         persona: persona.versioned_name(),
         persona_hash: candidate.hash.clone(),
@@ -107,8 +117,11 @@ fn binding(request: &BindRequest<'_>, role: &Role, candidate: Candidate<'_>) -> 
 }
 
 /// The first of those who can, by the role's preference.
-fn first<'a>(request: &BindRequest<'a>, role: &Role) -> Result<Candidate<'a>, Box<Failure>> {
-    let mut ordered: Vec<Candidate<'a>> = request.personas.to_vec();
+fn first<'a>(
+    request: &BindRequest<'a>,
+    role: &RoleDefinition,
+) -> Result<PersonaCandidate<'a>, Box<Failure>> {
+    let mut ordered: Vec<PersonaCandidate<'a>> = request.personas.to_vec();
     ordered.sort_by_key(|c| {
         (
             preference(role, c.persona),
@@ -116,30 +129,30 @@ fn first<'a>(request: &BindRequest<'a>, role: &Role) -> Result<Candidate<'a>, Bo
             Reverse(c.persona.version),
         )
     });
-    let mut fell_out = FellOut::default();
+    let mut fell_out = RejectedCandidates::default();
     for candidate in ordered {
         match obstacle(request, role, candidate.persona) {
             None => return Ok(candidate),
             Some(obstacle) => fell_out.note(candidate.persona, obstacle),
         }
     }
-    Err(Box::new(nobody(role, fell_out)))
+    Err(Box::new(no_persona_for_role(role, fell_out)))
 }
 
 /// Who was considered for a seat and why each fell out, in the order they were considered, those
 /// with one reason together.
 #[derive(Default)]
-struct FellOut {
+struct RejectedCandidates {
     out_of_reach: Vec<(String, Vec<String>)>,
     unable: Vec<(String, Vec<String>)>,
     hint: Option<String>,
 }
 
-impl FellOut {
-    fn note(&mut self, persona: &Persona, obstacle: Obstacle) {
+impl RejectedCandidates {
+    fn note(&mut self, persona: &Persona, obstacle: BindingObstacle) {
         let (reasons, why) = match obstacle {
-            Obstacle::Lacks(missing) => (&mut self.unable, format!("lacks {missing}")),
-            Obstacle::Unavailable(why) => {
+            BindingObstacle::Lacks(missing) => (&mut self.unable, format!("lacks {missing}")),
+            BindingObstacle::Unavailable(why) => {
                 self.hint.get_or_insert(why.hint);
                 (&mut self.out_of_reach, why.message)
             }
@@ -152,7 +165,7 @@ impl FellOut {
     }
 
     /// Those who nearly could come first.
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         let all: Vec<String> = self
             .out_of_reach
             .iter()
@@ -170,19 +183,19 @@ impl FellOut {
 /// The persona that the operator named, if it can take the seat.
 fn named<'a>(
     request: &BindRequest<'a>,
-    role: &Role,
+    role: &RoleDefinition,
     name: &str,
-) -> Result<Candidate<'a>, Box<Failure>> {
+) -> Result<PersonaCandidate<'a>, Box<Failure>> {
     let candidate =
         find(request.personas, name).ok_or_else(|| persona_not_found(request, role, name))?;
     let who = candidate.persona.versioned_name();
     match obstacle(request, role, candidate.persona) {
         None => Ok(candidate),
-        Some(Obstacle::Lacks(missing)) => Err(Box::new(
+        Some(BindingObstacle::Lacks(missing)) => Err(Box::new(
             Failure::new(Code::NoPersonaForRole, format!("persona {who} cannot take role '{}': it lacks {missing}", role.id))
                 .hint("name a persona that has them, or leave the role to the binder; `phasedeck personas` lists capabilities"),
         )),
-        Some(Obstacle::Unavailable(why)) => {
+        Some(BindingObstacle::Unavailable(why)) => {
             let message = format!("persona {who} cannot take role '{}': {}", role.id, why.message);
             Err(Box::new(Failure::new(Code::BackendUnavailable, message).hint(why.hint)))
         }
@@ -190,12 +203,16 @@ fn named<'a>(
 }
 
 /// Why a persona cannot take a seat.
-enum Obstacle {
+enum BindingObstacle {
     Lacks(String),
     Unavailable(Failure),
 }
 
-fn obstacle(request: &BindRequest<'_>, role: &Role, persona: &Persona) -> Option<Obstacle> {
+fn obstacle(
+    request: &BindRequest<'_>,
+    role: &RoleDefinition,
+    persona: &Persona,
+) -> Option<BindingObstacle> {
     let missing: Vec<&str> = role
         .required_capabilities
         .iter()
@@ -203,25 +220,25 @@ fn obstacle(request: &BindRequest<'_>, role: &Role, persona: &Persona) -> Option
         .map(String::as_str)
         .collect();
     if !missing.is_empty() {
-        return Some(Obstacle::Lacks(missing.join(", ")));
+        return Some(BindingObstacle::Lacks(missing.join(", ")));
     }
     if request.rehearse {
         return None;
     }
     (request.availability)(persona)
         .err()
-        .map(Obstacle::Unavailable)
+        .map(BindingObstacle::Unavailable)
 }
 
-fn preference(role: &Role, persona: &Persona) -> usize {
+fn preference(role: &RoleDefinition, persona: &Persona) -> usize {
     role.preferred_backends
         .iter()
         .position(|backend| *backend == persona.backend)
         .unwrap_or(usize::MAX)
 }
 
-fn find<'a>(personas: &[Candidate<'a>], name: &str) -> Option<Candidate<'a>> {
-    let fits = |c: &&Candidate<'a>| {
+fn find<'a>(personas: &[PersonaCandidate<'a>], name: &str) -> Option<PersonaCandidate<'a>> {
+    let fits = |c: &&PersonaCandidate<'a>| {
         c.persona.name == name || c.persona.versioned_name().to_string() == name
     };
     personas
@@ -260,7 +277,7 @@ fn unknown_roles(request: &BindRequest<'_>) -> Vec<Failure> {
         .collect()
 }
 
-fn persona_not_found(request: &BindRequest<'_>, role: &Role, name: &str) -> Box<Failure> {
+fn persona_not_found(request: &BindRequest<'_>, role: &RoleDefinition, name: &str) -> Box<Failure> {
     let mut known: Vec<String> = request
         .personas
         .iter()
@@ -281,8 +298,8 @@ fn persona_not_found(request: &BindRequest<'_>, role: &Role, name: &str) -> Box<
     )))
 }
 
-fn nobody(role: &Role, fell_out: FellOut) -> Failure {
-    let considered = fell_out.words();
+fn no_persona_for_role(role: &RoleDefinition, fell_out: RejectedCandidates) -> Failure {
+    let considered = fell_out.describe();
     match fell_out.hint {
         Some(hint) => {
             let message = format!(
@@ -305,7 +322,7 @@ fn nobody(role: &Role, fell_out: FellOut) -> Failure {
     }
 }
 
-fn consent_required(role: &Role, persona: &Persona) -> Failure {
+fn consent_required(role: &RoleDefinition, persona: &Persona) -> Failure {
     let model = persona.model.as_deref().unwrap_or("the backend's default");
     let tools: Vec<String> = persona
         .tools
@@ -331,11 +348,11 @@ fn consent_required(role: &Role, persona: &Persona) -> Failure {
 }
 
 fn tool_with_permission(persona: &Persona, tool: &str) -> String {
-    use crate::model::persona::Permission;
+    use crate::model::persona::ToolPermission;
     match persona.permission(tool) {
-        Permission::Auto => tool.to_owned(),
-        Permission::Ask => format!("{tool} (asks)"),
-        Permission::Deny => format!("{tool} (denied)"),
+        ToolPermission::Auto => tool.to_owned(),
+        ToolPermission::Ask => format!("{tool} (asks)"),
+        ToolPermission::Deny => format!("{tool} (denied)"),
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::model::error::Result;
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 use crate::model::id::RunId;
 use crate::model::money::NanoUsd;
 use crate::model::question::BudgetQuestion;
@@ -24,7 +24,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The limits of one run, including the operator's raises.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Budget {
+pub struct RunBudget {
     run: Option<NanoUsd>,
     day: Option<NanoUsd>,
     workflow: Option<(String, NanoUsd)>,
@@ -33,24 +33,24 @@ pub struct Budget {
 
 /// Result of checking a call against the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BudgetDecision {
     /// The call may be made. Contains a warning for each limit that is nearly reached.
-    Granted(Vec<Fact>),
+    Granted(Vec<RunFact>),
     /// The call would exceed a limit.
     Refused(BudgetQuestion),
 }
 
 /// One limit and the amount spent against it.
-struct Reading {
+struct LimitUsage {
     scope: String,
     limit: NanoUsd,
     spent: NanoUsd,
 }
 
-impl Budget {
+impl RunBudget {
     /// Returns the limits that apply to a run; the run's own option overrides the setting.
     #[must_use]
-    pub fn of(
+    pub fn for_run(
         settings: &BudgetSettings,
         record: &RunRecord,
         raises: &BTreeMap<String, NanoUsd>,
@@ -73,80 +73,80 @@ impl Budget {
     ///
     /// # Errors
     /// Errors of the database.
-    pub fn judge(
+    pub fn check_call(
         &self,
         tx: &Connection,
         run: RunId,
         needed: Option<NanoUsd>,
         now: Timestamp,
-    ) -> Result<Verdict> {
+    ) -> Result<BudgetDecision> {
         let mut near = Vec::new();
-        for Reading {
+        for LimitUsage {
             scope,
             limit,
             spent,
-        } in self.readings(tx, run, now)?
+        } in self.limit_usages(tx, run, now)?
         {
             // Reached as well as exceeded: a call whose price is unknown reserves nothing.
             let needed = needed.unwrap_or_default();
             let crosses = spent.0.saturating_add(needed.0) > limit.0 || spent.0 >= limit.0;
             if crosses {
-                return Ok(Verdict::Refused(BudgetQuestion {
+                return Ok(BudgetDecision::Refused(BudgetQuestion {
                     scope,
                     limit,
                     spent,
                     needed,
                 }));
             }
-            let warned = Fact::BudgetWarned {
+            let warned = RunFact::BudgetWarned {
                 scope,
                 limit,
                 spent,
             };
-            if spent.0 >= limit.0 / 5 * 4 && !journal::knows(tx, run, &warned.key())? {
+            if spent.0 >= limit.0 / 5 * 4 && !journal::has_key(tx, run, &warned.key())? {
                 near.push(warned);
             }
         }
-        Ok(Verdict::Granted(near))
+        Ok(BudgetDecision::Granted(near))
     }
 
     /// Checks a call in progress that has cost `so_far`, which the ledger does not contain yet.
     ///
     /// # Errors
     /// Errors of the database.
-    pub fn judge_going_on(
+    pub fn check_call_in_progress(
         &self,
         conn: &Connection,
         run: RunId,
         so_far: NanoUsd,
         now: Timestamp,
-    ) -> Result<Verdict> {
+    ) -> Result<BudgetDecision> {
         let mut near = Vec::new();
-        for Reading {
+        for LimitUsage {
             scope,
             limit,
             spent,
-        } in self.readings(conn, run, now)?
+        } in self.limit_usages(conn, run, now)?
         {
             let spent = NanoUsd(spent.0.saturating_add(so_far.0));
             if spent.0 >= limit.0 {
-                return Ok(Verdict::Refused(BudgetQuestion {
+                return Ok(BudgetDecision::Refused(BudgetQuestion {
                     scope,
                     limit,
                     spent,
                     needed: NanoUsd::default(),
                 }));
             }
-            let warned = Fact::BudgetWarned {
+            let warned = RunFact::BudgetWarned {
                 scope,
                 limit,
                 spent,
             };
-            if spent.0 >= limit.0 / 5 * 4 && !journal::knows(conn, run, &warned.key())? {
+            if spent.0 >= limit.0 / 5 * 4 && !journal::has_key(conn, run, &warned.key())? {
                 near.push(warned);
             }
         }
-        Ok(Verdict::Granted(near))
+        Ok(BudgetDecision::Granted(near))
     }
 
     /// Returns whether no limit is set.
@@ -155,11 +155,11 @@ impl Budget {
         self.run.is_none() && self.day.is_none() && self.workflow.is_none()
     }
 
-    fn readings(&self, tx: &Connection, run: RunId, now: Timestamp) -> Result<Vec<Reading>> {
+    fn limit_usages(&self, tx: &Connection, run: RunId, now: Timestamp) -> Result<Vec<LimitUsage>> {
         let mut readings = Vec::new();
         let mut add = |scope: String, limit: NanoUsd, spent: NanoUsd| {
             let raise = self.raises.get(&scope).copied().unwrap_or_default();
-            readings.push(Reading {
+            readings.push(LimitUsage {
                 scope,
                 limit: NanoUsd(limit.0.saturating_add(raise.0)),
                 spent,
@@ -192,13 +192,17 @@ impl Budget {
 ///
 /// # Errors
 /// Errors of the database.
-pub fn exceeded(tx: &Connection, run: RunId, question: &BudgetQuestion) -> Result<Option<Fact>> {
-    let fact = Fact::BudgetExceeded {
+pub fn exceeded_fact(
+    tx: &Connection,
+    run: RunId,
+    question: &BudgetQuestion,
+) -> Result<Option<RunFact>> {
+    let fact = RunFact::BudgetExceeded {
         scope: question.scope.clone(),
         limit: question.limit,
         spent: question.spent,
     };
-    Ok(if journal::knows(tx, run, &fact.key())? {
+    Ok(if journal::has_key(tx, run, &fact.key())? {
         None
     } else {
         Some(fact)
@@ -216,13 +220,13 @@ mod tests {
         let id = RunId::new();
         runs::insert(
             tx,
-            &runs::NewRun {
+            &runs::RunInsert {
                 id,
                 workflow: "w@1".parse().unwrap(),
-                workflow_hash: ContentHash::of(b"w"),
+                workflow_hash: ContentHash::from_bytes(b"w"),
                 thread: "t".into(),
                 requirements: "make it".to_owned(),
-                place: runs::RunPlace::default(),
+                place: runs::RunLocation::default(),
                 rehearsal: false,
                 options: Default::default(),
                 start: None,
@@ -252,18 +256,18 @@ mod tests {
             (100, Some(0), 0, None),
         ] {
             let raises = BTreeMap::from([("run".to_owned(), NanoUsd(raised))]);
-            let budget = Budget {
+            let budget = RunBudget {
                 run: Some(NanoUsd(100)),
                 raises,
-                ..Budget::default()
+                ..RunBudget::default()
             };
             let judged = store.write_blocking(move |tx| {
                 let run = run_that_spent(tx, spent)?;
-                budget.judge(tx, run, needed.map(NanoUsd), Timestamp(0))
+                budget.check_call(tx, run, needed.map(NanoUsd), Timestamp(0))
             });
             let granted = match judged.unwrap() {
-                Verdict::Granted(near) => Some(!near.is_empty()),
-                Verdict::Refused(question) => {
+                BudgetDecision::Granted(near) => Some(!near.is_empty()),
+                BudgetDecision::Refused(question) => {
                     assert_eq!(
                         (question.spent.0, question.needed.0),
                         (spent, needed.unwrap_or(0))
@@ -279,12 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_opens_no_day_again() {
+    fn a_clock_set_back_does_not_reset_the_daily_limit() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("b.db")).unwrap();
-        let budget = Budget {
+        let budget = RunBudget {
             day: Some(NanoUsd(100)),
-            ..Budget::default()
+            ..RunBudget::default()
         };
         let noon = Timestamp(20_000 * DAY_MS + DAY_MS / 2);
         let turn_of = |run| turns::NewTurn {
@@ -296,8 +300,8 @@ mod tests {
             turns::reserve(tx, &turn_of(run), noon)?;
             let at = |ms: i64| {
                 Ok(matches!(
-                    budget.judge(tx, run, Some(NanoUsd(1)), Timestamp(noon.0 + ms))?,
-                    Verdict::Granted(_)
+                    budget.check_call(tx, run, Some(NanoUsd(1)), Timestamp(noon.0 + ms))?,
+                    BudgetDecision::Granted(_)
                 ))
             };
             [

@@ -8,32 +8,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::agent::Backends;
-use super::agent::openai::Prices;
-use super::bind::{BindRequest, Candidate, bind_one};
+use super::agent::BackendRegistry;
+use super::agent::openai::PriceTable;
+use super::bind::{BindRequest, PersonaCandidate, bind_one};
 use super::catalog::Catalog;
-use super::context::Context;
+use super::context::EngineContext;
 use super::host::{backends, prices};
-use super::machine::Plan;
-use super::outlook::{ConsentAsk, consent_ask};
-use super::paths::Paths;
-use super::run_files::{RunFiles, load_files};
+use super::machine::PhasePlan;
+use super::outlook::{ConsentRequest, consent_request};
+use super::paths::InstallPaths;
+use super::run_files::{RunDefinitions, load_definitions};
 use super::trust;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RoleId, RunId};
 use crate::model::money::NanoUsd;
-use crate::model::persona::{NewSeat, Persona};
+use crate::model::persona::{Persona, SeatChange};
 use crate::model::question::PersonaChoice;
 use crate::model::run_state::RunState;
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 use crate::model::state::PhaseStatus;
-use crate::model::workflow::Phase;
+use crate::model::workflow::PhaseDefinition;
 use crate::store::{Reader, consents, events, runs};
 
 /// A persona that could continue a run at a lower price.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cheaper {
+pub struct CheaperPersona {
     pub persona: String,
     /// Model of the persona.
     pub model: String,
@@ -42,7 +42,7 @@ pub struct Cheaper {
     /// Phases it could take, in order; the first one is in progress.
     pub phases: Vec<PhaseKey>,
     /// Permission the operator has not given yet; the decision is refused without it.
-    pub consent: Option<ConsentAsk>,
+    pub consent: Option<ConsentRequest>,
 }
 
 /// Returns the personas that could continue the phase in progress at a lower price, by ascending
@@ -50,14 +50,18 @@ pub struct Cheaper {
 ///
 /// # Errors
 /// `run_not_found`; errors of loading the run's definitions; `config_invalid`.
-pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Cheaper>> {
+pub fn cheaper_personas(
+    paths: &InstallPaths,
+    settings: &AppSettings,
+    run: RunId,
+) -> Result<Vec<CheaperPersona>> {
     let reader = Reader::open(&paths.database())?;
     let state = events::state(reader.connection(), run)?;
-    let files = load_files(reader.connection(), runs::get(reader.connection(), run)?)?;
+    let files = load_definitions(reader.connection(), runs::get(reader.connection(), run)?)?;
     let prices = prices(settings, paths)?;
     let backends = backends(settings, prices.clone())?.into_iter().collect();
     let given = consents::all(reader.connection())?;
-    let market = Market::new(
+    let market = CostReassignment::new(
         &trust::catalog_of_run(paths, &files.record),
         &files,
         &state,
@@ -65,8 +69,8 @@ pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Che
         prices,
         None,
     );
-    let mut found: Vec<Cheaper> = market
-        .people
+    let mut found: Vec<CheaperPersona> = market
+        .personas
         .iter()
         .filter_map(|(hash, persona)| market.offer(hash, persona, &given))
         .collect();
@@ -85,15 +89,15 @@ pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Che
 /// persona that is not cheaper or has no known price; errors of binding, including
 /// `persona_consent_required`.
 pub fn seats(
-    context: &Context,
-    files: &RunFiles,
+    context: &EngineContext,
+    files: &RunDefinitions,
     state: &RunState,
     choices: &[PersonaChoice],
-) -> Result<Vec<(NewSeat, Persona)>> {
+) -> Result<Vec<(SeatChange, Persona)>> {
     let catalog = trust::catalog_of_run(&context.paths, &files.record);
     let given = context.journal.store.read(consents::all)?;
     let prices = prices(&context.settings, &context.paths)?;
-    Market::new(
+    CostReassignment::new(
         &catalog,
         files,
         state,
@@ -101,29 +105,29 @@ pub fn seats(
         prices,
         Some(given),
     )
-    .seats(choices)
+    .reassignments(choices)
 }
 
 /// Inputs for checking choices.
-struct Market<'a> {
-    plan: &'a Plan,
+struct CostReassignment<'a> {
+    plan: &'a PhasePlan,
     state: &'a RunState,
     /// Available personas: those of the catalog, including the repository's that the operator
     /// allowed, and those frozen for the run that are no longer in the catalog.
-    people: Vec<(ContentHash, Persona)>,
-    backends: &'a Backends,
-    prices: Prices,
+    personas: Vec<(ContentHash, Persona)>,
+    backends: &'a BackendRegistry,
+    prices: PriceTable,
     /// Personas the operator has allowed; `None` skips this check.
     consents: Option<BTreeSet<ContentHash>>,
 }
 
-impl<'a> Market<'a> {
+impl<'a> CostReassignment<'a> {
     fn new(
         catalog: &Catalog,
-        files: &'a RunFiles,
+        files: &'a RunDefinitions,
         state: &'a RunState,
-        backends: &'a Backends,
-        prices: Prices,
+        backends: &'a BackendRegistry,
+        prices: PriceTable,
         consents: Option<BTreeSet<ContentHash>>,
     ) -> Self {
         let mut people: Vec<_> = catalog
@@ -142,7 +146,7 @@ impl<'a> Market<'a> {
         Self {
             plan: &files.plan,
             state,
-            people,
+            personas: people,
             backends,
             prices,
             consents,
@@ -150,7 +154,7 @@ impl<'a> Market<'a> {
     }
 
     /// Returns the open phases, the one in progress first.
-    fn ahead(&self) -> impl Iterator<Item = &'a Phase> {
+    fn open_phases(&self) -> impl Iterator<Item = &'a PhaseDefinition> {
         let plan = self.plan;
         let closed = [
             PhaseStatus::Completed,
@@ -169,35 +173,35 @@ impl<'a> Market<'a> {
         hash: &ContentHash,
         persona: &Persona,
         given: &BTreeSet<ContentHash>,
-    ) -> Option<Cheaper> {
+    ) -> Option<CheaperPersona> {
         let name = persona.versioned_name().to_string();
-        let (first, _) = self.seat(self.ahead().next()?, &name).ok()?;
+        let (first, _) = self.assign(self.open_phases().next()?, &name).ok()?;
         let model = first.binding.model?;
-        Some(Cheaper {
+        Some(CheaperPersona {
             price: self.price(Some(&model))?,
             phases: self
-                .ahead()
-                .filter(|phase| self.seat(phase, &name).is_ok())
+                .open_phases()
+                .filter(|phase| self.assign(phase, &name).is_ok())
                 .map(|phase| phase.key.clone())
                 .collect(),
-            consent: (!given.contains(hash)).then(|| consent_ask(persona, hash, Some(&model))),
+            consent: (!given.contains(hash)).then(|| consent_request(persona, hash, Some(&model))),
             persona: name,
             model,
         })
     }
 
-    fn seats(&self, choices: &[PersonaChoice]) -> Result<Vec<(NewSeat, Persona)>> {
-        let mut failures = self.misplaced(choices);
+    fn reassignments(&self, choices: &[PersonaChoice]) -> Result<Vec<(SeatChange, Persona)>> {
+        let mut failures = self.invalid_choices(choices);
         let everywhere = choices.iter().find(|choice| choice.phase_key.is_none());
         let mut seats = Vec::new();
-        for (at, phase) in self.ahead().enumerate() {
+        for (at, phase) in self.open_phases().enumerate() {
             let own = choices
                 .iter()
                 .find(|choice| choice.phase_key.as_ref() == Some(&phase.key));
             let Some(choice) = own.or(everywhere) else {
                 continue;
             };
-            match self.seat(phase, &choice.persona) {
+            match self.assign(phase, &choice.persona) {
                 Ok(seat) => seats.push(seat),
                 // A persona chosen for all phases takes those it can.
                 Err(failure) if own.is_some() || at == 0 => failures.push(failure),
@@ -212,8 +216,8 @@ impl<'a> Market<'a> {
     }
 
     /// Returns problems of the choices that do not depend on personas.
-    fn misplaced(&self, choices: &[PersonaChoice]) -> Vec<Failure> {
-        let keys: Vec<&str> = self.ahead().map(|phase| phase.key.as_str()).collect();
+    fn invalid_choices(&self, choices: &[PersonaChoice]) -> Vec<Failure> {
+        let keys: Vec<&str> = self.open_phases().map(|phase| phase.key.as_str()).collect();
         let mut failures = Vec::new();
         for (at, choice) in choices.iter().enumerate() {
             let place = choice
@@ -246,16 +250,16 @@ impl<'a> Market<'a> {
 
     /// Assigns a persona to a phase, if the binder accepts it and it is cheaper than the current
     /// one.
-    fn seat(&self, phase: &Phase, name: &str) -> Result<(NewSeat, Persona)> {
+    fn assign(&self, phase: &PhaseDefinition, name: &str) -> Result<(SeatChange, Persona)> {
         let Some(now) = self.plan.works_on(phase, self.state) else {
             return Err(Failure::internal(format!(
                 "phase {} has no persona",
                 phase.key
             )));
         };
-        let mut binding = self.bound(phase, name)?;
+        let mut binding = self.bind_persona(phase, name)?;
         let found = self
-            .people
+            .personas
             .iter()
             .find(|(hash, _)| *hash == binding.persona_hash);
         let Some((_, persona)) = found else {
@@ -310,7 +314,7 @@ impl<'a> Market<'a> {
         }
         binding.model = model;
         Ok((
-            NewSeat {
+            SeatChange {
                 phase_key: phase.key.clone(),
                 was: now.persona.clone(),
                 binding,
@@ -320,11 +324,15 @@ impl<'a> Market<'a> {
     }
 
     /// Binds one persona to the role of one phase.
-    fn bound(&self, phase: &Phase, name: &str) -> Result<crate::model::persona::Binding> {
+    fn bind_persona(
+        &self,
+        phase: &PhaseDefinition,
+        name: &str,
+    ) -> Result<crate::model::persona::RoleBinding> {
         let personas: Vec<_> = self
-            .people
+            .personas
             .iter()
-            .map(|(hash, persona)| Candidate { persona, hash })
+            .map(|(hash, persona)| PersonaCandidate { persona, hash })
             .collect();
         let role = self
             .plan
@@ -334,7 +342,7 @@ impl<'a> Market<'a> {
             .find(|role| role.id == phase.role);
         let role =
             role.ok_or_else(|| Failure::internal(format!("phase {} has no role", phase.key)))?;
-        let everybody = self.people.iter().map(|(hash, _)| hash.clone()).collect();
+        let everybody = self.personas.iter().map(|(hash, _)| hash.clone()).collect();
         let overrides: BTreeMap<RoleId, String> =
             BTreeMap::from([(phase.role.clone(), name.to_owned())]);
         let availability =

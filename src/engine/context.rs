@@ -3,49 +3,49 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::agent::{Backend, Backends};
-use super::artifact::contents::Contents;
+use super::agent::{Backend, BackendRegistry};
+use super::artifact::contents::WorktreeContents;
 use super::journal_writer::JournalWriter;
-use super::paths::Paths;
+use super::paths::InstallPaths;
 use super::redact::Redactor;
 use super::run_files::SharedSchemas;
-use super::slots::Slots;
+use super::slots::RunSlots;
 use crate::model::id::RunId;
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 use crate::store::Store;
 
 /// State shared by all drivers of a host.
-pub struct Context {
+pub struct EngineContext {
     pub journal: JournalWriter,
     /// Artifact contents by hash.
-    pub contents: Contents,
-    pub paths: Paths,
-    pub settings: Settings,
+    pub contents: WorktreeContents,
+    pub paths: InstallPaths,
+    pub settings: AppSettings,
     /// Backends by the name that personas use.
-    pub backends: Backends,
+    pub backends: BackendRegistry,
     /// Removes secrets from everything that is stored or displayed.
     pub redactor: Arc<Redactor>,
     /// Run concurrency limit.
-    pub slots: Slots,
+    pub run_slots: RunSlots,
     /// Compiled schemas shared by runs.
     pub schemas: SharedSchemas,
 }
 
-impl Context {
+impl EngineContext {
     /// Creates the shared state of a host.
     #[must_use]
     pub fn new(
         store: Store,
-        paths: Paths,
-        settings: Settings,
+        paths: InstallPaths,
+        settings: AppSettings,
         backends: Vec<Arc<dyn Backend>>,
     ) -> Self {
         Self {
             journal: JournalWriter::new(store),
-            contents: Contents::new(paths.contents()),
+            contents: WorktreeContents::new(paths.contents()),
             backends: backends.into_iter().collect(),
             redactor: Arc::new(Redactor::of(&settings)),
-            slots: Slots::new(settings.engine.max_concurrent_runs),
+            run_slots: RunSlots::new(settings.engine.max_concurrent_runs),
             schemas: SharedSchemas::default(),
             paths,
             settings,

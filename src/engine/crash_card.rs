@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::agent::tools::only_reads;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{CallStatus, Event, Fact, ToolOutcome};
+use crate::model::event::{CallStatus, JournalEvent, RunFact, ToolOutcome};
 use crate::model::id::{GateKey, PhaseKey, RunId, TurnId};
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{CallCost, NanoUsd};
 use crate::model::record::{LedgerRecord, TurnRecord, TurnStatus};
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, PhaseStatus, RunStatus};
@@ -38,9 +38,9 @@ pub struct CrashCard {
     /// The pending approval, which is unaffected.
     pub gate: Option<GateKey>,
     /// Settled cost so far.
-    pub spent: Cost,
+    pub spent: CallCost,
     /// Calls whose outcome is unknown.
-    pub unsure: Vec<Unsure>,
+    pub unsure: Vec<UnknownOutcome>,
     /// Descriptions of what was lost.
     pub lost: Vec<String>,
 }
@@ -48,7 +48,8 @@ pub struct CrashCard {
 /// A call whose outcome is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
-pub enum Unsure {
+#[schemars(rename = "Unsure")]
+pub enum UnknownOutcome {
     /// A tool that may have run and whose result was not stored.
     Tool {
         /// The turn that contains the call.
@@ -78,7 +79,7 @@ pub enum Unsure {
 /// The operator's answer for a tool call whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Settle {
+pub enum CallResolution {
     /// Run it again with the same arguments.
     Redo,
     /// It took effect; the agent is told so.
@@ -87,10 +88,10 @@ pub enum Settle {
     Skip,
 }
 
-impl Settle {
+impl CallResolution {
     /// Returns the call's result as read by the agent; `None` if the tool runs again.
     #[must_use]
-    pub fn told(self) -> Option<&'static str> {
+    pub fn result_text(self) -> Option<&'static str> {
         match self {
             Self::Redo => None,
             Self::Done => Some(
@@ -135,10 +136,10 @@ pub fn card(state: &RunState, turns: &[TurnRecord], ledger: &[LedgerRecord]) -> 
         row.status == Some(CallStatus::Unknown)
             && phase.is_some_and(|phase| row.phase_key == phase.key && row.attempt == phase.attempt)
     };
-    let bills: Vec<Unsure> = ledger
+    let bills: Vec<UnknownOutcome> = ledger
         .iter()
         .filter(lost_call)
-        .map(|row| Unsure::Bill {
+        .map(|row| UnknownOutcome::Bill {
             turn_id: row.turn_id,
             phase_key: row.phase_key.clone(),
             model: row.model.clone(),
@@ -168,12 +169,12 @@ pub fn card(state: &RunState, turns: &[TurnRecord], ledger: &[LedgerRecord]) -> 
             .unwrap_or(u32::MAX),
         gate: state.approval.as_ref().map(|open| open.gate.clone()),
         spent: state.cost,
-        unsure: unsure_tools(turns).chain(bills).collect(),
+        unsure: unknown_tool_calls(turns).chain(bills).collect(),
         lost,
     }
 }
 
-fn unsure_tools(turns: &[TurnRecord]) -> impl Iterator<Item = Unsure> {
+fn unknown_tool_calls(turns: &[TurnRecord]) -> impl Iterator<Item = UnknownOutcome> {
     let open = turns
         .iter()
         .filter(|turn| turn.status == TurnStatus::Answered);
@@ -182,7 +183,7 @@ fn unsure_tools(turns: &[TurnRecord]) -> impl Iterator<Item = Unsure> {
             .tools
             .iter()
             .filter(|tool| tool.result.is_none() && !only_reads(&tool.tool));
-        unknown.map(|tool| Unsure::Tool {
+        unknown.map(|tool| UnknownOutcome::Tool {
             turn_id: turn.id,
             call_id: tool.call_id.clone(),
             tool: tool.tool.clone(),
@@ -197,7 +198,12 @@ fn unsure_tools(turns: &[TurnRecord]) -> impl Iterator<Item = Unsure> {
 ///
 /// # Errors
 /// `illegal_transition` if the run did not crash or has no such call; errors of the database.
-pub fn settle(tx: &Connection, run: RunId, call_id: &str, how: Settle) -> Result<Vec<Event>> {
+pub fn resolve_call(
+    tx: &Connection,
+    run: RunId,
+    call_id: &str,
+    how: CallResolution,
+) -> Result<Vec<JournalEvent>> {
     let refuse = |message: String| {
         Failure::new(Code::IllegalTransition, message)
             .hint("`phasedeck show` lists the calls whose outcome is unknown")
@@ -209,7 +215,7 @@ pub fn settle(tx: &Connection, run: RunId, call_id: &str, how: Settle) -> Result
         )));
     };
     let found = card.unsure.into_iter().find_map(|unsure| match unsure {
-        Unsure::Tool {
+        UnknownOutcome::Tool {
             turn_id,
             call_id: known,
             tool,
@@ -223,11 +229,11 @@ pub fn settle(tx: &Connection, run: RunId, call_id: &str, how: Settle) -> Result
             run.short()
         ))
     })?;
-    turns::settle_tool(tx, turn, call_id, how.told())?;
-    let (Some(told), Some((phase_key, _))) = (how.told(), card.phase) else {
+    turns::settle_tool(tx, turn, call_id, how.result_text())?;
+    let (Some(told), Some((phase_key, _))) = (how.result_text(), card.phase) else {
         return Ok(Vec::new());
     };
-    let fact = Fact::ToolCalled {
+    let fact = RunFact::ToolCalled {
         phase_key,
         turn_id: turn,
         call_id: call_id.to_owned(),
@@ -244,7 +250,7 @@ mod tests {
     use super::*;
     use crate::model::record::ToolRecord;
     use crate::store::fixture::{self, BEGIN};
-    use crate::store::turns::{NewTurn, Settlement};
+    use crate::store::turns::{NewTurn, TurnSettlement};
 
     /// Inserts a run that crashed while the tools of its only turn were running.
     fn crashed_run(conn: &Connection) -> (RunId, TurnId) {
@@ -259,9 +265,9 @@ mod tests {
             reserved: Some(NanoUsd(50)),
             ..fixture::new_turn(run, number)
         };
-        let settlement = Settlement {
+        let settlement = TurnSettlement {
             status: CallStatus::Ok,
-            tokens: crate::model::event::Tokens::default(),
+            tokens: crate::model::event::TokenUsage::default(),
             cost: Some(NanoUsd(7)),
             estimated: false,
             latency_ms: 1,
@@ -287,7 +293,7 @@ mod tests {
             BEGIN,
         )
         .unwrap();
-        let pause = Fact::RunPaused {
+        let pause = RunFact::RunPaused {
             ordinal: 1,
             reason: PauseReason::Crashed,
             from_state: RunStatus::Executing,
@@ -308,7 +314,7 @@ mod tests {
         unsure
             .into_iter()
             .filter_map(|unsure| {
-                if let Unsure::Tool { call_id, redo, .. } = unsure {
+                if let UnknownOutcome::Tool { call_id, redo, .. } = unsure {
                     Some((call_id, redo))
                 } else {
                     None
@@ -318,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_without_a_result_are_unsure_unless_they_only_read() {
+    fn tool_calls_without_a_result_are_unknown_unless_read_only() {
         let conn = fixture::memory();
         let (run, _) = crashed_run(&conn);
         let card = read(&conn, run).unwrap().unwrap();
@@ -334,14 +340,18 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_becomes_what_the_agent_is_told_and_has_its_event() {
+    fn a_resolution_becomes_the_call_result_and_an_event() {
         let conn = fixture::memory();
         let (run, turn) = crashed_run(&conn);
-        let events = settle(&conn, run, "c1", Settle::Done).unwrap();
+        let events = resolve_call(&conn, run, "c1", CallResolution::Done).unwrap();
         assert!(
-            matches!(&events[0].fact, Fact::ToolCalled { call_id, outcome: ToolOutcome::Unknown, .. } if call_id == "c1")
+            matches!(&events[0].fact, RunFact::ToolCalled { call_id, outcome: ToolOutcome::Unknown, .. } if call_id == "c1")
         );
-        assert!(settle(&conn, run, "c3", Settle::Redo).unwrap().is_empty());
+        assert!(
+            resolve_call(&conn, run, "c3", CallResolution::Redo)
+                .unwrap()
+                .is_empty()
+        );
         let tools = tools(&conn, run);
         assert!(
             tools[0].result.as_deref().unwrap().starts_with("done:"),
@@ -349,9 +359,9 @@ mod tests {
         );
         assert_eq!((tools[2].result.as_deref(), tools[2].redo), (None, true));
         assert_eq!(unsure_calls(&conn, run), [("c3".to_owned(), true)]);
-        settle(&conn, run, "c3", Settle::Skip).unwrap();
+        resolve_call(&conn, run, "c3", CallResolution::Skip).unwrap();
         assert_eq!(unsure_calls(&conn, run), []);
-        let refused = settle(&conn, run, "c1", Settle::Skip).unwrap_err();
+        let refused = resolve_call(&conn, run, "c1", CallResolution::Skip).unwrap_err();
         assert_eq!(refused.code, Code::IllegalTransition);
         let done = tools[1].call_id.clone();
         let result = crate::store::turns::ToolResult {
@@ -364,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_lost_is_an_unsure_bill_charged_at_its_reserve() {
+    fn a_lost_model_call_is_unknown_and_charged_at_its_reserve() {
         let state = RunState::fold(
             RunId::new(),
             &[
@@ -374,7 +384,7 @@ mod tests {
             ]
             .into_iter()
             .zip(1..)
-            .map(|(fact, seq)| Event {
+            .map(|(fact, seq)| JournalEvent {
                 run_id: RunId::new(),
                 seq,
                 at: BEGIN,
@@ -392,7 +402,7 @@ mod tests {
         assert!(
             matches!(
                 &card.unsure[..],
-                [Unsure::Bill {
+                [UnknownOutcome::Bill {
                     charged: Some(NanoUsd(50)),
                     ..
                 }]
@@ -403,10 +413,10 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_paused_in_good_order_has_no_card() {
+    fn a_normally_paused_run_has_no_crash_card() {
         let conn = fixture::memory();
         let run = fixture::insert_run(&conn, "lane");
-        let pause = Fact::RunPaused {
+        let pause = RunFact::RunPaused {
             ordinal: 1,
             reason: PauseReason::Operator,
             from_state: RunStatus::Executing,
@@ -420,7 +430,9 @@ mod tests {
         .unwrap();
         assert_eq!(read(&conn, run).unwrap(), None);
         assert_eq!(
-            settle(&conn, run, "c1", Settle::Done).unwrap_err().code,
+            resolve_call(&conn, run, "c1", CallResolution::Done)
+                .unwrap_err()
+                .code,
             Code::IllegalTransition
         );
     }

@@ -4,7 +4,7 @@
 //! process was killed can be resumed.
 
 use super::api::StartRun;
-use super::paths::{Paths, create_private_dir};
+use super::paths::{InstallPaths, create_private_dir};
 use super::worktree::make_demo_repo;
 use crate::model::error::Result;
 use crate::model::id::{RunId, ThreadId};
@@ -19,7 +19,7 @@ the total is shown with tax, and an empty cart says so.";
 ///
 /// # Errors
 /// `git_failed`, `io_failed`.
-pub async fn prepare(paths: &Paths) -> Result<StartRun> {
+pub async fn prepare(paths: &InstallPaths) -> Result<StartRun> {
     let name = RunId::new().short();
     let repo = paths.data.join("demo").join(&name).join("shop");
     create_private_dir(&repo)?;

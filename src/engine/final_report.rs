@@ -8,8 +8,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::blocking::blocking;
-use super::context::Context;
-use super::report::{self, Report};
+use super::context::EngineContext;
+use super::report::{self, RunsReport};
 use crate::model::error::Result;
 use crate::model::id::RunId;
 use crate::store::{approvals, artifacts, events, frozen, ledger, runs};
@@ -21,14 +21,14 @@ const LAST_EVENTS: u32 = 20;
 ///
 /// # Errors
 /// Errors of reading the rows.
-pub fn build(conn: &Connection, run_id: RunId) -> Result<Report> {
+pub fn build(conn: &Connection, run_id: RunId) -> Result<RunsReport> {
     let run = runs::get(conn, run_id)?;
     let bindings: Vec<_> = frozen::personas(conn, run_id)
         .unwrap_or_default()
         .into_iter()
         .map(|(binding, _)| binding)
         .collect();
-    Ok(Report::build(
+    Ok(RunsReport::build(
         &run,
         &events::state(conn, run_id)?,
         frozen::workflow(conn, run_id).ok().as_ref(),
@@ -42,7 +42,7 @@ pub fn build(conn: &Connection, run_id: RunId) -> Result<Report> {
 
 /// Writes the report and records its path in the run's row. A failed write does not affect the end
 /// of the run: the next start writes the report.
-pub async fn write_and_note(context: &Context, run_id: RunId) {
+pub async fn write_and_record(context: &EngineContext, run_id: RunId) {
     let folder = context.paths.reports();
     let written = match context.journal.read(move |conn| build(conn, run_id)).await {
         Ok(report) => blocking(move || report::write(&folder, run_id, &report)).await,

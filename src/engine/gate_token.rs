@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::api::Archive;
-use super::host::write_beside;
-use super::paths::Paths;
+use super::api::RunArchive;
+use super::host::write_alongside_host;
+use super::paths::InstallPaths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::record::ApprovalRecord;
@@ -37,7 +37,7 @@ pub fn mint(
     };
     let digest = digest(&text);
     (text, move |tx: &rusqlite::Transaction<'_>| {
-        gate_tokens::put(tx, &digest, &token, now)
+        gate_tokens::insert(tx, &digest, &token, now)
     })
 }
 
@@ -45,9 +45,9 @@ pub fn mint(
 ///
 /// # Errors
 /// Errors of opening or writing the database.
-pub fn issue(paths: &Paths, question: &ApprovalRecord) -> Result<String> {
+pub fn issue(paths: &InstallPaths, question: &ApprovalRecord) -> Result<String> {
     let (text, store) = mint(question, Timestamp::now());
-    write_beside(paths, store)?;
+    write_alongside_host(paths, store)?;
     Ok(text)
 }
 
@@ -56,7 +56,7 @@ pub fn issue(paths: &Paths, question: &ApprovalRecord) -> Result<String> {
 /// # Errors
 /// `token_refused` if the token is unknown or expired; `approval_already_resolved` with the name of
 /// who decided it.
-pub fn redeem(archive: &Archive, text: &str, now: Timestamp) -> Result<ApprovalRecord> {
+pub fn redeem(archive: &RunArchive, text: &str, now: Timestamp) -> Result<ApprovalRecord> {
     let token = archive.gate_token(&digest(text.trim()))?.ok_or_else(|| {
         Failure::new(Code::TokenRefused, "unknown token")
             .hint("use the token that was printed with the gate, on the same machine")
@@ -100,5 +100,5 @@ pub fn redeem(archive: &Archive, text: &str, now: Timestamp) -> Result<ApprovalR
 }
 
 fn digest(text: &str) -> ContentHash {
-    ContentHash::of(text.as_bytes())
+    ContentHash::from_bytes(text.as_bytes())
 }

@@ -36,7 +36,7 @@ const MOST_DEPTH: usize = 100;
 
 /// Write quota of one attempt.
 #[derive(Debug)]
-pub struct Growth {
+pub struct WriteQuota {
     root: PathBuf,
     /// Temporary folders that also count.
     beside: Mutex<Vec<PathBuf>>,
@@ -49,16 +49,16 @@ pub struct Growth {
 
 /// Totals of a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Found {
+struct ScanTotals {
     bytes: u64,
     files: u64,
     deep: bool,
 }
 
-impl Growth {
+impl WriteQuota {
     /// Begins to count for work in this worktree: at most `limit` bytes, 0 for as many as there is room for.
     #[must_use]
-    pub fn begin(root: &Path, limit: u64) -> Self {
+    pub fn start(root: &Path, limit: u64) -> Self {
         let now = SystemTime::now();
         let since = now.checked_sub(GRAIN).unwrap_or(now);
         Self {
@@ -72,7 +72,7 @@ impl Growth {
     }
 
     /// Counts what is written to this folder too, while it is there.
-    pub fn also(&self, folder: &Path) {
+    pub fn add_folder(&self, folder: &Path) {
         self.beside
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -80,7 +80,7 @@ impl Growth {
     }
 
     /// A tool of ours made a file so many bytes longer.
-    pub fn wrote(&self, bytes: u64) {
+    pub fn add_written(&self, bytes: u64) {
         let written = self
             .written
             .fetch_add(bytes, Ordering::Relaxed)
@@ -94,16 +94,16 @@ impl Growth {
     pub async fn exceeded(&self, looks: bool) -> Failure {
         if self.limit == 0 || !looks {
             self.over.notified().await;
-            return self.too_much(self.written.load(Ordering::Relaxed), 0);
+            return self.exceeded_failure(self.written.load(Ordering::Relaxed), 0);
         }
         let mut rest = LOOK;
         loop {
             tokio::select! {
-                () = self.over.notified() => return self.too_much(self.written.load(Ordering::Relaxed), 0),
+                () = self.over.notified() => return self.exceeded_failure(self.written.load(Ordering::Relaxed), 0),
                 () = tokio::time::sleep(rest) => {}
             }
             let begun = Instant::now();
-            match self.look().await {
+            match self.scan().await {
                 Err(failure) if failure.code == Code::FileTooBig => return failure,
                 Err(failure) => {
                     tracing::warn!(%failure, "how much the worktree has grown is not known")
@@ -118,7 +118,7 @@ impl Growth {
     ///
     /// # Errors
     /// `file_too_big` when there is too much; what opening the worktree says.
-    pub async fn look(&self) -> Result<()> {
+    pub async fn scan(&self) -> Result<()> {
         if self.limit == 0 {
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Growth {
             .clone();
         let found = blocking(move || {
             let root = beneath::open_worktree(&root)?;
-            let mut found = Found::default();
+            let mut found = ScanTotals::default();
             measure(&root, since, limit, 0, &mut found);
             for folder in beside
                 .iter()
@@ -144,11 +144,11 @@ impl Growth {
         if found.is_within(limit) {
             Ok(())
         } else {
-            Err(self.too_much(found.bytes, found.files))
+            Err(self.exceeded_failure(found.bytes, found.files))
         }
     }
 
-    fn too_much(&self, bytes: u64, files: u64) -> Failure {
+    fn exceeded_failure(&self, bytes: u64, files: u64) -> Failure {
         let words = match (bytes > self.limit, files > MOST_FILES) {
             (true, _) => format!(
                 "the work wrote {bytes} bytes or more to the worktree; the limit is {} bytes",
@@ -166,14 +166,14 @@ impl Growth {
     }
 }
 
-impl Found {
+impl ScanTotals {
     fn is_within(&self, limit: u64) -> bool {
         self.bytes <= limit && self.files <= MOST_FILES && !self.deep
     }
 }
 
 /// Adds what changed beneath a folder; stops where that is too much already. What cannot be read is left out.
-fn measure(dir: &Dir, since: SystemTime, limit: u64, depth: usize, found: &mut Found) {
+fn measure(dir: &Dir, since: SystemTime, limit: u64, depth: usize, found: &mut ScanTotals) {
     let mut folders: Vec<OsString> = Vec::new();
     for entry in dir.entries().into_iter().flatten().flatten() {
         let Ok(metadata) = entry.metadata() else {
@@ -224,9 +224,9 @@ mod tests {
     use super::*;
 
     /// Files of this time and older were there before.
-    async fn begun(tree: &Path, limit: u64) -> Growth {
+    async fn begun(tree: &Path, limit: u64) -> WriteQuota {
         tokio::time::sleep(GRAIN * 5).await;
-        Growth::begin(tree, limit)
+        WriteQuota::start(tree, limit)
     }
 
     fn sparse(path: &Path, bytes: u64) {
@@ -239,16 +239,16 @@ mod tests {
         std::fs::create_dir_all(tree.path().join("deep/er")).unwrap();
         sparse(&tree.path().join("before"), 1 << 40);
         let growth = begun(tree.path(), 1 << 20).await;
-        assert_eq!(growth.look().await, Ok(()));
+        assert_eq!(growth.scan().await, Ok(()));
         sparse(&tree.path().join("deep/er/holes"), 1 << 20);
         symlink("/usr", tree.path().join("elsewhere")).unwrap();
         assert_eq!(
-            growth.look().await,
+            growth.scan().await,
             Ok(()),
             "what a link leads to is not ours"
         );
         sparse(&tree.path().join("one more"), 1);
-        let failure = growth.look().await.unwrap_err();
+        let failure = growth.scan().await.unwrap_err();
         assert_eq!(
             (
                 failure.code,
@@ -259,7 +259,7 @@ mod tests {
             failure.message
         );
         assert_eq!(
-            Growth::begin(tree.path(), 0).look().await,
+            WriteQuota::start(tree.path(), 0).scan().await,
             Ok(()),
             "without a limit"
         );
@@ -273,22 +273,22 @@ mod tests {
         std::fs::create_dir(&odd).unwrap();
         sparse(&odd.join("f"), 10);
         let growth = begun(tree.path(), 100).await;
-        assert_eq!(growth.look().await, Ok(()));
+        assert_eq!(growth.scan().await, Ok(()));
         sparse(&odd.join("f"), 101);
-        assert_eq!(growth.look().await.unwrap_err().code, Code::FileTooBig);
+        assert_eq!(growth.scan().await.unwrap_err().code, Code::FileTooBig);
     }
 
     #[tokio::test]
     async fn folders_for_temporary_files_count_while_they_are_there() {
         let (tree, temp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let growth = begun(tree.path(), 100_000).await;
-        growth.also(temp.path());
+        growth.add_folder(temp.path());
         sparse(&tree.path().join("a"), 60_000);
-        assert_eq!(growth.look().await, Ok(()));
+        assert_eq!(growth.scan().await, Ok(()));
         sparse(&temp.path().join("b"), 60_000);
-        assert_eq!(growth.look().await.unwrap_err().code, Code::FileTooBig);
+        assert_eq!(growth.scan().await.unwrap_err().code, Code::FileTooBig);
         temp.close().unwrap();
-        assert_eq!(growth.look().await, Ok(()));
+        assert_eq!(growth.scan().await, Ok(()));
     }
 
     #[tokio::test]
@@ -297,11 +297,11 @@ mod tests {
         let growth = begun(tree.path(), 1 << 20).await;
         let deep: PathBuf = std::iter::repeat_n("d", MOST_DEPTH).collect();
         std::fs::create_dir_all(tree.path().join(&deep)).unwrap();
-        assert_eq!(growth.look().await, Ok(()));
+        assert_eq!(growth.scan().await, Ok(()));
         std::fs::create_dir(tree.path().join(&deep).join("d")).unwrap();
         assert!(
             growth
-                .look()
+                .scan()
                 .await
                 .unwrap_err()
                 .message
@@ -311,14 +311,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_our_tools_write_is_counted_without_a_look() {
-        let growth = Growth::begin(Path::new("/nowhere"), 100);
-        growth.wrote(100);
+        let growth = WriteQuota::start(Path::new("/nowhere"), 100);
+        growth.add_written(100);
         assert!(
             tokio::time::timeout(Duration::from_millis(20), growth.exceeded(false))
                 .await
                 .is_err()
         );
-        growth.wrote(1);
+        growth.add_written(1);
         assert_eq!(growth.exceeded(false).await.code, Code::FileTooBig);
     }
 }

@@ -60,7 +60,7 @@ pub async fn spawn(command: tokio::process::Command) -> std::io::Result<Child> {
     let gone = |_| std::io::Error::other("the thread that begins programs is gone");
     let (reply, begun) = oneshot::channel();
     BEGINNER
-        .send(Begin {
+        .send(SpawnRequest {
             runtime: Handle::current(),
             command,
             reply,
@@ -70,16 +70,16 @@ pub async fn spawn(command: tokio::process::Command) -> std::io::Result<Child> {
 }
 
 /// Request to the spawning thread.
-struct Begin {
+struct SpawnRequest {
     runtime: Handle,
     command: tokio::process::Command,
     reply: oneshot::Sender<std::io::Result<Child>>,
 }
 
-static BEGINNER: LazyLock<mpsc::Sender<Begin>> = LazyLock::new(|| {
-    let (begin, asked) = mpsc::channel::<Begin>();
+static BEGINNER: LazyLock<mpsc::Sender<SpawnRequest>> = LazyLock::new(|| {
+    let (begin, asked) = mpsc::channel::<SpawnRequest>();
     std::thread::spawn(move || {
-        for Begin {
+        for SpawnRequest {
             runtime,
             mut command,
             reply,
@@ -108,7 +108,7 @@ pub fn own_program() -> std::io::Result<PathBuf> {
 
 /// Returns whether these are the arguments of a guard or a step, which read no settings or folders.
 #[must_use]
-pub fn is_guard(args: &[OsString]) -> bool {
+pub fn is_reaper(args: &[OsString]) -> bool {
     args.get(1)
         .is_some_and(|verb| verb == GUARD || verb == STEP)
         && args.len() > 3
@@ -125,7 +125,7 @@ pub fn main(args: &[OsString]) -> u8 {
         .and_then(|text| text.parse().ok())
         .and_then(Pid::from_raw);
     let done = match parent {
-        Some(parent) if verb == GUARD => guard(parent, program, args),
+        Some(parent) if verb == GUARD => run_reaper(parent, program, args),
         Some(parent) => Err(step(parent, program, args)),
         None => Err(std::io::Error::other("missing parent process id")),
     };
@@ -147,7 +147,7 @@ fn step(parent: Pid, program: &OsStr, args: &[OsString]) -> std::io::Error {
     }
 }
 
-fn guard(host: Pid, program: &OsStr, args: &[OsString]) -> std::io::Result<u8> {
+fn run_reaper(host: Pid, program: &OsStr, args: &[OsString]) -> std::io::Result<u8> {
     // `setsid` fails only for a process group leader, which is harmless here.
     let _ = setsid();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -286,8 +286,8 @@ mod tests {
     #[test]
     fn only_the_hidden_verbs_with_all_their_words_are_a_guards() {
         let args = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-        assert!(is_guard(&args(&["phasedeck", GUARD, "1", "true"])));
-        assert!(!is_guard(&args(&["phasedeck", GUARD])));
-        assert!(!is_guard(&args(&["phasedeck", "run", "1", "true"])));
+        assert!(is_reaper(&args(&["phasedeck", GUARD, "1", "true"])));
+        assert!(!is_reaper(&args(&["phasedeck", GUARD])));
+        assert!(!is_reaper(&args(&["phasedeck", "run", "1", "true"])));
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast};
 
-use super::api::{Signal, TextChunk, TextKind};
+use super::api::{EngineSignal, TextChunk, TextKind};
 use super::blocking::blocking;
 use crate::model::error::{Code, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::time::Timestamp;
 use crate::store::{Store, ballast, journal};
@@ -28,7 +28,7 @@ const STORE_RETRY: Duration = Duration::from_secs(5);
 pub struct JournalWriter {
     /// The database.
     pub store: Store,
-    signals: broadcast::Sender<Signal>,
+    signals: broadcast::Sender<EngineSignal>,
     disk_full: Arc<Notify>,
 }
 
@@ -48,16 +48,16 @@ impl JournalWriter {
     ///
     /// # Errors
     /// Errors of the store, except a full disk or a locked database.
-    pub async fn append_patiently(
+    pub async fn append_with_retry(
         &self,
         run_id: RunId,
-        facts: Vec<Fact>,
+        facts: Vec<RunFact>,
         waits: impl Fn(&str),
-    ) -> Result<Vec<Event>> {
+    ) -> Result<Vec<JournalEvent>> {
         if facts.is_empty() {
             return Ok(Vec::new());
         }
-        self.store_patiently(
+        self.write_with_retry(
             move |tx| journal::append(tx, run_id, &facts, Timestamp::now()),
             waits,
         )
@@ -69,14 +69,18 @@ impl JournalWriter {
     ///
     /// # Errors
     /// Same as [`append_patiently`](Self::append_patiently).
-    pub async fn store_patiently<F>(&self, job: F, waits: impl Fn(&str)) -> Result<Vec<Event>>
+    pub async fn write_with_retry<F>(
+        &self,
+        job: F,
+        waits: impl Fn(&str),
+    ) -> Result<Vec<JournalEvent>>
     where
-        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<JournalEvent>> + Clone + Send + 'static,
     {
         loop {
             match self.store.write(job.clone()).await {
                 // Released space is used at once, without waiting; the next failure then waits.
-                Err(failure) if failure.code == Code::DiskFull && self.make_room() => {
+                Err(failure) if failure.code == Code::DiskFull && self.release_disk_reserve() => {
                     waits(&format!(
                         "cannot store: {} - all runs are paused until there is space",
                         failure.message
@@ -114,15 +118,15 @@ impl JournalWriter {
 
     /// Asks for all runs to be paused and releases the reserved disk space. Returns whether there
     /// was any.
-    fn make_room(&self) -> bool {
+    fn release_disk_reserve(&self) -> bool {
         self.disk_full.notify_one();
         ballast::release(self.store.path())
     }
 
     /// Publishes events that are stored.
-    pub fn publish_events(&self, events: &[Event]) {
+    pub fn publish_events(&self, events: &[JournalEvent]) {
         for event in events {
-            self.publish(Signal::Event(Arc::new(event.clone())));
+            self.publish(EngineSignal::Event(Arc::new(event.clone())));
         }
     }
 
@@ -135,7 +139,7 @@ impl JournalWriter {
         kind: TextKind,
         text: &str,
     ) {
-        self.publish(Signal::Text(TextChunk {
+        self.publish(EngineSignal::Text(TextChunk {
             run_id,
             phase_key: phase_key.clone(),
             attempt,
@@ -145,20 +149,20 @@ impl JournalWriter {
     }
 
     /// Publishes a signal to every subscriber.
-    pub fn publish(&self, signal: Signal) {
+    pub fn publish(&self, signal: EngineSignal) {
         // No receiver is no error: no screen is open.
         let _ = self.signals.send(signal);
     }
 
     /// Everything that is published from now on.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Signal> {
+    pub fn subscribe(&self) -> broadcast::Receiver<EngineSignal> {
         self.signals.subscribe()
     }
 
     /// The sending end of the channel, for a port.
     #[must_use]
-    pub fn signals(&self) -> broadcast::Sender<Signal> {
+    pub fn signals(&self) -> broadcast::Sender<EngineSignal> {
         self.signals.clone()
     }
 
@@ -170,7 +174,7 @@ impl JournalWriter {
 
 /// Creates the signal channel of a host or of a port attached to one.
 #[must_use]
-pub fn signal_channel() -> broadcast::Sender<Signal> {
+pub fn signal_channel() -> broadcast::Sender<EngineSignal> {
     broadcast::channel(SIGNALS_KEPT).0
 }
 
@@ -198,7 +202,7 @@ mod tests {
                     0 | 1 => Err(Failure::new(code, "not now")),
                     _ => Ok(Vec::new()),
                 };
-            let stored = writer.store_patiently(job, |words| {
+            let stored = writer.write_with_retry(job, |words| {
                 assert_eq!(words, "cannot store: not now - retrying every 5 s");
                 said.fetch_add(1, Ordering::SeqCst);
             });

@@ -10,18 +10,18 @@ use std::path::Path;
 use super::api::{ForkRun, RetryRun, StartRun};
 use super::artifact::file;
 use super::blocking::blocking;
-use super::context::Context;
-use super::machine::Plan;
-use super::run_files::{RunFiles, load_files};
-use super::start::{self, Prepared, Started};
+use super::context::EngineContext;
+use super::machine::PhasePlan;
+use super::run_files::{RunDefinitions, load_definitions};
+use super::start::{self, PreparedRun, StartedRun};
 use super::trust;
 use super::worktree::{branch_of, copy_tree};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{ArtifactRef, Fact, SkipReason};
+use crate::model::event::{ArtifactRef, RunFact, SkipReason};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, ThreadId};
-use crate::model::persona::{Binding, binding_hash};
-use crate::model::record::{Origin, RunOptions, RunRecord};
+use crate::model::persona::{RoleBinding, binding_hash};
+use crate::model::record::{RunOptions, RunOrigin, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::state::PhaseStatus;
 use crate::model::time::Timestamp;
@@ -30,21 +30,21 @@ use crate::store::definitions::DefinitionKind;
 use crate::store::{Reader, bindings, events, runs};
 
 /// The run that the new run is derived from.
-struct Parent {
+struct ParentRun {
     record: RunRecord,
     state: RunState,
-    files: RunFiles,
+    files: RunDefinitions,
     schemas: Vec<(crate::model::id::SchemaId, ContentHash)>,
 }
 
 /// Parameters of a derived run.
-struct Plans {
-    origin: Origin,
+struct DerivedRun {
+    origin: RunOrigin,
     /// Index of the first phase to run again.
     from: usize,
     thread: ThreadId,
     options: RunOptions,
-    plan: Plan,
+    plan: PhasePlan,
     definitions: Vec<(DefinitionKind, ContentHash, String, String)>,
     start: Option<runs::StartKey>,
 }
@@ -54,8 +54,8 @@ struct Plans {
 /// # Errors
 /// `run_not_found`; `illegal_transition` if the run has not ended; `usage_invalid` if it cannot be
 /// retried from that phase; `thread_busy`; `worktree_missing`. Nothing is stored then.
-pub async fn retry(context: &Context, request: RetryRun) -> Result<Started> {
-    let digest = ContentHash::of_canonical(&request).map_err(Failure::internal)?;
+pub async fn retry(context: &EngineContext, request: RetryRun) -> Result<StartedRun> {
+    let digest = ContentHash::from_canonical_json(&request).map_err(Failure::internal)?;
     let parent = load(context, request.run_id).await?;
     if !parent.state.status.is_terminal() {
         let message = format!(
@@ -67,24 +67,24 @@ pub async fn retry(context: &Context, request: RetryRun) -> Result<Started> {
             Failure::new(Code::IllegalTransition, message).hint("resume it, or abort it first")
         );
     }
-    let from = first_anew(&parent.state, request.from.as_ref())?;
+    let from = first_phase_to_run(&parent.state, request.from.as_ref())?;
     let options = RunOptions {
         strategy: request.strategy,
         ..parent.record.options.clone()
     };
     let plan = parent.files.plan.clone();
-    let origin = Origin {
+    let origin = RunOrigin {
         retried_from: Some(request.run_id),
-        ..Origin::default()
+        ..RunOrigin::default()
     };
     let start = request
         .idempotency_key
         .map(|key| runs::StartKey { key, digest });
     let thread = parent.record.thread.clone();
-    begin(
+    start_derived(
         context,
         parent,
-        Plans {
+        DerivedRun {
             origin,
             from,
             thread,
@@ -103,8 +103,8 @@ pub async fn retry(context: &Context, request: RetryRun) -> Result<Started> {
 /// `run_not_found`; `no_pending_approval` if the run is not waiting for approval of an artifact;
 /// `usage_invalid` without another persona for the phase; errors of binding. Nothing is stored
 /// then.
-pub async fn fork(context: &Context, request: ForkRun) -> Result<Started> {
-    let digest = ContentHash::of_canonical(&request).map_err(Failure::internal)?;
+pub async fn fork(context: &EngineContext, request: ForkRun) -> Result<StartedRun> {
+    let digest = ContentHash::from_canonical_json(&request).map_err(Failure::internal)?;
     let parent = load(context, request.run_id).await?;
     let waiting = parent
         .state
@@ -122,15 +122,15 @@ pub async fn fork(context: &Context, request: ForkRun) -> Result<Started> {
         )
         .hint("a fork tries another persona while an artifact is waiting for approval")
     })?;
-    let (workflow, hash) = up_to(&parent.files.plan.workflow, &key)?;
+    let (workflow, hash) = truncate_workflow(&parent.files.plan.workflow, &key)?;
     let mut definitions = vec![(
         DefinitionKind::Workflow,
         hash,
         workflow.versioned_name().to_string(),
         start::as_json(&workflow)?,
     )];
-    let bound = rebound(context, &parent, &key, &request, &mut definitions)?;
-    let plan = Plan {
+    let bound = rebind_roles(context, &parent, &key, &request, &mut definitions)?;
+    let plan = PhasePlan {
         workflow,
         bindings: bound,
         ..parent.files.plan.clone()
@@ -141,10 +141,10 @@ pub async fn fork(context: &Context, request: ForkRun) -> Result<Started> {
         .iter()
         .position(|phase| phase.key == key)
         .unwrap_or_default();
-    let origin = Origin {
+    let origin = RunOrigin {
         forked_from: Some(request.run_id),
         forked_phase: Some(key),
-        ..Origin::default()
+        ..RunOrigin::default()
     };
     let options = RunOptions {
         strategy: None,
@@ -158,10 +158,10 @@ pub async fn fork(context: &Context, request: ForkRun) -> Result<Started> {
         "fork:{}",
         &uuid::Uuid::new_v4().simple().to_string()[..12]
     ));
-    begin(
+    start_derived(
         context,
         parent,
-        Plans {
+        DerivedRun {
             origin,
             from,
             thread,
@@ -174,15 +174,15 @@ pub async fn fork(context: &Context, request: ForkRun) -> Result<Started> {
     .await
 }
 
-async fn load(context: &Context, run: RunId) -> Result<Parent> {
+async fn load(context: &EngineContext, run: RunId) -> Result<ParentRun> {
     let path = context.paths.database();
     blocking(move || {
         let reader = Reader::open(&path)?;
         let record = runs::get(reader.connection(), run)?;
         let state = events::state(reader.connection(), run)?;
         let schemas = bindings::schemas_of_run(reader.connection(), run)?;
-        let files = load_files(reader.connection(), record.clone())?;
-        Ok(Parent {
+        let files = load_definitions(reader.connection(), record.clone())?;
+        Ok(ParentRun {
             record,
             state,
             files,
@@ -193,7 +193,7 @@ async fn load(context: &Context, run: RunId) -> Result<Parent> {
 }
 
 /// Returns the index of the first phase to run again: the named one, or the first not completed.
-fn first_anew(state: &RunState, named: Option<&PhaseKey>) -> Result<usize> {
+fn first_phase_to_run(state: &RunState, named: Option<&PhaseKey>) -> Result<usize> {
     let is_done = |status| matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped);
     let open = state
         .phases
@@ -238,7 +238,7 @@ fn first_anew(state: &RunState, named: Option<&PhaseKey>) -> Result<usize> {
 }
 
 /// Returns the workflow of a fork: it ends with the phase `key`, which has no gate.
-fn up_to(workflow: &Workflow, key: &PhaseKey) -> Result<(Workflow, ContentHash)> {
+fn truncate_workflow(workflow: &Workflow, key: &PhaseKey) -> Result<(Workflow, ContentHash)> {
     let mut cut = workflow.clone();
     let at = cut
         .phases
@@ -254,13 +254,13 @@ fn up_to(workflow: &Workflow, key: &PhaseKey) -> Result<(Workflow, ContentHash)>
 }
 
 /// Returns the bindings of a fork: those of the parent, with the requested personas.
-fn rebound(
-    context: &Context,
-    parent: &Parent,
+fn rebind_roles(
+    context: &EngineContext,
+    parent: &ParentRun,
     key: &PhaseKey,
     request: &ForkRun,
     definitions: &mut Vec<(DefinitionKind, ContentHash, String, String)>,
-) -> Result<Vec<Binding>> {
+) -> Result<Vec<RoleBinding>> {
     let plan = &parent.files.plan;
     let Some(role) = plan.phase(key).map(|phase| phase.role.clone()) else {
         return Err(Failure::internal(format!("no phase '{key}'")));
@@ -296,7 +296,11 @@ fn rebound(
     Ok(bound)
 }
 
-async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Started> {
+async fn start_derived(
+    context: &EngineContext,
+    parent: ParentRun,
+    plans: DerivedRun,
+) -> Result<StartedRun> {
     let run_id = RunId::new();
     let kept = &parent.state.phases[..plans.from];
     let artifacts: Vec<ArtifactRef> = kept
@@ -310,14 +314,14 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
                 version: 1,
                 ..artifact
             };
-            carried.push(Fact::ArtifactValidated {
+            carried.push(RunFact::ArtifactValidated {
                 phase_key: phase.key.clone(),
                 attempt: 0,
                 artifact,
                 by: phase.revised_by.clone(),
             });
         }
-        carried.push(Fact::PhaseSkipped {
+        carried.push(RunFact::PhaseSkipped {
             phase_key: phase.key.clone(),
             ordinal: 0,
             reason: SkipReason::AlreadyCompleted,
@@ -331,25 +335,25 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
     let folder = context.paths.worktree(run_id);
     let from = parent
         .files
-        .in_plain_folder()
+        .in_plain_directory()
         .then(|| context.paths.worktree(parent.record.id));
     // Before the run is stored: a crash in between leaves an unused directory, and never a run
     // without its files.
-    carry_files(context, from, folder.clone(), artifacts).await?;
+    carry_over_files(context, from, folder.clone(), artifacts).await?;
     let workflow_hash = plans.plan.workflow.hash().map_err(Failure::internal)?;
-    let plan = Plan {
+    let plan = PhasePlan {
         thread: plans.thread.clone(),
         ..plans.plan
     };
-    let prepared = Prepared {
+    let prepared = PreparedRun {
         run_id,
-        new: runs::NewRun {
+        new: runs::RunInsert {
             id: run_id,
             workflow: plan.workflow.versioned_name(),
             workflow_hash: workflow_hash.clone(),
             thread: plans.thread,
             requirements: parent.record.requirements.clone(),
-            place: runs::RunPlace {
+            place: runs::RunLocation {
                 branch: parent.record.repo.as_ref().map(|_| branch_of(run_id)),
                 repo: parent.record.repo.clone(),
                 base_branch: parent.record.base_branch.clone(),
@@ -374,8 +378,8 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
 
 /// Checks that every carried artifact is stored. In a plain directory the files are copied as well;
 /// with git they are in the commit that the new branch starts at.
-async fn carry_files(
-    context: &Context,
+async fn carry_over_files(
+    context: &EngineContext,
     from: Option<std::path::PathBuf>,
     to: std::path::PathBuf,
     kept: Vec<ArtifactRef>,
@@ -392,7 +396,7 @@ async fn carry_files(
     blocking(move || {
         let Some(from) = from else { return Ok(()) };
         if !from.is_dir() {
-            return Err(missing(&from));
+            return Err(directory_missing(&from));
         }
         copy_tree(&from, &to)?;
         kept.iter()
@@ -402,7 +406,7 @@ async fn carry_files(
     .await
 }
 
-fn missing(folder: &Path) -> Failure {
+fn directory_missing(folder: &Path) -> Failure {
     Failure::new(
         Code::WorktreeMissing,
         format!("the directory {} of the run is missing", folder.display()),

@@ -7,24 +7,24 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::agent::Backends;
-use super::agent::openai::Prices;
+use super::agent::BackendRegistry;
+use super::agent::openai::PriceTable;
 use super::api::StartRun;
-use super::bind::{BindRequest, Candidate, bind_one};
+use super::bind::{BindRequest, PersonaCandidate, bind_one};
 use super::catalog::Catalog;
 use super::host::{backends, prices};
-use super::paths::Paths;
+use super::paths::InstallPaths;
 use super::start::default_thread;
 use super::trust;
-use super::trust_ask::{self, TrustAsk};
-use super::worktree::{Base, Repo};
+use super::trust_ask::{self, TrustRequest};
+use super::worktree::{BaseCommit, GitRepository};
 use crate::model::error::{Code, Failure};
 use crate::model::hash::ContentHash;
 use crate::model::id::{RoleId, RunId};
 use crate::model::money::NanoUsd;
-use crate::model::persona::{Permission, Persona};
-use crate::model::settings::Settings;
-use crate::model::workflow::{Role, Workflow};
+use crate::model::persona::{Persona, ToolPermission};
+use crate::model::settings::AppSettings;
+use crate::model::workflow::{RoleDefinition, Workflow};
 use crate::store::{Reader, consents, run_costs};
 
 /// Minimum number of earlier runs for an estimate by history.
@@ -36,7 +36,7 @@ const ASSUMED_OUTPUT: u64 = 4_096;
 
 /// Part of a start request that a problem belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum RequestPart {
     Workflow,
     /// The repository.
     Repo,
@@ -52,30 +52,30 @@ pub enum Part {
 
 /// What a run would be if it were started now.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outlook {
+pub struct StartPreview {
     /// All workflows: `name@version` and description.
     pub workflows: Vec<(String, String)>,
     /// The roles of the chosen workflow, in the order of its file.
-    pub seats: Vec<Seat>,
+    pub seats: Vec<AssignmentPreview>,
     /// Number of phases of the workflow.
     pub phases: usize,
     /// Starting point; `None` for a plain directory, or if it cannot be determined.
-    pub place: Option<Place>,
+    pub place: Option<StartPoint>,
     /// Thread of the run; `None` if it cannot be determined yet.
     pub thread: Option<String>,
     /// Expected cost.
-    pub estimate: Estimate,
+    pub estimate: CostEstimate,
     /// Budget of one run by the settings.
     pub budget: Option<NanoUsd>,
     /// The repository's catalog that the operator has not allowed yet; none of it is used.
-    pub withheld: Option<Box<TrustAsk>>,
+    pub withheld: Option<Box<TrustRequest>>,
     /// Everything that prevents the start.
-    pub problems: Vec<(Part, Failure)>,
+    pub problems: Vec<(RequestPart, Failure)>,
 }
 
 /// Commit that a run would start from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StartPoint {
     pub repo: PathBuf,
     /// The branch, if the base is one.
     pub branch: Option<String>,
@@ -84,7 +84,7 @@ pub struct Place {
 
 /// A role and the persona that would take it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seat {
+pub struct AssignmentPreview {
     pub role: RoleId,
     /// `None` if no persona can take the role.
     pub persona: Option<String>,
@@ -97,14 +97,14 @@ pub struct Seat {
     /// Why this persona was chosen.
     pub why: String,
     /// Permission the operator has not given yet.
-    pub consent: Option<ConsentAsk>,
+    pub consent: Option<ConsentRequest>,
     /// Personas that could be chosen instead, as `name@version`.
     pub choices: Vec<String>,
 }
 
 /// Request to allow a persona.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConsentAsk {
+pub struct ConsentRequest {
     /// Persona as `name@version`.
     pub persona: String,
     /// Hash that identifies the persona.
@@ -112,12 +112,12 @@ pub struct ConsentAsk {
     /// Backend and model.
     pub runs_on: String,
     /// Tools and their permissions.
-    pub tools: Vec<(String, Permission)>,
+    pub tools: Vec<(String, ToolPermission)>,
 }
 
 /// Expected cost of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Estimate {
+pub enum CostEstimate {
     /// Cannot be estimated.
     #[default]
     Unknown,
@@ -135,19 +135,23 @@ pub enum Estimate {
 }
 
 /// Previews a start. Blocks for a few database reads and git calls.
-pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> Outlook {
+pub async fn preview_start(
+    paths: &InstallPaths,
+    settings: &AppSettings,
+    request: &StartRun,
+) -> StartPreview {
     let budget = NanoUsd::from_decimal(&settings.budget.run).filter(|amount| amount.0 > 0);
-    let mut ahead = Outlook {
+    let mut ahead = StartPreview {
         budget,
-        ..Outlook::default()
+        ..StartPreview::default()
     };
     if request.requirements.trim().is_empty() {
         ahead.problem(
-            Part::Requirements,
+            RequestPart::Requirements,
             Failure::new(Code::UsageInvalid, "describe the task first"),
         );
     }
-    look_at_place(&mut ahead, request).await;
+    check_base(&mut ahead, request).await;
     let catalog = trust::catalog(
         paths,
         ahead.place.as_ref().map(|place| place.repo.as_path()),
@@ -169,29 +173,29 @@ pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> 
         .map(|entry| named(&entry.item))
         .collect();
     match catalog.workflow(&request.workflow) {
-        Ok(found) => look_at_seats(&mut ahead, paths, settings, &catalog, &found.item, request),
-        Err(failure) => ahead.problem(Part::Workflow, failure),
+        Ok(found) => check_assignments(&mut ahead, paths, settings, &catalog, &found.item, request),
+        Err(failure) => ahead.problem(RequestPart::Workflow, failure),
     }
     ahead
 }
 
-impl Outlook {
-    fn problem(&mut self, part: Part, failure: Failure) {
+impl StartPreview {
+    fn problem(&mut self, part: RequestPart, failure: Failure) {
         self.problems.push((part, failure));
     }
 }
 
-async fn look_at_place(ahead: &mut Outlook, request: &StartRun) {
+async fn check_base(ahead: &mut StartPreview, request: &StartRun) {
     let Some(dir) = &request.repo else {
         if request.base.is_some() {
             ahead.problem(
-                Part::Base,
+                RequestPart::Base,
                 Failure::new(Code::UsageInvalid, "a base needs a repository"),
             );
         }
         return;
     };
-    let repo = match Repo::discover(dir).await {
+    let repo = match GitRepository::discover(dir).await {
         Ok(Some(repo)) => repo,
         Ok(None) => {
             let failure = Failure::new(
@@ -199,24 +203,24 @@ async fn look_at_place(ahead: &mut Outlook, request: &StartRun) {
                 format!("{} is not in a git repository", dir.display()),
             );
             return ahead.problem(
-                Part::Repo,
+                RequestPart::Repo,
                 failure.hint("run `git init` there, or leave it empty for a plain directory"),
             );
         }
-        Err(failure) => return ahead.problem(Part::Repo, failure),
+        Err(failure) => return ahead.problem(RequestPart::Repo, failure),
     };
     match repo.resolve(request.base.as_deref()).await {
-        Ok(base) => place(ahead, repo, base),
-        Err(failure) => ahead.problem(Part::Base, failure),
+        Ok(base) => set_start_point(ahead, repo, base),
+        Err(failure) => ahead.problem(RequestPart::Base, failure),
     }
 }
 
-fn place(ahead: &mut Outlook, repo: Repo, base: Base) {
+fn set_start_point(ahead: &mut StartPreview, repo: GitRepository, base: BaseCommit) {
     let found = (repo, base);
     // The run id matters only without a repository.
     ahead.thread = Some(default_thread(RunId::new(), Some(&found)).to_string());
     let (repo, base) = found;
-    ahead.place = Some(Place {
+    ahead.place = Some(StartPoint {
         repo: repo.dir().to_path_buf(),
         branch: base.branch,
         commit: base.commit,
@@ -224,19 +228,19 @@ fn place(ahead: &mut Outlook, repo: Repo, base: Base) {
 }
 
 /// Inputs for choosing personas.
-struct Seating<'a> {
+struct AssignmentInputs<'a> {
     catalog: &'a Catalog,
     workflow: &'a Workflow,
     request: &'a StartRun,
-    backends: Backends,
+    backends: BackendRegistry,
     consents: BTreeSet<ContentHash>,
-    prices: Prices,
+    prices: PriceTable,
 }
 
-fn look_at_seats(
-    ahead: &mut Outlook,
-    paths: &Paths,
-    settings: &Settings,
+fn check_assignments(
+    ahead: &mut StartPreview,
+    paths: &InstallPaths,
+    settings: &AppSettings,
     catalog: &Catalog,
     workflow: &Workflow,
     request: &StartRun,
@@ -249,14 +253,14 @@ fn look_at_seats(
     });
     let (backends, prices) = match found {
         Ok(found) => found,
-        Err(failure) => return ahead.problem(Part::Whole, failure),
+        Err(failure) => return ahead.problem(RequestPart::Whole, failure),
     };
     let reader = Reader::open(&paths.database()).ok();
     let consents = reader
         .as_ref()
         .and_then(|reader| consents::all(reader.connection()).ok())
         .unwrap_or_default();
-    let seating = Seating {
+    let seating = AssignmentInputs {
         catalog,
         workflow,
         request,
@@ -266,10 +270,10 @@ fn look_at_seats(
     };
     ahead.phases = workflow.phases.len();
     for role in &workflow.roles {
-        let (seat, problems) = seating.seat(role);
+        let (seat, problems) = seating.assign(role);
         ahead.seats.push(seat);
         for failure in problems {
-            ahead.problem(Part::Seat(role.id.clone()), failure);
+            ahead.problem(RequestPart::Seat(role.id.clone()), failure);
         }
     }
     let earlier = reader.and_then(|reader| {
@@ -283,19 +287,19 @@ fn look_at_seats(
     );
 }
 
-impl Seating<'_> {
+impl AssignmentInputs<'_> {
     fn availability(&self, persona: &Persona) -> Result<(), Failure> {
         self.backends.named(&persona.backend)?.available(persona)
     }
 
     /// Binds one role. Consents count as given here and are reported separately, since the operator
     /// can give them in the preview.
-    fn seat(&self, role: &Role) -> (Seat, Vec<Failure>) {
+    fn assign(&self, role: &RoleDefinition) -> (AssignmentPreview, Vec<Failure>) {
         let personas: Vec<_> = self
             .catalog
             .personas
             .iter()
-            .map(|entry| Candidate {
+            .map(|entry| PersonaCandidate {
                 persona: &entry.item,
                 hash: &entry.hash,
             })
@@ -315,10 +319,10 @@ impl Seating<'_> {
         };
         let choices: Vec<String> = personas
             .iter()
-            .filter(|c| able(role, c.persona))
+            .filter(|c| has_capabilities(role, c.persona))
             .map(|c| c.persona.versioned_name().to_string())
             .collect();
-        let empty = Seat {
+        let empty = AssignmentPreview {
             role: role.id.clone(),
             persona: None,
             backend: String::new(),
@@ -345,13 +349,13 @@ impl Seating<'_> {
                 .and_then(|backend| backend.model(&entry.item))
         };
         let consent = (!rehearse && !self.consents.contains(&entry.hash))
-            .then(|| consent_ask(&entry.item, &entry.hash, model.as_deref()));
-        let seat = Seat {
+            .then(|| consent_request(&entry.item, &entry.hash, model.as_deref()));
+        let seat = AssignmentPreview {
             persona: Some(binding.persona.to_string()),
             price: model
                 .as_deref()
                 .and_then(|model| self.prices.per_million(model)),
-            why: why(
+            why: choice_reason(
                 role,
                 &entry.item,
                 !self.request.personas.contains_key(&role.id),
@@ -367,13 +371,19 @@ impl Seating<'_> {
     }
 }
 
-fn able(role: &Role, persona: &Persona) -> bool {
+fn has_capabilities(role: &RoleDefinition, persona: &Persona) -> bool {
     role.required_capabilities
         .iter()
         .all(|wanted| persona.capabilities.contains(wanted))
 }
 
-fn why(role: &Role, persona: &Persona, by_rule: bool, rehearse: bool, able: usize) -> String {
+fn choice_reason(
+    role: &RoleDefinition,
+    persona: &Persona,
+    by_rule: bool,
+    rehearse: bool,
+    able: usize,
+) -> String {
     if !by_rule {
         return "chosen by you".to_owned();
     }
@@ -397,12 +407,12 @@ fn why(role: &Role, persona: &Persona, by_rule: bool, rehearse: bool, able: usiz
     }
 }
 
-pub(super) fn consent_ask(
+pub(super) fn consent_request(
     persona: &Persona,
     hash: &ContentHash,
     model: Option<&str>,
-) -> ConsentAsk {
-    ConsentAsk {
+) -> ConsentRequest {
+    ConsentRequest {
         persona: persona.versioned_name().to_string(),
         hash: hash.clone(),
         runs_on: format!(
@@ -420,13 +430,13 @@ pub(super) fn consent_ask(
 
 /// Estimates by earlier runs if there are enough, else by limits and prices.
 fn estimate(
-    seating: &Seating<'_>,
-    seats: &[Seat],
+    seating: &AssignmentInputs<'_>,
+    seats: &[AssignmentPreview],
     max_turns: u32,
     earlier: &[NanoUsd],
-) -> Estimate {
+) -> CostEstimate {
     if seating.request.options.rehearse {
-        return Estimate::Free;
+        return CostEstimate::Free;
     }
     if earlier.len() >= ENOUGH_RUNS {
         let mut sorted = earlier.to_vec();
@@ -437,7 +447,7 @@ fn estimate(
                 .copied()
                 .unwrap_or_default()
         };
-        return Estimate::History {
+        return CostEstimate::History {
             p50: at(50),
             p90: at(90),
             runs: u32::try_from(sorted.len()).unwrap_or(u32::MAX),
@@ -446,10 +456,10 @@ fn estimate(
     let mut most = NanoUsd(0);
     for phase in &seating.workflow.phases {
         let Some(seat) = seats.iter().find(|seat| seat.role == phase.role) else {
-            return Estimate::Unknown;
+            return CostEstimate::Unknown;
         };
         let Some((input, output)) = seat.price else {
-            return Estimate::Unknown;
+            return CostEstimate::Unknown;
         };
         let answer = seat
             .persona
@@ -461,7 +471,7 @@ fn estimate(
         let turns = i64::from(max_turns).saturating_mul(i64::from(phase.max_repairs) + 1);
         most += NanoUsd(turn.0.saturating_mul(turns));
     }
-    Estimate::AtMost(most)
+    CostEstimate::AtMost(most)
 }
 
 fn per_million(price: NanoUsd, tokens: u64) -> NanoUsd {
@@ -486,23 +496,27 @@ mod tests {
         }
     }
 
-    fn settings() -> Settings {
-        let mut settings = Settings::default();
+    fn settings() -> AppSettings {
+        let mut settings = AppSettings::default();
         settings.openai.key_env = String::new();
         settings
     }
 
-    fn ahead(request: &StartRun) -> Outlook {
+    fn ahead(request: &StartRun) -> StartPreview {
         let home = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(outlook(&Paths::beneath(home.path()), &settings(), request))
+        runtime.block_on(preview_start(
+            &InstallPaths::beneath(home.path()),
+            &settings(),
+            request,
+        ))
     }
 
     #[test]
-    fn every_seat_has_somebody_and_says_why_what_it_costs_and_what_is_to_be_agreed_to() {
+    fn every_role_has_a_persona_with_reason_price_and_consent() {
         let ahead = ahead(&request("a cart", false));
         assert_eq!(ahead.problems, []);
         assert!(ahead.workflows.len() >= 3 && !ahead.seats.is_empty() && ahead.phases >= 4);
@@ -516,7 +530,7 @@ mod tests {
         assert!(
             matches!(
                 ahead.estimate,
-                Estimate::AtMost(NanoUsd(1..)) | Estimate::Unknown
+                CostEstimate::AtMost(NanoUsd(1..)) | CostEstimate::Unknown
             ),
             "{:?}",
             ahead.estimate
@@ -524,9 +538,12 @@ mod tests {
     }
 
     #[test]
-    fn a_rehearsal_is_free_and_needs_no_consent() {
+    fn a_dry_run_is_free_and_needs_no_consent() {
         let ahead = ahead(&request("a cart", true));
-        assert_eq!((ahead.estimate, ahead.problems.len()), (Estimate::Free, 0));
+        assert_eq!(
+            (ahead.estimate, ahead.problems.len()),
+            (CostEstimate::Free, 0)
+        );
         assert!(
             ahead
                 .seats
@@ -536,24 +553,31 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_told_at_once_beside_its_part() {
+    fn all_problems_are_reported_at_once_with_their_part() {
         let folder = tempfile::tempdir().unwrap();
         let mut wrong = request("  ", false);
         wrong.repo = Some(folder.path().to_path_buf());
         wrong.workflow = "developmnt".to_owned();
-        let parts: Vec<Part> = ahead(&wrong)
+        let parts: Vec<RequestPart> = ahead(&wrong)
             .problems
             .into_iter()
             .map(|(part, _)| part)
             .collect();
-        assert_eq!(parts, [Part::Requirements, Part::Repo, Part::Workflow]);
+        assert_eq!(
+            parts,
+            [
+                RequestPart::Requirements,
+                RequestPart::Repo,
+                RequestPart::Workflow
+            ]
+        );
         let mut wrong = request("a cart", false);
         let seat = ahead(&wrong).seats[0].role.clone();
         wrong.personas.insert(seat.clone(), "nobody".to_owned());
         let problems = ahead(&wrong).problems;
         assert_eq!(
             (problems.len(), &problems[0].0, problems[0].1.code),
-            (1, &Part::Seat(seat), Code::PersonaNotFound)
+            (1, &RequestPart::Seat(seat), Code::PersonaNotFound)
         );
     }
 }

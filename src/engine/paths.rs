@@ -7,7 +7,7 @@ use crate::model::id::RunId;
 
 /// The three directories of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Paths {
+pub struct InstallPaths {
     /// `config.toml`, `workflows/`, `personas/`, `artifacts/`.
     pub config: PathBuf,
     /// The database, artifact contents, worktrees.
@@ -16,7 +16,7 @@ pub struct Paths {
     pub state: PathBuf,
 }
 
-impl Paths {
+impl InstallPaths {
     /// Returns paths beneath one directory, as used with `PHASEDECK_HOME`.
     #[must_use]
     pub fn beneath(home: &Path) -> Self {
@@ -31,7 +31,7 @@ impl Paths {
     ///
     /// # Errors
     /// `config_invalid` if neither can be determined.
-    pub fn of_operator() -> Result<Self> {
+    pub fn for_operator() -> Result<Self> {
         if let Some(home) = std::env::var_os("PHASEDECK_HOME").filter(|home| !home.is_empty()) {
             let home = std::path::absolute(&home).map_err(|e| Failure::io("PHASEDECK_HOME", &e))?;
             return Ok(Self::beneath(&home));
@@ -64,7 +64,7 @@ impl Paths {
 
     /// Cached model list of the provider.
     #[must_use]
-    pub fn models(&self) -> PathBuf {
+    pub fn model_cache(&self) -> PathBuf {
         self.state.join("models.json")
     }
 
@@ -88,7 +88,7 @@ impl Paths {
 
     /// Complete outputs of a run's tools, one file per call; agents get an excerpt.
     #[must_use]
-    pub fn outputs(&self, run: RunId) -> PathBuf {
+    pub fn tool_outputs(&self, run: RunId) -> PathBuf {
         self.run(run).join("outputs")
     }
 

@@ -16,10 +16,10 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::{Captures, Regex};
 use secrecy::ExposeSecret;
 
-pub use live::Live;
+pub use live::LiveRedactor;
 
 use super::agent::openai;
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 
 const HIDDEN: &str = "***";
 /// Shorter values are too common to redact.
@@ -71,7 +71,7 @@ impl std::fmt::Debug for Redactor {
 impl Redactor {
     /// Knows the keys that settings and environment hold.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    pub fn of(settings: &AppSettings) -> Self {
         let key = openai::key::key(&settings.openai)
             .ok()
             .flatten()
@@ -401,7 +401,7 @@ mod tests {
         let many: String = (0..4_000).map(|n| format!("K{n}=value-{n:08}\n")).collect();
         let redactor = Redactor::default().knowing_env_file(many.as_bytes());
         let begun = std::time::Instant::now();
-        let mut live = Live::default();
+        let mut live = LiveRedactor::default();
         let shown: String = "look at value-00000007, then go on "
             .repeat(100)
             .split_inclusive(' ')

@@ -12,7 +12,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The last failure.
-pub(super) async fn retried<E, T>(
+pub(super) async fn retry<E, T>(
     tries: u32,
     mut again: impl FnMut(&E) -> bool,
     mut attempt: impl FnMut() -> T,
@@ -49,7 +49,7 @@ mod tests {
                 std::future::ready(answers[number - 1])
             };
             assert_eq!(
-                retried(4, |why: &&str| *why == "busy", attempt).await,
+                retry(4, |why: &&str| *why == "busy", attempt).await,
                 ended,
                 "{answers:?}"
             );

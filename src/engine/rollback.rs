@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use super::attempt::open_workspace;
-use super::context::Context;
-use super::worktree::{Replacement, Repo};
+use super::context::EngineContext;
+use super::worktree::{GitRepository, WorktreeReplacement};
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
@@ -18,10 +18,13 @@ use crate::store::{Reader, runs, threads};
 ///
 /// # Errors
 /// `worktree_missing`, `git_failed`, `io_failed`, `disk_full`: the rollback is not possible.
-pub async fn prepare(context: &Context, record: &RunRecord) -> Result<Option<Replacement>> {
+pub async fn prepare(
+    context: &EngineContext,
+    record: &RunRecord,
+) -> Result<Option<WorktreeReplacement>> {
     let path = context.paths.worktree(record.id);
     if let Some(dir) = &record.repo {
-        let repo = Repo::discover(Path::new(dir)).await?;
+        let repo = GitRepository::discover(Path::new(dir)).await?;
         let begun = match &repo {
             Some(repo) => repo.has_branch_of(record.id).await?,
             None => true,
@@ -43,7 +46,11 @@ pub async fn prepare(context: &Context, record: &RunRecord) -> Result<Option<Rep
 ///
 /// # Errors
 /// Why worktree and branch are unchanged.
-pub async fn finish(context: &Context, run: RunId, prepared: Option<Replacement>) -> Result<()> {
+pub async fn finish(
+    context: &EngineContext,
+    run: RunId,
+    prepared: Option<WorktreeReplacement>,
+) -> Result<()> {
     let done = match prepared {
         Some(replacement) => replacement.put_in_place().await,
         None => Ok(()),
@@ -68,7 +75,7 @@ pub async fn finish(context: &Context, run: RunId, prepared: Option<Replacement>
 }
 
 /// Performs the rollbacks that a previous host left unfinished.
-pub async fn redo(context: &Context, runs: Vec<RunId>) {
+pub async fn finish_pending(context: &EngineContext, runs: Vec<RunId>) {
     for run in runs {
         let again = async {
             let record = runs::get(Reader::open(&context.paths.database())?.connection(), run)?;

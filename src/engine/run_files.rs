@@ -9,21 +9,21 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use rusqlite::Connection;
 
 use super::artifact::schema::CompiledSchema;
-use super::machine::Plan;
+use super::machine::PhasePlan;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::SchemaId;
-use crate::model::persona::{Binding, Persona};
+use crate::model::persona::{Persona, RoleBinding};
 use crate::model::record::RunRecord;
-use crate::model::workflow::Phase;
+use crate::model::workflow::PhaseDefinition;
 use crate::store::{bindings, frozen};
 
 /// Definitions that do not change while a run is executed.
-pub struct RunFiles {
+pub struct RunDefinitions {
     /// The run's row as of its start.
     pub record: RunRecord,
     /// The frozen plan.
-    pub plan: Plan,
+    pub plan: PhasePlan,
     /// The frozen personas, by the hash in the binding.
     pub personas: Vec<(ContentHash, Persona)>,
     /// The frozen schemas.
@@ -50,7 +50,7 @@ pub struct SharedSchemas {
 
 impl SharedSchemas {
     /// Replaces schemas in `files` with identical ones of other runs.
-    pub fn share(&self, files: &mut RunFiles) {
+    pub fn deduplicate(&self, files: &mut RunDefinitions) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, schema| schema.strong_count() > 0);
         for schema in &mut files.schemas {
@@ -65,24 +65,24 @@ impl SharedSchemas {
     }
 }
 
-impl RunFiles {
+impl RunDefinitions {
     /// Returns the frozen schema with this name.
     ///
     /// # Errors
     /// `schema_not_found` if the run was stored without it.
     pub fn schema(&self, id: &SchemaId) -> Result<Arc<serde_json::Value>> {
-        self.frozen(id).map(|schema| Arc::clone(&schema.value))
+        self.find_schema(id).map(|schema| Arc::clone(&schema.value))
     }
 
     /// Returns whether the run works in a plain directory, without git.
     #[must_use]
-    pub fn in_plain_folder(&self) -> bool {
+    pub fn in_plain_directory(&self) -> bool {
         self.record.repo.is_none() || self.record.base_commit.is_none()
     }
 
     /// Returns the frozen schema with this name, compiled.
     pub(super) fn compiled(&self, id: &SchemaId) -> Result<CompiledSchema> {
-        let schema = self.frozen(id)?;
+        let schema = self.find_schema(id)?;
         match schema.compiled.get() {
             Some(compiled) => Ok(compiled.clone()),
             None => CompiledSchema::compile(id, &schema.value)
@@ -90,7 +90,7 @@ impl RunFiles {
         }
     }
 
-    fn frozen(&self, id: &SchemaId) -> Result<&FrozenSchema> {
+    fn find_schema(&self, id: &SchemaId) -> Result<&FrozenSchema> {
         self.schemas
             .iter()
             .map(|schema| &**schema)
@@ -108,7 +108,7 @@ impl RunFiles {
     }
 
     /// Returns the persona bound to the role of a phase.
-    pub(super) fn bound(&self, phase: &Phase) -> Result<(&Binding, &Persona)> {
+    pub(super) fn persona_for(&self, phase: &PhaseDefinition) -> Result<(&RoleBinding, &Persona)> {
         let binding = self.plan.binding(&phase.role);
         let persona = binding.and_then(|b| {
             self.personas
@@ -135,7 +135,7 @@ impl RunFiles {
 /// # Errors
 /// `run_not_found`, `run_metadata_missing`, `template_load_failed`, `persona_load_failed`,
 /// `schema_not_found`.
-pub fn load_files(conn: &Connection, record: RunRecord) -> Result<RunFiles> {
+pub fn load_definitions(conn: &Connection, record: RunRecord) -> Result<RunDefinitions> {
     let bound = frozen::personas(conn, record.id)?;
     let workflow = frozen::workflow(conn, record.id)?;
     let mut schemas = Vec::new();
@@ -148,7 +148,7 @@ pub fn load_files(conn: &Connection, record: RunRecord) -> Result<RunFiles> {
             compiled: OnceLock::new(),
         }));
     }
-    let plan = Plan {
+    let plan = PhasePlan {
         workflow,
         bindings: bound.iter().map(|(binding, _)| binding.clone()).collect(),
         thread: record.thread.clone(),
@@ -158,7 +158,7 @@ pub fn load_files(conn: &Connection, record: RunRecord) -> Result<RunFiles> {
         .into_iter()
         .map(|(binding, persona)| (binding.persona_hash, persona))
         .collect();
-    Ok(RunFiles {
+    Ok(RunDefinitions {
         record,
         plan,
         personas,

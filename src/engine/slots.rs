@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::context::Context;
+use super::context::EngineContext;
 use crate::model::id::RunId;
 use crate::store::threads;
 
@@ -20,56 +20,56 @@ const NOTE_AFTER: Duration = Duration::from_millis(100);
 
 /// The slots and the queue for them.
 #[derive(Debug)]
-pub struct Slots {
-    places: Arc<Semaphore>,
-    line: Mutex<Vec<RunId>>,
+pub struct RunSlots {
+    semaphore: Arc<Semaphore>,
+    queue: Mutex<Vec<RunId>>,
     changed: Notify,
 }
 
 /// Entry in the queue; dropping it removes the run from the queue.
-struct Waiting<'a> {
-    slots: &'a Slots,
+struct QueueEntry<'a> {
+    slots: &'a RunSlots,
     run: RunId,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         self.slots
-            .change(|line| line.retain(|run| *run != self.run));
+            .update_queue(|line| line.retain(|run| *run != self.run));
     }
 }
 
-impl Slots {
+impl RunSlots {
     /// Creates `places` slots, at least one.
     #[must_use]
     pub fn new(places: u32) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(places.max(1) as usize)),
-            line: Mutex::default(),
+            semaphore: Arc::new(Semaphore::new(places.max(1) as usize)),
+            queue: Mutex::default(),
             changed: Notify::new(),
         }
     }
 
     /// Returns a slot if one is free. The semaphore is fair, so this never overtakes the queue.
     #[must_use]
-    pub fn free(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
+    pub fn try_acquire(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.semaphore).try_acquire_owned().ok()
     }
 
     /// Waits for a slot. Cancelling the future leaves the queue.
-    pub async fn place(&self, run: RunId) -> Option<OwnedSemaphorePermit> {
-        self.change(|line| line.push(run));
-        let _waiting = Waiting { slots: self, run };
-        Arc::clone(&self.places).acquire_owned().await.ok()
+    pub async fn acquire(&self, run: RunId) -> Option<OwnedSemaphorePermit> {
+        self.update_queue(|line| line.push(run));
+        let _waiting = QueueEntry { slots: self, run };
+        Arc::clone(&self.semaphore).acquire_owned().await.ok()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<RunId>)) {
-        change(&mut self.line.lock().unwrap_or_else(PoisonError::into_inner));
+    fn update_queue(&self, change: impl FnOnce(&mut Vec<RunId>)) {
+        change(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_one();
     }
 
-    fn places_in_line(&self) -> BTreeMap<RunId, u32> {
-        self.line
+    fn queue_positions(&self) -> BTreeMap<RunId, u32> {
+        self.queue
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
@@ -80,12 +80,12 @@ impl Slots {
 }
 
 /// Writes queue positions to the runs' rows for as long as the host runs.
-pub async fn keep_lines(context: Arc<Context>) {
+pub async fn store_queue_positions(context: Arc<EngineContext>) {
     let mut noted: BTreeMap<RunId, u32> = BTreeMap::new();
     loop {
-        context.slots.changed.notified().await;
+        context.run_slots.changed.notified().await;
         tokio::time::sleep(NOTE_AFTER).await;
-        let now = context.slots.places_in_line();
+        let now = context.run_slots.queue_positions();
         let gone = noted
             .keys()
             .filter(|run| !now.contains_key(run))
@@ -117,33 +117,33 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn places_are_given_in_the_order_of_the_line_and_who_gives_up_leaves_it() {
-        let slots = Arc::new(Slots::new(1));
-        let first = slots.free().unwrap();
-        assert!(slots.free().is_none());
+    async fn slots_are_granted_in_queue_order_and_cancelled_runs_leave_the_queue() {
+        let slots = Arc::new(RunSlots::new(1));
+        let first = slots.try_acquire().unwrap();
+        assert!(slots.try_acquire().is_none());
         let runs = [RunId::new(), RunId::new(), RunId::new()];
         let mut waiting = Vec::new();
         for (run, place) in runs.into_iter().zip(1..) {
             let slots = Arc::clone(&slots);
             waiting.push(tokio::spawn({
                 let slots = Arc::clone(&slots);
-                async move { slots.place(run).await }
+                async move { slots.acquire(run).await }
             }));
-            while slots.places_in_line().get(&run) != Some(&place) {
+            while slots.queue_positions().get(&run) != Some(&place) {
                 tokio::task::yield_now().await;
             }
         }
         waiting[1].abort();
         assert!((&mut waiting[1]).await.unwrap_err().is_cancelled());
         assert_eq!(
-            slots.places_in_line(),
+            slots.queue_positions(),
             BTreeMap::from([(runs[0], 1), (runs[2], 2)])
         );
         drop(first);
         let second = (&mut waiting[0]).await.unwrap();
-        assert_eq!(slots.places_in_line(), BTreeMap::from([(runs[2], 1)]));
+        assert_eq!(slots.queue_positions(), BTreeMap::from([(runs[2], 1)]));
         drop(second);
         assert!((&mut waiting[2]).await.unwrap().is_some());
-        assert!(slots.places_in_line().is_empty());
+        assert!(slots.queue_positions().is_empty());
     }
 }

@@ -8,18 +8,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::api::StartRun;
-use super::bind::{BindRequest, Candidate, bind};
+use super::bind::{BindRequest, PersonaCandidate, bind};
 use super::catalog::Catalog;
-use super::context::Context;
-use super::machine::{Input, Plan, decide};
+use super::context::EngineContext;
+use super::machine::{MachineInput, PhasePlan, decide};
 use super::trust;
-use super::worktree::{Base, Repo, branch_of};
+use super::worktree::{BaseCommit, GitRepository, branch_of};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::hash::ContentHash;
 use crate::model::id::{RunId, SchemaId, ThreadId};
-use crate::model::persona::{Binding, Persona, binding_hash};
-use crate::model::record::Origin;
+use crate::model::persona::{Persona, RoleBinding, binding_hash};
+use crate::model::record::RunOrigin;
 use crate::model::run_state::RunState;
 use crate::model::state::Strategy;
 use crate::model::time::Timestamp;
@@ -28,25 +28,25 @@ use crate::store::definitions::{self, DefinitionKind};
 use crate::store::{bindings, consents, journal, runs, threads};
 
 /// A run that was stored.
-pub struct Started {
+pub struct StartedRun {
     pub run_id: RunId,
     /// Its first events; empty if it existed already.
-    pub events: Vec<Event>,
+    pub events: Vec<JournalEvent>,
     /// Whether the idempotency key had already started it.
     pub existing: bool,
 }
 
 /// Rows of a new run.
-pub(super) struct Prepared {
+pub(super) struct PreparedRun {
     pub(super) run_id: RunId,
-    pub(super) new: runs::NewRun,
-    pub(super) plan: Plan,
+    pub(super) new: runs::RunInsert,
+    pub(super) plan: PhasePlan,
     pub(super) workflow_hash: ContentHash,
     pub(super) definitions: Vec<(DefinitionKind, ContentHash, String, String)>,
     pub(super) schemas: Vec<(SchemaId, ContentHash)>,
     pub(super) binding_hash: ContentHash,
     /// Facts carried over from another run.
-    pub(super) carried: Vec<Fact>,
+    pub(super) carried: Vec<RunFact>,
 }
 
 /// Stores a new run and its first facts.
@@ -56,14 +56,14 @@ pub(super) struct Prepared {
 /// `workflow_invalid`, `no_persona_for_role`, `persona_consent_required`, `backend_unavailable`,
 /// `unknown_role`, `schema_not_found`, `git_failed`, `thread_busy`, `idempotency_conflict`. Nothing
 /// is stored then.
-pub async fn start(context: &Context, request: StartRun) -> Result<Started> {
-    check(&request)?;
-    let base = find_base(&request).await?;
+pub async fn start(context: &EngineContext, request: StartRun) -> Result<StartedRun> {
+    check_request(&request)?;
+    let base = resolve_base(&request).await?;
     let prepared = prepare(context, &request, base)?;
     store(context, prepared).await
 }
 
-fn check(request: &StartRun) -> Result<()> {
+fn check_request(request: &StartRun) -> Result<()> {
     if request.requirements.trim().is_empty() {
         return Err(
             Failure::new(Code::UsageInvalid, "the run has no requirements")
@@ -73,11 +73,11 @@ fn check(request: &StartRun) -> Result<()> {
     Ok(())
 }
 
-async fn find_base(request: &StartRun) -> Result<Option<(Repo, Base)>> {
+async fn resolve_base(request: &StartRun) -> Result<Option<(GitRepository, BaseCommit)>> {
     let Some(dir) = &request.repo else {
         return Ok(None);
     };
-    let Some(repo) = Repo::discover(dir).await? else {
+    let Some(repo) = GitRepository::discover(dir).await? else {
         return Err(Failure::new(
             Code::GitFailed,
             format!("{} is not in a git repository", dir.display()),
@@ -90,7 +90,11 @@ async fn find_base(request: &StartRun) -> Result<Option<(Repo, Base)>> {
     Ok(Some((repo, base)))
 }
 
-fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) -> Result<Prepared> {
+fn prepare(
+    context: &EngineContext,
+    request: &StartRun,
+    base: Option<(GitRepository, BaseCommit)>,
+) -> Result<PreparedRun> {
     let run_id = RunId::new();
     let catalog = trust::catalog(&context.paths, base.as_ref().map(|(repo, _)| repo.dir()));
     let found = catalog.workflow(&request.workflow)?;
@@ -126,19 +130,19 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
         ));
         schemas.insert(expected.schema.clone(), schema.hash);
     }
-    known_scenarios(request, &workflow)?;
-    let bindings: Vec<Binding> = bound.into_iter().map(|(binding, _)| binding).collect();
+    check_scenarios(request, &workflow)?;
+    let bindings: Vec<RoleBinding> = bound.into_iter().map(|(binding, _)| binding).collect();
     let thread = request
         .thread
         .clone()
         .unwrap_or_else(|| default_thread(run_id, base.as_ref()));
-    let plan = Plan {
+    let plan = PhasePlan {
         thread,
         rehearsal: request.options.rehearse,
         workflow,
         bindings,
     };
-    Ok(Prepared {
+    Ok(PreparedRun {
         run_id,
         new: new_run(context, run_id, request, base, &plan, &workflow_hash)?,
         binding_hash: binding_hash(&plan.bindings).map_err(Failure::internal)?,
@@ -151,7 +155,7 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
 }
 
 /// Rejects scenarios for phases that do not exist; they would have no effect.
-fn known_scenarios(request: &StartRun, workflow: &Workflow) -> Result<()> {
+fn check_scenarios(request: &StartRun, workflow: &Workflow) -> Result<()> {
     let Some(unknown) = request
         .options
         .scenarios
@@ -174,16 +178,16 @@ fn known_scenarios(request: &StartRun, workflow: &Workflow) -> Result<()> {
 }
 
 pub(super) fn bind_roles(
-    context: &Context,
+    context: &EngineContext,
     request: &StartRun,
     catalog: &Catalog,
     workflow: &Workflow,
-) -> Result<Vec<(Binding, Persona)>> {
+) -> Result<Vec<(RoleBinding, Persona)>> {
     let given = context.journal.store.read(consents::all)?;
     let personas: Vec<_> = catalog
         .personas
         .iter()
-        .map(|entry| Candidate {
+        .map(|entry| PersonaCandidate {
             persona: &entry.item,
             hash: &entry.hash,
         })
@@ -220,7 +224,10 @@ pub(super) fn as_json(value: &impl serde::Serialize) -> Result<String> {
 
 /// Returns the thread of repository and base branch. Runs in plain directories get a thread of
 /// their own, so they never wait for each other.
-pub(super) fn default_thread(run_id: RunId, base: Option<&(Repo, Base)>) -> ThreadId {
+pub(super) fn default_thread(
+    run_id: RunId,
+    base: Option<&(GitRepository, BaseCommit)>,
+) -> ThreadId {
     ThreadId(match base {
         Some((repo, base)) => {
             let name = repo.dir().file_name().map_or_else(
@@ -231,7 +238,7 @@ pub(super) fn default_thread(run_id: RunId, base: Option<&(Repo, Base)>) -> Thre
                 .branch
                 .clone()
                 .unwrap_or_else(|| base.commit.chars().take(8).collect());
-            let place = ContentHash::of(repo.identity().as_os_str().as_encoded_bytes());
+            let place = ContentHash::from_bytes(repo.identity().as_os_str().as_encoded_bytes());
             format!("{name}:{branch}#{}", &place.short()[..4])
         }
         None => format!("folder:{}", run_id.short()),
@@ -239,28 +246,28 @@ pub(super) fn default_thread(run_id: RunId, base: Option<&(Repo, Base)>) -> Thre
 }
 
 fn new_run(
-    context: &Context,
+    context: &EngineContext,
     run_id: RunId,
     request: &StartRun,
-    base: Option<(Repo, Base)>,
-    plan: &Plan,
+    base: Option<(GitRepository, BaseCommit)>,
+    plan: &PhasePlan,
     workflow_hash: &ContentHash,
-) -> Result<runs::NewRun> {
+) -> Result<runs::RunInsert> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     // A second start with the same key must have the same digest.
-    let digest = ContentHash::of_canonical(request).map_err(Failure::internal)?;
+    let digest = ContentHash::from_canonical_json(request).map_err(Failure::internal)?;
     let (repo, base_branch, base_commit) = match base {
         Some((repo, base)) => (Some(text(repo.dir())), base.branch, Some(base.commit)),
         None => (None, None, None),
     };
-    let place = runs::RunPlace {
+    let place = runs::RunLocation {
         branch: repo.as_ref().map(|_| branch_of(run_id)),
         repo,
         base_branch,
         base_commit,
         worktree: Some(text(&context.paths.worktree(run_id))),
     };
-    Ok(runs::NewRun {
+    Ok(runs::RunInsert {
         id: run_id,
         workflow: plan.workflow.versioned_name(),
         workflow_hash: workflow_hash.clone(),
@@ -273,19 +280,19 @@ fn new_run(
             .idempotency_key
             .clone()
             .map(|key| runs::StartKey { key, digest }),
-        origin: Origin::default(),
+        origin: RunOrigin::default(),
         created_at: Timestamp::now(),
     })
 }
 
 /// Stores a run with its first facts. If its thread is held, the run starts, is queued or is
 /// refused according to its strategy.
-pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Started> {
+pub(super) async fn store(context: &EngineContext, prepared: PreparedRun) -> Result<StartedRun> {
     let started = context.journal.store.write(move |tx| {
         // Checked in the same transaction as the insert: of two concurrent starts with one key, the
         // second must find the run of the first.
-        if let Some(existing) = existing(tx, &prepared.new)? {
-            return Ok(Started {
+        if let Some(existing) = find_existing(tx, &prepared.new)? {
+            return Ok(StartedRun {
                 run_id: existing,
                 events: Vec::new(),
                 existing: true,
@@ -294,7 +301,7 @@ pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Start
         let now = Timestamp::now();
         runs::insert(tx, &prepared.new)?;
         for (kind, hash, name, content) in &prepared.definitions {
-            definitions::put(tx, *kind, hash, name, content)?;
+            definitions::insert(tx, *kind, hash, name, content)?;
         }
         bindings::insert(
             tx,
@@ -305,14 +312,14 @@ pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Start
         for (id, hash) in &prepared.schemas {
             bindings::insert_schema(tx, prepared.run_id, id, hash)?;
         }
-        let begins = may_begin(tx, &prepared)?;
+        let begins = may_start(tx, &prepared)?;
         let events = journal::append(
             tx,
             prepared.run_id,
             &first_facts(&prepared, begins, now)?,
             now,
         )?;
-        Ok(Started {
+        Ok(StartedRun {
             run_id: prepared.run_id,
             events,
             existing: false,
@@ -328,16 +335,17 @@ pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Start
 ///
 /// # Errors
 /// `thread_busy` for a run that is not to be queued.
-fn may_begin(tx: &rusqlite::Connection, prepared: &Prepared) -> Result<bool> {
+fn may_start(tx: &rusqlite::Connection, prepared: &PreparedRun) -> Result<bool> {
     let thread = &prepared.plan.thread;
     let strategy = prepared.new.options.strategy.unwrap_or(Strategy::Reject);
     let holder = threads::holder(tx, thread)?;
     match (strategy, holder) {
-        (Strategy::Reject, Some(holder)) => {
-            Err(busy(thread, &format!("held by run {}", holder.short())))
-        }
+        (Strategy::Reject, Some(holder)) => Err(thread_busy(
+            thread,
+            &format!("held by run {}", holder.short()),
+        )),
         (Strategy::Reject, None) if threads::is_waited_for(tx, thread)? => {
-            Err(busy(thread, "reserved for queued runs"))
+            Err(thread_busy(thread, "reserved for queued runs"))
         }
         (Strategy::Reject, None) => Ok(true),
         (_, Some(_)) => Ok(false),
@@ -352,12 +360,12 @@ fn may_begin(tx: &rusqlite::Connection, prepared: &Prepared) -> Result<bool> {
     }
 }
 
-fn busy(thread: &ThreadId, why: &str) -> Failure {
+fn thread_busy(thread: &ThreadId, why: &str) -> Failure {
     Failure::new(Code::ThreadBusy, format!("the thread '{thread}' is {why}"))
         .hint("wait for it with --strategy enqueue, take it with interrupt or rollback, or name another with --thread")
 }
 
-fn existing(tx: &rusqlite::Connection, new: &runs::NewRun) -> Result<Option<RunId>> {
+fn find_existing(tx: &rusqlite::Connection, new: &runs::RunInsert) -> Result<Option<RunId>> {
     let Some(start) = &new.start else {
         return Ok(None);
     };
@@ -377,8 +385,8 @@ fn existing(tx: &rusqlite::Connection, new: &runs::NewRun) -> Result<Option<RunI
 }
 
 /// Facts of a new run: its creation, what it carries over, and its start.
-fn first_facts(prepared: &Prepared, begins: bool, now: Timestamp) -> Result<Vec<Fact>> {
-    let created = Fact::RunCreated {
+fn first_facts(prepared: &PreparedRun, begins: bool, now: Timestamp) -> Result<Vec<RunFact>> {
+    let created = RunFact::RunCreated {
         workflow: prepared.plan.workflow.versioned_name(),
         workflow_hash: prepared.workflow_hash.clone(),
         thread: prepared.plan.thread.clone(),
@@ -395,7 +403,7 @@ fn first_facts(prepared: &Prepared, begins: bool, now: Timestamp) -> Result<Vec<
     let mut facts = vec![created];
     facts.extend(prepared.carried.iter().cloned());
     for (fact, seq) in facts.iter().zip(1..) {
-        state.apply(&Event {
+        state.apply(&JournalEvent {
             run_id: prepared.run_id,
             seq,
             at: now,
@@ -403,7 +411,7 @@ fn first_facts(prepared: &Prepared, begins: bool, now: Timestamp) -> Result<Vec<
         })?;
     }
     if begins {
-        facts.extend(decide(&prepared.plan, &state, Input::Start, now)?);
+        facts.extend(decide(&prepared.plan, &state, MachineInput::Start, now)?);
     }
     Ok(facts)
 }

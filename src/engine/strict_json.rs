@@ -18,7 +18,7 @@ const MAX_KEY_CHARS: usize = 60;
 
 /// A key that occurs more than once in its object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Duplicate {
+pub(crate) struct DuplicateKey {
     /// JSON Pointer to its value.
     pub(crate) pointer: String,
     /// The key, not truncated.
@@ -29,13 +29,13 @@ pub(crate) struct Duplicate {
 ///
 /// # Errors
 /// The first error with line and column. For valid JSON that is not acceptable (a duplicate key,
-/// too deep) its category is `Data`.
+/// too deep) its category is `YamlContent`.
 pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     read(
         text,
-        &mut Place {
+        &mut KeyLocation {
             depth: 0,
-            twice: Twice::Refused,
+            twice: DuplicateCheck::Refused,
         },
     )
 }
@@ -46,26 +46,26 @@ pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
 /// As [`parse`], except for duplicates.
 pub(crate) fn parse_with_duplicates(
     text: &str,
-) -> Result<(Value, Vec<Duplicate>), serde_json::Error> {
-    let mut place = Place {
+) -> Result<(Value, Vec<DuplicateKey>), serde_json::Error> {
+    let mut place = KeyLocation {
         depth: 0,
-        twice: Twice::Noticed(false),
+        twice: DuplicateCheck::Noticed(false),
     };
     let value = read(text, &mut place)?;
-    let Twice::Noticed(true) = place.twice else {
+    let DuplicateCheck::Noticed(true) = place.twice else {
         return Ok((value, Vec::new()));
     };
     // Tracking the path of each value is expensive, so do it only once a duplicate is known to
     // exist.
-    let mut place = Place {
+    let mut place = KeyLocation {
         depth: 0,
-        twice: Twice::Listed {
+        twice: DuplicateCheck::Listed {
             path: Vec::new(),
             found: Vec::new(),
         },
     };
     let value = read(text, &mut place)?;
-    let Twice::Listed { found, .. } = place.twice else {
+    let DuplicateCheck::Listed { found, .. } = place.twice else {
         return Ok((value, Vec::new()));
     };
     Ok((value, found))
@@ -78,36 +78,36 @@ pub(crate) fn words(error: &serde_json::Error) -> String {
     told.strip_suffix(&place).unwrap_or(&told).to_owned()
 }
 
-fn read(text: &str, place: &mut Place) -> Result<Value, serde_json::Error> {
+fn read(text: &str, place: &mut KeyLocation) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Node(place).deserialize(&mut reader)?;
+    let value = JsonNode(place).deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
 }
 
-struct Place {
+struct KeyLocation {
     depth: usize,
-    twice: Twice,
+    twice: DuplicateCheck,
 }
 
 /// How to handle a duplicate key.
-enum Twice {
+enum DuplicateCheck {
     /// Fail at the first one.
     Refused,
     /// Record whether there is one.
     Noticed(bool),
     Listed {
-        path: Vec<Part>,
-        found: Vec<Duplicate>,
+        path: Vec<PathSegment>,
+        found: Vec<DuplicateKey>,
     },
 }
 
-enum Part {
+enum PathSegment {
     Index(usize),
     Key(String),
 }
 
-impl Place {
+impl KeyLocation {
     fn deeper<E: Error>(&self) -> Result<(), E> {
         if self.depth < MAX_DEPTH {
             Ok(())
@@ -118,30 +118,30 @@ impl Place {
         }
     }
 
-    fn enter(&mut self, part: impl FnOnce() -> Part) {
+    fn enter(&mut self, part: impl FnOnce() -> PathSegment) {
         self.depth += 1;
-        if let Twice::Listed { path, .. } = &mut self.twice {
+        if let DuplicateCheck::Listed { path, .. } = &mut self.twice {
             path.push(part());
         }
     }
 
     fn leave(&mut self) {
         self.depth -= 1;
-        if let Twice::Listed { path, .. } = &mut self.twice {
+        if let DuplicateCheck::Listed { path, .. } = &mut self.twice {
             path.pop();
         }
     }
 
     fn duplicate<E: Error>(&mut self, key: &str) -> Result<(), E> {
         match &mut self.twice {
-            Twice::Refused => {
+            DuplicateCheck::Refused => {
                 let shown: String = key.escape_debug().take(MAX_KEY_CHARS).collect();
                 return Err(E::custom(format_args!(
                     "the key '{shown}' twice in one object"
                 )));
             }
-            Twice::Noticed(noticed) => *noticed = true,
-            Twice::Listed { path, found } => found.push(Duplicate {
+            DuplicateCheck::Noticed(noticed) => *noticed = true,
+            DuplicateCheck::Listed { path, found } => found.push(DuplicateKey {
                 pointer: pointer(path, key),
                 key: key.to_owned(),
             }),
@@ -150,12 +150,12 @@ impl Place {
     }
 }
 
-fn pointer(path: &[Part], key: &str) -> String {
+fn pointer(path: &[PathSegment], key: &str) -> String {
     let mut pointer = String::new();
     for part in path {
         match part {
-            Part::Index(index) => pointer.push_str(&format!("/{index}")),
-            Part::Key(key) => pointer.push_str(&format!("/{}", pointer_part(key))),
+            PathSegment::Index(index) => pointer.push_str(&format!("/{index}")),
+            PathSegment::Key(key) => pointer.push_str(&format!("/{}", pointer_part(key))),
         }
     }
     pointer.push_str(&format!("/{}", pointer_part(key)));
@@ -167,9 +167,9 @@ pub(crate) fn pointer_part(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-struct Node<'a>(&'a mut Place);
+struct JsonNode<'a>(&'a mut KeyLocation);
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for JsonNode<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -177,7 +177,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for JsonNode<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,8 +218,8 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.0.deeper()?;
         let mut list = Vec::new();
         loop {
-            self.0.enter(|| Part::Index(list.len()));
-            let item = items.next_element_seed(Node(self.0))?;
+            self.0.enter(|| PathSegment::Index(list.len()));
+            let item = items.next_element_seed(JsonNode(self.0))?;
             self.0.leave();
             match item {
                 Some(item) => list.push(item),
@@ -236,8 +236,8 @@ impl<'de> Visitor<'de> for Node<'_> {
             if let Entry::Occupied(entry) = &entry {
                 self.0.duplicate(entry.key())?;
             }
-            self.0.enter(|| Part::Key(entry.key().clone()));
-            let value = members.next_value_seed(Node(self.0))?;
+            self.0.enter(|| PathSegment::Key(entry.key().clone()));
+            let value = members.next_value_seed(JsonNode(self.0))?;
             self.0.leave();
             match entry {
                 Entry::Vacant(entry) => {

@@ -11,33 +11,36 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::api::{Answer, Command, Request, Sender, Signal};
-use super::context::Context;
-use super::crash_card::{self, Settle};
-use super::driver::{self, Answered, Driver, Order, Reply, Rest, Revision, Successor};
+use super::api::{CommandAnswer, CommandRequest, CommandSender, EngineCommand, EngineSignal};
+use super::context::EngineContext;
+use super::crash_card::{self, CallResolution};
+use super::driver::{
+    self, ArtifactRevision, DriverCmd, DriverExit, OperatorDecision, ReplySender, RunDriver,
+    ThreadSuccessor,
+};
 use super::offspring;
-use super::run_files::{RunFiles, load_files};
-use super::start::{self, Started};
+use super::run_files::{RunDefinitions, load_definitions};
+use super::start::{self, StartedRun};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, Strategy, Via};
-use crate::store::threads::{self, Waiter};
+use crate::store::threads::{self, QueuedRun};
 use crate::store::{Reader, events, runs};
 
 /// Number of answers kept for commands that are delivered twice.
 const ANSWERS_KEPT: usize = 1024;
 /// Maximum number of commands queued for one run.
-const ORDERS_WAITING: usize = 1024;
+const COMMAND_QUEUE_LEN: usize = 1024;
 /// Maximum number of runs loaded concurrently; each uses a database connection while it loads.
-const LOADING_AT_ONCE: usize = 16;
+const MAX_CONCURRENT_LOADS: usize = 16;
 /// Time a cancelled activity gets to end before a drain abandons it.
-const LAST_MOMENTS: Duration = Duration::from_secs(5);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Message to the supervisor.
-pub enum Call {
-    Request(Request),
+pub enum SupervisorMsg {
+    Request(CommandRequest),
     /// Pause everything and exit; answered when nothing is running any more.
     Drain {
         /// Time for running work to reach its next checkpoint.
@@ -46,61 +49,61 @@ pub enum Call {
         done: oneshot::Sender<Vec<RunId>>,
     },
     /// The disk is full: pause all runs.
-    NoSpace,
+    DiskFull,
     /// The store is permanently closed: cancel all work.
-    Stopped(Failure),
+    StoreClosed(Failure),
     /// Disk space is available again: resume the runs that were paused for lack of it.
-    SpaceAgain,
+    DiskSpaceAvailable,
     /// Do not wait for checkpoints in the current drain, or in the next one.
-    Hurry,
+    ShortenDrain,
     /// The time limit of the drain is over.
-    LeaveBehind,
+    DrainTimeout,
     /// A start has finished; take up the run that it created, if any.
-    StartOver(Option<RunId>),
+    StartFinished(Option<RunId>),
     /// Start the driver of a run that recovery resumed.
-    TakeUp(RunId),
+    Adopt(RunId),
     /// A driver exited.
-    Ended(RunId, Rest),
+    DriverExited(RunId, DriverExit),
     /// The first run in the queue of each thread.
-    Lines(Result<Vec<Waiter>>),
+    QueueHeads(Result<Vec<QueuedRun>>),
     /// A run was loaded from the database.
-    Loaded(RunId, Result<Box<Loaded>>),
+    RunLoaded(RunId, Result<Box<StoredRun>>),
 }
 
 /// A run as loaded from the database.
-pub struct Loaded {
+pub struct StoredRun {
     record: RunRecord,
     state: RunState,
     /// The run's stored definitions, or why they cannot be read.
-    files: Result<RunFiles>,
+    files: Result<RunDefinitions>,
 }
 
 /// Owner of all drivers; see the module documentation.
 pub struct Supervisor {
-    context: Arc<Context>,
-    calls: mpsc::Receiver<Call>,
-    own: mpsc::Sender<Call>,
-    runs: BTreeMap<RunId, Owner>,
-    answers: Answers,
+    context: Arc<EngineContext>,
+    inbox: mpsc::Receiver<SupervisorMsg>,
+    self_tx: mpsc::Sender<SupervisorMsg>,
+    drivers: BTreeMap<RunId, DriverHandle>,
+    answers: AnswerCache,
     loading: Arc<Semaphore>,
     /// Number of starts in progress.
     starting: usize,
-    hurried: bool,
+    drain_shortened: bool,
     drain: Option<oneshot::Sender<Vec<RunId>>>,
     /// Runs that were active when the drain started.
     drained: Vec<RunId>,
     /// Whether queued runs are started when their turn comes.
-    begins: bool,
+    starts_queued: bool,
     /// `Some` while the queues are being read; `true` if they may have changed since.
-    reading: Option<bool>,
+    reading_queues: Option<bool>,
     /// Why the store is closed, once it is.
     stopped: Option<Failure>,
 }
 
-enum Owner {
+enum DriverHandle {
     /// Its rows are being read; these commands wait.
-    Loading(Vec<Order>),
-    Driven(mpsc::Sender<Order>),
+    Loading(Vec<DriverCmd>),
+    Driven(mpsc::Sender<DriverCmd>),
 }
 
 impl Supervisor {
@@ -108,57 +111,57 @@ impl Supervisor {
     /// `begins` false (a host that exists only to store one command) queued runs are not started.
     #[must_use]
     pub fn new(
-        context: Arc<Context>,
-        calls: mpsc::Receiver<Call>,
-        own: mpsc::Sender<Call>,
+        context: Arc<EngineContext>,
+        calls: mpsc::Receiver<SupervisorMsg>,
+        own: mpsc::Sender<SupervisorMsg>,
         begins: bool,
     ) -> Self {
-        let loading = Arc::new(Semaphore::new(LOADING_AT_ONCE));
+        let loading = Arc::new(Semaphore::new(MAX_CONCURRENT_LOADS));
         let runs = BTreeMap::new();
-        let answers = Answers::default();
+        let answers = AnswerCache::default();
         Self {
             context,
-            calls,
-            own,
-            runs,
+            inbox: calls,
+            self_tx: own,
+            drivers: runs,
             answers,
             loading,
             starting: 0,
-            hurried: false,
+            drain_shortened: false,
             drain: None,
             drained: Vec::new(),
-            begins,
-            reading: None,
+            starts_queued: begins,
+            reading_queues: None,
             stopped: None,
         }
     }
 
     /// Serves messages until drained.
     pub async fn run(mut self) {
-        self.serve_lines();
-        while let Some(call) = self.calls.recv().await {
+        self.read_queues();
+        while let Some(call) = self.inbox.recv().await {
             match call {
-                Call::Request(request) => self.request(request),
-                Call::Drain { grace, done } => self.begin_drain(grace, done),
-                Call::NoSpace => self.pause_all(PauseReason::DiskFull, Duration::ZERO),
-                Call::Stopped(why) => self.stop(why),
-                Call::SpaceAgain => self.go_on_with_space(),
-                Call::Hurry => self.hurry(),
-                Call::LeaveBehind => self.leave_behind(),
-                Call::TakeUp(run_id) => self.take_up(run_id),
-                Call::StartOver(run_id) => {
+                SupervisorMsg::Request(request) => self.request(request),
+                SupervisorMsg::Drain { grace, done } => self.begin_drain(grace, done),
+                SupervisorMsg::DiskFull => self.pause_all(PauseReason::DiskFull, Duration::ZERO),
+                SupervisorMsg::StoreClosed(why) => self.stop(why),
+                SupervisorMsg::DiskSpaceAvailable => self.resume_after_disk_full(),
+                SupervisorMsg::ShortenDrain => self.shorten_drain(),
+                SupervisorMsg::DrainTimeout => self.abandon_runs(),
+                SupervisorMsg::Adopt(run_id) => self.adopt(run_id),
+                SupervisorMsg::StartFinished(run_id) => {
                     self.starting -= 1;
                     if let Some(run_id) = run_id {
-                        self.take_up(run_id);
+                        self.adopt(run_id);
                     }
-                    self.serve_lines();
+                    self.read_queues();
                 }
-                Call::Lines(first) => self.lines(first),
-                Call::Ended(run_id, rest) => self.driver_ended(run_id, rest),
-                Call::Loaded(run_id, loaded) => self.loaded(run_id, loaded),
+                SupervisorMsg::QueueHeads(first) => self.start_queued(first),
+                SupervisorMsg::DriverExited(run_id, rest) => self.driver_ended(run_id, rest),
+                SupervisorMsg::RunLoaded(run_id, loaded) => self.loaded(run_id, loaded),
             }
             // A start in progress may still create a run, which must be paused as well.
-            if self.drain.is_some() && self.runs.is_empty() && self.starting == 0 {
+            if self.drain.is_some() && self.drivers.is_empty() && self.starting == 0 {
                 if let Some(done) = self.drain.take() {
                     let _ = done.send(std::mem::take(&mut self.drained));
                 }
@@ -167,15 +170,15 @@ impl Supervisor {
         }
     }
 
-    fn request(&mut self, request: Request) {
-        let Request {
+    fn request(&mut self, request: CommandRequest) {
+        let CommandRequest {
             command,
             sender,
             token,
             reply,
         } = request;
         if self.drain.is_some() {
-            let _ = reply.send(Err(going_away()));
+            let _ = reply.send(Err(host_going_away()));
             return;
         }
         if let Some(why) = &self.stopped {
@@ -184,46 +187,46 @@ impl Supervisor {
         }
         // Registered only now: a refusal above is not kept, so the next host may execute the
         // command.
-        let Some(reply) = self.answers.once(token, reply) else {
+        let Some(reply) = self.answers.register(token, reply) else {
             return;
         };
         match command {
-            Command::Start(request) => self.begin(reply, move |context| async move {
+            EngineCommand::Start(request) => self.spawn_start(reply, move |context| async move {
                 start::start(&context, *request).await
             }),
-            Command::Retry(request) => self.begin(reply, move |context| async move {
+            EngineCommand::Retry(request) => self.spawn_start(reply, move |context| async move {
                 offspring::retry(&context, *request).await
             }),
-            Command::Fork(request) => self.begin(reply, move |context| async move {
+            EngineCommand::Fork(request) => self.spawn_start(reply, move |context| async move {
                 offspring::fork(&context, *request).await
             }),
-            Command::Pick { run_id, fork } => self.order(
+            EngineCommand::Pick { run_id, fork } => self.send_command(
                 run_id,
-                Some(Order::Pick {
+                Some(DriverCmd::Pick {
                     fork,
                     by: sender.by,
                     reply,
                 }),
             ),
-            Command::Resume { run_id } => {
-                self.order(run_id, Some(Order::Resume { who: sender, reply }))
+            EngineCommand::Resume { run_id } => {
+                self.send_command(run_id, Some(DriverCmd::Resume { who: sender, reply }))
             }
-            Command::Pause { run_id } => {
+            EngineCommand::Pause { run_id } => {
                 let grace =
                     Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
-                self.order(
+                self.send_command(
                     run_id,
-                    Some(Order::Pause {
+                    Some(DriverCmd::Pause {
                         reason: PauseReason::Operator,
                         grace,
                         reply: Some(reply),
                     }),
                 );
             }
-            Command::Abort { run_id, reason } => {
-                self.order(
+            EngineCommand::Abort { run_id, reason } => {
+                self.send_command(
                     run_id,
-                    Some(Order::Abort {
+                    Some(DriverCmd::Abort {
                         who: sender,
                         reason,
                         roll_back: false,
@@ -231,10 +234,10 @@ impl Supervisor {
                     }),
                 );
             }
-            Command::RollBack { run_id, reason } => {
-                self.order(
+            EngineCommand::RollBack { run_id, reason } => {
+                self.send_command(
                     run_id,
-                    Some(Order::Abort {
+                    Some(DriverCmd::Abort {
                         who: sender,
                         reason,
                         roll_back: true,
@@ -242,12 +245,12 @@ impl Supervisor {
                     }),
                 );
             }
-            Command::Settle {
+            EngineCommand::Settle {
                 run_id,
                 call_id,
                 how,
-            } => self.settle(run_id, call_id, how, reply),
-            Command::Decide {
+            } => self.resolve_call(run_id, call_id, how, reply),
+            EngineCommand::Decide {
                 run_id,
                 request_id,
                 action,
@@ -257,8 +260,8 @@ impl Supervisor {
                 raise_nano_usd: raise,
                 personas,
             } => {
-                let Sender { by, via } = sender;
-                let decision = Answered {
+                let CommandSender { by, via } = sender;
+                let decision = OperatorDecision {
                     request_id,
                     action,
                     comment,
@@ -269,30 +272,33 @@ impl Supervisor {
                     raise,
                     personas,
                 };
-                self.order(run_id, Some(Order::Decide { decision, reply }));
+                self.send_command(run_id, Some(DriverCmd::Decide { decision, reply }));
             }
-            Command::Revise {
+            EngineCommand::Revise {
                 run_id,
                 request_id,
                 content,
             } => {
-                let revision = Revision {
+                let revision = ArtifactRevision {
                     request_id,
                     content,
                     by: sender.by,
                 };
-                self.order(run_id, Some(Order::Revise { revision, reply }));
+                self.send_command(run_id, Some(DriverCmd::Revise { revision, reply }));
             }
         }
     }
 
-    fn begin<F>(&mut self, reply: Reply, store: impl FnOnce(Arc<Context>) -> F + Send + 'static)
-    where
-        F: Future<Output = Result<Started>> + Send,
+    fn spawn_start<F>(
+        &mut self,
+        reply: ReplySender,
+        store: impl FnOnce(Arc<EngineContext>) -> F + Send + 'static,
+    ) where
+        F: Future<Output = Result<StartedRun>> + Send,
     {
         self.starting += 1;
         let context = Arc::clone(&self.context);
-        let own = self.own.clone();
+        let own = self.self_tx.clone();
         tokio::spawn(async move {
             let started = store(context).await;
             let new = started
@@ -302,8 +308,8 @@ impl Supervisor {
                 .map(|started| started.run_id);
             // Take the run up before answering: a client that knows the run is started may send it
             // commands at once.
-            let _ = own.send(Call::StartOver(new)).await;
-            let _ = reply.send(started.map(|started| Answer::Started {
+            let _ = own.send(SupervisorMsg::StartFinished(new)).await;
+            let _ = reply.send(started.map(|started| CommandAnswer::Started {
                 run_id: started.run_id,
                 existing: started.existing,
             }));
@@ -311,8 +317,14 @@ impl Supervisor {
     }
 
     /// Records the outcome of a call that a crash left unknown. Refused while the run has a driver.
-    fn settle(&self, run_id: RunId, call_id: String, how: Settle, reply: Reply) {
-        if self.runs.contains_key(&run_id) {
+    fn resolve_call(
+        &self,
+        run_id: RunId,
+        call_id: String,
+        how: CallResolution,
+        reply: ReplySender,
+    ) {
+        if self.drivers.contains_key(&run_id) {
             let message = format!("run {} is active", run_id.short());
             let _ = reply.send(Err(
                 Failure::new(Code::IllegalTransition, message).hint("pause it first")
@@ -325,21 +337,21 @@ impl Supervisor {
         tokio::spawn(async move {
             let stored = context
                 .journal
-                .store_patiently(
-                    move |tx| crash_card::settle(tx, run_id, &call_id, how),
+                .write_with_retry(
+                    move |tx| crash_card::resolve_call(tx, run_id, &call_id, how),
                     |_| {},
                 )
                 .await;
-            let _ = reply.send(stored.map(|_| Answer::Accepted { run_id }));
+            let _ = reply.send(stored.map(|_| CommandAnswer::Accepted { run_id }));
         });
     }
 
     /// Starts the driver of a run; during a drain, one that pauses it immediately.
-    fn take_up(&mut self, run_id: RunId) {
+    fn adopt(&mut self, run_id: RunId) {
         let draining = self.drain.is_some();
-        self.order(
+        self.send_command(
             run_id,
-            draining.then_some(Order::Pause {
+            draining.then_some(DriverCmd::Pause {
                 reason: PauseReason::Shutdown,
                 grace: Duration::ZERO,
                 reply: None,
@@ -347,10 +359,10 @@ impl Supervisor {
         );
     }
 
-    fn order(&mut self, run_id: RunId, order: Option<Order>) {
-        match self.runs.get_mut(&run_id) {
-            Some(Owner::Loading(waiting)) => waiting.extend(order),
-            Some(Owner::Driven(orders)) => {
+    fn send_command(&mut self, run_id: RunId, order: Option<DriverCmd>) {
+        match self.drivers.get_mut(&run_id) {
+            Some(DriverHandle::Loading(waiting)) => waiting.extend(order),
+            Some(DriverHandle::Driven(orders)) => {
                 let Some(order) = order else { return };
                 // A driver that has just exited returns its channel in `Ended`; load its run again.
                 match orders.try_send(order) {
@@ -365,10 +377,10 @@ impl Supervisor {
         }
     }
 
-    fn load(&mut self, run_id: RunId, orders: Vec<Order>) {
-        self.runs.insert(run_id, Owner::Loading(orders));
+    fn load(&mut self, run_id: RunId, orders: Vec<DriverCmd>) {
+        self.drivers.insert(run_id, DriverHandle::Loading(orders));
         let context = Arc::clone(&self.context);
-        let own = self.own.clone();
+        let own = self.self_tx.clone();
         let loading = Arc::clone(&self.loading);
         tokio::spawn(async move {
             let _permit = loading.acquire_owned().await;
@@ -377,35 +389,35 @@ impl Supervisor {
                 let record = runs::get(conn, run_id)?;
                 let state = events::state(conn, run_id)?;
                 // A run that has ended can be answered for even if its definitions are unreadable.
-                let files = load_files(conn, record.clone());
+                let files = load_definitions(conn, record.clone());
                 let files = files.map(|mut files| {
-                    shared.schemas.share(&mut files);
+                    shared.schemas.deduplicate(&mut files);
                     files
                 });
                 if state.status.is_terminal() && files.is_err() {
                     return Err(super::machine::ended(&state));
                 }
-                Ok(Box::new(Loaded {
+                Ok(Box::new(StoredRun {
                     record,
                     state,
                     files,
                 }))
             });
             let loaded = loaded.await;
-            let _ = own.send(Call::Loaded(run_id, loaded)).await;
+            let _ = own.send(SupervisorMsg::RunLoaded(run_id, loaded)).await;
         });
     }
 
-    fn loaded(&mut self, run_id: RunId, loaded: Result<Box<Loaded>>) {
-        let waiting = match self.runs.remove(&run_id) {
-            Some(Owner::Loading(waiting)) => waiting,
+    fn loaded(&mut self, run_id: RunId, loaded: Result<Box<StoredRun>>) {
+        let waiting = match self.drivers.remove(&run_id) {
+            Some(DriverHandle::Loading(waiting)) => waiting,
             // Abandoned by a drain in the meantime.
             other => {
-                self.runs.extend(other.map(|owner| (run_id, owner)));
+                self.drivers.extend(other.map(|owner| (run_id, owner)));
                 return;
             }
         };
-        let Loaded {
+        let StoredRun {
             record,
             state,
             files,
@@ -422,7 +434,7 @@ impl Supervisor {
         if waiting.is_empty() && !state.status.holds_thread() {
             return;
         }
-        let (orders, inbox) = mpsc::channel(ORDERS_WAITING);
+        let (orders, inbox) = mpsc::channel(COMMAND_QUEUE_LEN);
         for order in waiting {
             if let Err(error) = orders.try_send(order) {
                 error.into_inner().refuse(&Failure::internal(
@@ -431,70 +443,71 @@ impl Supervisor {
             }
         }
         let context = Arc::clone(&self.context);
-        let own = self.own.clone();
+        let own = self.self_tx.clone();
         tokio::spawn(async move {
             let rest = match files {
                 Ok(files) => {
-                    Driver::new(context, Arc::new(files), state, inbox)
+                    RunDriver::new(context, Arc::new(files), state, inbox)
                         .run()
                         .await
                 }
                 Err(failure) => {
-                    driver::own_unreadable(context, record, state, failure, inbox).await
+                    driver::drive_unreadable(context, record, state, failure, inbox).await
                 }
             };
-            let _ = own.send(Call::Ended(run_id, rest)).await;
+            let _ = own.send(SupervisorMsg::DriverExited(run_id, rest)).await;
         });
-        self.runs.insert(run_id, Owner::Driven(orders));
+        self.drivers.insert(run_id, DriverHandle::Driven(orders));
     }
 
     fn driver_ended(
         &mut self,
         run_id: RunId,
-        Rest {
-            mut late,
-            handed_to,
-        }: Rest,
+        DriverExit {
+            late_commands: mut late,
+            successor: handed_to,
+        }: DriverExit,
     ) {
         // A later command may already have replaced the closed entry (see `order`); keep that one.
-        if matches!(self.runs.get(&run_id), Some(Owner::Driven(orders)) if orders.is_closed()) {
-            self.runs.remove(&run_id);
+        if matches!(self.drivers.get(&run_id), Some(DriverHandle::Driven(orders)) if orders.is_closed())
+        {
+            self.drivers.remove(&run_id);
         }
         while let Ok(order) = late.try_recv() {
             match order {
                 // The run is already paused, and its thread is free.
-                Order::Pause { reply: None, .. } | Order::GiveWay { .. } => {}
-                order => self.order(run_id, Some(order)),
+                DriverCmd::Pause { reply: None, .. } | DriverCmd::HandOver { .. } => {}
+                order => self.send_command(run_id, Some(order)),
             }
         }
         if let Some(successor) = handed_to {
-            self.take_up(successor);
+            self.adopt(successor);
         }
-        self.serve_lines();
+        self.read_queues();
     }
 
     /// Reads the head of each thread's queue. Called whenever a thread may have become free or a
     /// run may have been queued.
-    fn serve_lines(&mut self) {
-        if self.drain.is_some() || self.stopped.is_some() || !self.begins {
+    fn read_queues(&mut self) {
+        if self.drain.is_some() || self.stopped.is_some() || !self.starts_queued {
             return;
         }
         // One read at a time; changes during a read cause exactly one more.
-        if let Some(again) = &mut self.reading {
+        if let Some(again) = &mut self.reading_queues {
             *again = true;
             return;
         }
-        self.reading = Some(false);
+        self.reading_queues = Some(false);
         let context = Arc::clone(&self.context);
-        let own = self.own.clone();
+        let own = self.self_tx.clone();
         tokio::spawn(async move {
             let first = context.journal.read(threads::first_in_line).await;
-            let _ = own.send(Call::Lines(first)).await;
+            let _ = own.send(SupervisorMsg::QueueHeads(first)).await;
         });
     }
 
-    fn lines(&mut self, first: Result<Vec<Waiter>>) {
-        let again = self.reading.take().unwrap_or_default();
+    fn start_queued(&mut self, first: Result<Vec<QueuedRun>>) {
+        let again = self.reading_queues.take().unwrap_or_default();
         let first = first
             .inspect_err(|failure| tracing::error!(%failure, "could not read the queues"))
             .unwrap_or_default();
@@ -502,25 +515,25 @@ impl Supervisor {
         if self.drain.is_some() || self.stopped.is_some() {
             return;
         }
-        for Waiter {
+        for QueuedRun {
             run,
             strategy,
             holder,
         } in first
         {
-            let to = Successor {
+            let to = ThreadSuccessor {
                 run,
                 roll_back: strategy == Strategy::Rollback,
             };
             match (holder, strategy) {
-                (None, _) => self.order(run, Some(Order::Begin)),
+                (None, _) => self.send_command(run, Some(DriverCmd::Start)),
                 // Sent at every read of the queues; a driver that is already stopping ignores it.
                 (Some(holder), Strategy::Interrupt) => {
-                    self.order(holder, Some(Order::GiveWay { to, grace }))
+                    self.send_command(holder, Some(DriverCmd::HandOver { to, grace }))
                 }
-                (Some(holder), Strategy::Rollback) => self.order(
+                (Some(holder), Strategy::Rollback) => self.send_command(
                     holder,
-                    Some(Order::GiveWay {
+                    Some(DriverCmd::HandOver {
                         to,
                         grace: Duration::ZERO,
                     }),
@@ -529,48 +542,52 @@ impl Supervisor {
             }
         }
         if again {
-            self.serve_lines();
+            self.read_queues();
         }
     }
 
     fn begin_drain(&mut self, grace: Duration, done: oneshot::Sender<Vec<RunId>>) {
-        let grace = if self.hurried { Duration::ZERO } else { grace };
+        let grace = if self.drain_shortened {
+            Duration::ZERO
+        } else {
+            grace
+        };
         self.drain = Some(done);
-        self.drained = self.runs.keys().copied().collect();
+        self.drained = self.drivers.keys().copied().collect();
         self.pause_all(PauseReason::Shutdown, grace);
-        self.leave_behind_after(grace);
+        self.limit_drain(grace);
     }
 
-    fn hurry(&mut self) {
-        self.hurried = true;
+    fn shorten_drain(&mut self) {
+        self.drain_shortened = true;
         if self.drain.is_some() {
             self.pause_all(PauseReason::Shutdown, Duration::ZERO);
-            self.leave_behind_after(Duration::ZERO);
+            self.limit_drain(Duration::ZERO);
         }
     }
 
     /// Bounds a drain: neither a full disk nor an unresponsive activity may block shutdown.
-    fn leave_behind_after(&self, grace: Duration) {
-        let own = self.own.clone();
+    fn limit_drain(&self, grace: Duration) {
+        let own = self.self_tx.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(grace + LAST_MOMENTS).await;
-            let _ = own.send(Call::LeaveBehind).await;
+            tokio::time::sleep(grace + CANCEL_TIMEOUT).await;
+            let _ = own.send(SupervisorMsg::DrainTimeout).await;
         });
     }
 
     /// Abandons what is still running, as a crash would; the next start recovers it.
-    fn leave_behind(&mut self) {
-        tracing::error!(runs = ?self.runs.keys().collect::<Vec<_>>(), "runs did not stop in time");
-        self.runs.clear();
+    fn abandon_runs(&mut self) {
+        tracing::error!(runs = ?self.drivers.keys().collect::<Vec<_>>(), "runs did not stop in time");
+        self.drivers.clear();
         self.starting = 0;
     }
 
     fn pause_all(&mut self, reason: PauseReason, grace: Duration) {
-        let live: Vec<RunId> = self.runs.keys().copied().collect();
+        let live: Vec<RunId> = self.drivers.keys().copied().collect();
         for run_id in live {
-            self.order(
+            self.send_command(
                 run_id,
-                Some(Order::Pause {
+                Some(DriverCmd::Pause {
                     reason,
                     grace,
                     reply: None,
@@ -583,11 +600,13 @@ impl Supervisor {
     fn stop(&mut self, why: Failure) {
         self.stopped = Some(why);
         self.pause_all(PauseReason::Crashed, Duration::ZERO);
-        self.context.journal.publish(Signal::Host(false));
+        self.context
+            .journal
+            .publish(EngineSignal::HostPresence(false));
     }
 
     /// Resumes the runs that were paused for lack of disk space.
-    fn go_on_with_space(&mut self) {
+    fn resume_after_disk_full(&mut self) {
         let waiting = Reader::open(&self.context.paths.database())
             .and_then(|reader| runs::non_terminal(reader.connection()));
         let waiting = waiting.unwrap_or_else(|failure| {
@@ -599,10 +618,10 @@ impl Supervisor {
             .filter(|run| run.pause_reason.as_deref() == Some(PauseReason::DiskFull.as_str()))
         {
             let (reply, _nobody) = oneshot::channel();
-            self.order(
+            self.send_command(
                 run.id,
-                Some(Order::Resume {
-                    who: Sender::of_process(Via::Engine),
+                Some(DriverCmd::Resume {
+                    who: CommandSender::from_process(Via::Engine),
                     reply,
                 }),
             );
@@ -610,22 +629,22 @@ impl Supervisor {
     }
 }
 
-fn going_away() -> Failure {
+fn host_going_away() -> Failure {
     Failure::new(Code::HostGoingAway, "the host is shutting down")
         .hint("all progress is stored; repeat the command when the host has exited")
 }
 
 /// Recent answers by client token, so that a command delivered twice acts once.
 #[derive(Default)]
-struct Answers {
-    known: BTreeMap<ClientToken, Arc<tokio::sync::Mutex<Option<Result<Answer>>>>>,
+struct AnswerCache {
+    known: BTreeMap<ClientToken, Arc<tokio::sync::Mutex<Option<Result<CommandAnswer>>>>>,
     order: VecDeque<ClientToken>,
 }
 
-impl Answers {
+impl AnswerCache {
     /// Registers a command and returns the reply channel for its execution. Returns `None` for a
     /// repeated delivery, which gets the answer of the first one.
-    fn once(&mut self, token: ClientToken, reply: Reply) -> Option<Reply> {
+    fn register(&mut self, token: ClientToken, reply: ReplySender) -> Option<ReplySender> {
         if let Some(slot) = self.known.get(&token) {
             let slot = Arc::clone(slot);
             tokio::spawn(async move {
@@ -645,7 +664,8 @@ impl Answers {
         };
         let (first, answer) = oneshot::channel();
         tokio::spawn(async move {
-            let answer: Result<Answer> = answer.await.unwrap_or_else(|_| Err(going_away()));
+            let answer: Result<CommandAnswer> =
+                answer.await.unwrap_or_else(|_| Err(host_going_away()));
             *held = Some(answer.clone());
             let _ = reply.send(answer);
         });

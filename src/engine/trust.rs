@@ -5,13 +5,13 @@
 //! content from new content. All starts, previews and lists load their catalog here, so none can
 //! use unapproved files.
 //!
-//! Reading the files ([`Brought`]) and asking the operator are left to others.
+//! Reading the files ([`RepositoryCatalog`]) and asking the operator are left to others.
 
 use std::path::{Path, PathBuf};
 
-use super::catalog::{Brought, Catalog, CatalogDirs};
-use super::host::write_beside;
-use super::paths::Paths;
+use super::catalog::{Catalog, CatalogDirs, RepositoryCatalog};
+use super::host::write_alongside_host;
+use super::paths::InstallPaths;
 use crate::model::error::Result;
 use crate::model::record::RunRecord;
 use crate::model::time::Timestamp;
@@ -19,7 +19,7 @@ use crate::store::{Reader, consents};
 
 /// Consent state of a repository's catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ConsentState {
     /// Consent was given to this content.
     Agreed,
     /// Consent was given to earlier content.
@@ -31,28 +31,28 @@ pub enum Standing {
 /// Returns the catalog of the repository at this root and its consent state; `None` if it has none.
 ///
 /// # Errors
-/// As [`Brought::of`]; database errors.
-pub fn look(paths: &Paths, top: &Path) -> Result<Option<(Brought, Standing)>> {
-    let Some(brought) = Brought::of(top)? else {
+/// As [`RepositoryCatalog::of`]; database errors.
+pub fn look(paths: &InstallPaths, top: &Path) -> Result<Option<(RepositoryCatalog, ConsentState)>> {
+    let Some(brought) = RepositoryCatalog::of(top)? else {
         return Ok(None);
     };
     let standing = standing(paths, &brought)?;
     Ok(Some((brought, standing)))
 }
 
-fn standing(paths: &Paths, brought: &Brought) -> Result<Standing> {
+fn standing(paths: &InstallPaths, brought: &RepositoryCatalog) -> Result<ConsentState> {
     if !paths.database().exists() {
-        return Ok(Standing::New);
+        return Ok(ConsentState::New);
     }
     let reader = Reader::open(&paths.database())?;
     if consents::all(reader.connection())?.contains(&brought.hash) {
-        return Ok(Standing::Agreed);
+        return Ok(ConsentState::Agreed);
     }
     let before = consents::given_as(reader.connection(), &name(&brought.top))?;
     Ok(if before {
-        Standing::Changed
+        ConsentState::Changed
     } else {
-        Standing::New
+        ConsentState::New
     })
 }
 
@@ -60,10 +60,10 @@ fn standing(paths: &Paths, brought: &Brought) -> Result<Standing> {
 ///
 /// # Errors
 /// Database errors.
-pub fn give(paths: &Paths, brought: &Brought, by: &str) -> Result<()> {
+pub fn give(paths: &InstallPaths, brought: &RepositoryCatalog, by: &str) -> Result<()> {
     let (name, hash, by) = (name(&brought.top), brought.hash.clone(), by.to_owned());
-    write_beside(paths, move |tx| {
-        consents::give(tx, &name, &hash, &by, Timestamp::now())
+    write_alongside_host(paths, move |tx| {
+        consents::insert(tx, &name, &hash, &by, Timestamp::now())
     })
 }
 
@@ -72,10 +72,13 @@ pub fn give(paths: &Paths, brought: &Brought, by: &str) -> Result<()> {
 ///
 /// # Errors
 /// Database errors.
-pub fn take_back(paths: &Paths, top: &Path) -> Result<bool> {
+pub fn take_back(paths: &InstallPaths, top: &Path) -> Result<bool> {
     let name = name(top);
-    let hash = Brought::of(top).ok().flatten().map(|brought| brought.hash);
-    write_beside(paths, move |tx| {
+    let hash = RepositoryCatalog::of(top)
+        .ok()
+        .flatten()
+        .map(|brought| brought.hash);
+    write_alongside_host(paths, move |tx| {
         consents::take_back(tx, &name, hash.as_ref())
     })
 }
@@ -83,14 +86,14 @@ pub fn take_back(paths: &Paths, top: &Path) -> Result<bool> {
 /// Loads the full catalog: shipped definitions, the operator's files, and the repository's catalog
 /// if the operator has allowed it. Read errors are reported as problems of the catalog.
 #[must_use]
-pub fn catalog(paths: &Paths, top: Option<&Path>) -> Catalog {
+pub fn catalog(paths: &InstallPaths, top: Option<&Path>) -> Catalog {
     let dirs = CatalogDirs::beneath(&paths.config);
     match top
         .map(|top| look(paths, top))
         .transpose()
         .map(Option::flatten)
     {
-        Ok(Some((brought, Standing::Agreed))) => Catalog::load_with(&dirs, &brought),
+        Ok(Some((brought, ConsentState::Agreed))) => Catalog::load_with(&dirs, &brought),
         Ok(Some((brought, _))) => Catalog {
             withheld: Some(brought),
             ..Catalog::load(&dirs)
@@ -106,7 +109,7 @@ pub fn catalog(paths: &Paths, top: Option<&Path>) -> Catalog {
 
 /// Loads the current catalog for a started run.
 #[must_use]
-pub fn catalog_of_run(paths: &Paths, record: &RunRecord) -> Catalog {
+pub fn catalog_of_run(paths: &InstallPaths, record: &RunRecord) -> Catalog {
     catalog(paths, record.repo.as_deref().map(Path::new))
 }
 
@@ -137,18 +140,18 @@ mod tests {
         std::fs::write(path, text).unwrap();
     }
 
-    fn standing_of(paths: &Paths, top: &Path) -> Standing {
+    fn standing_of(paths: &InstallPaths, top: &Path) -> ConsentState {
         look(paths, top).unwrap().unwrap().1
     }
 
     #[test]
     fn nothing_is_used_before_a_yes_and_a_changed_byte_asks_again() {
         let (home, repo) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (paths, top) = (Paths::beneath(home.path()), repo.path());
+        let (paths, top) = (InstallPaths::beneath(home.path()), repo.path());
         paths.create().unwrap();
         assert_eq!(catalog(&paths, Some(top)).withheld, None);
         write(top, "workflows/ours.yaml", FLOW);
-        assert_eq!(standing_of(&paths, top), Standing::New);
+        assert_eq!(standing_of(&paths, top), ConsentState::New);
         let before = catalog(&paths, Some(top));
         let refused = before.workflow("ours").unwrap_err();
         assert_eq!(refused.code, Code::WorkflowNotFound);
@@ -162,7 +165,7 @@ mod tests {
 
         let (brought, _) = look(&paths, top).unwrap().unwrap();
         give(&paths, &brought, "op").unwrap();
-        assert_eq!(standing_of(&paths, top), Standing::Agreed);
+        assert_eq!(standing_of(&paths, top), ConsentState::Agreed);
         let entry = catalog(&paths, Some(top)).workflow("ours").unwrap();
         assert_eq!(
             entry.origin.to_string(),
@@ -177,21 +180,21 @@ mod tests {
         );
 
         write(top, "workflows/ours.yaml", &format!("{FLOW} "));
-        assert_eq!(standing_of(&paths, top), Standing::Changed);
+        assert_eq!(standing_of(&paths, top), ConsentState::Changed);
         assert!(catalog(&paths, Some(top)).workflow("ours").is_err());
         write(top, "workflows/ours.yaml", FLOW);
-        assert_eq!(standing_of(&paths, top), Standing::Agreed);
+        assert_eq!(standing_of(&paths, top), ConsentState::Agreed);
         assert_eq!(
             (take_back(&paths, top), take_back(&paths, top)),
             (Ok(true), Ok(false))
         );
-        assert_eq!(standing_of(&paths, top), Standing::New);
+        assert_eq!(standing_of(&paths, top), ConsentState::New);
     }
 
     #[test]
     fn the_operators_own_files_stand_over_the_repositorys_and_those_over_the_shipped() {
         let (home, repo) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (paths, top) = (Paths::beneath(home.path()), repo.path());
+        let (paths, top) = (InstallPaths::beneath(home.path()), repo.path());
         paths.create().unwrap();
         for name in ["tester", "reviewer"] {
             write(
@@ -214,7 +217,7 @@ mod tests {
         assert!(theirs.origin.to_string().starts_with("repository: "));
         assert_eq!(
             theirs.item.permission("execute"),
-            crate::model::persona::Permission::Ask
+            crate::model::persona::ToolPermission::Ask
         );
     }
 

@@ -6,16 +6,16 @@
 use std::path::{Path, PathBuf};
 
 use super::catalog::brought::FOLDER;
-use super::catalog::{Brought, Catalog, CatalogDirs, Entry, Origin};
-use super::outlook::{ConsentAsk, consent_ask};
-use super::paths::Paths;
-use super::trust::{self, Standing};
+use super::catalog::{Catalog, CatalogDirs, CatalogEntry, CatalogOrigin, RepositoryCatalog};
+use super::outlook::{ConsentRequest, consent_request};
+use super::paths::InstallPaths;
+use super::trust::{self, ConsentState};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 
 /// A repository's catalog that the operator has not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustAsk {
+pub struct TrustRequest {
     /// The top of the repository.
     pub top: PathBuf,
     /// The identity of all that it brings.
@@ -27,7 +27,7 @@ pub struct TrustAsk {
     /// Its workflows, `name@version`, each with the keys of its phases.
     pub workflows: Vec<(String, Vec<String>)>,
     /// Its personas; each needs consent of its own too, once it is to work.
-    pub personas: Vec<ConsentAsk>,
+    pub personas: Vec<ConsentRequest>,
     /// The names of its artifact schemas.
     pub schemas: Vec<String>,
     /// What of it cannot be read, and is left out.
@@ -38,14 +38,14 @@ pub struct TrustAsk {
 ///
 /// # Errors
 /// As [`trust::look`].
-pub fn ask(paths: &Paths, top: &Path) -> Result<Option<TrustAsk>> {
-    let found = trust::look(paths, top)?.filter(|(_, standing)| *standing != Standing::Agreed);
+pub fn ask(paths: &InstallPaths, top: &Path) -> Result<Option<TrustRequest>> {
+    let found = trust::look(paths, top)?.filter(|(_, standing)| *standing != ConsentState::Agreed);
     Ok(found.map(|(brought, standing)| of(paths, &brought, standing)))
 }
 
-fn of(paths: &Paths, brought: &Brought, standing: Standing) -> TrustAsk {
+fn of(paths: &InstallPaths, brought: &RepositoryCatalog, standing: ConsentState) -> TrustRequest {
     let catalog = Catalog::load_with(&CatalogDirs::beneath(&paths.config), brought);
-    let phases = |entry: &Entry<crate::model::workflow::Workflow>| {
+    let phases = |entry: &CatalogEntry<crate::model::workflow::Workflow>| {
         entry
             .item
             .phases
@@ -53,16 +53,16 @@ fn of(paths: &Paths, brought: &Brought, standing: Standing) -> TrustAsk {
             .map(|phase| phase.key.to_string())
             .collect()
     };
-    TrustAsk {
+    TrustRequest {
         top: brought.top.clone(),
         hash: brought.hash.clone(),
-        changed: standing == Standing::Changed,
+        changed: standing == ConsentState::Changed,
         files: brought.paths().count(),
         workflows: theirs(&catalog.workflows)
             .map(|entry| (entry.item.versioned_name().to_string(), phases(entry)))
             .collect(),
         personas: theirs(&catalog.personas)
-            .map(|entry| consent_ask(&entry.item, &entry.hash, entry.item.model.as_deref()))
+            .map(|entry| consent_request(&entry.item, &entry.hash, entry.item.model.as_deref()))
             .collect(),
         schemas: theirs(&catalog.schemas)
             .map(|entry| entry.item.id.to_string())
@@ -71,10 +71,10 @@ fn of(paths: &Paths, brought: &Brought, standing: Standing) -> TrustAsk {
     }
 }
 
-fn theirs<T>(entries: &[Entry<T>]) -> impl Iterator<Item = &Entry<T>> {
+fn theirs<T>(entries: &[CatalogEntry<T>]) -> impl Iterator<Item = &CatalogEntry<T>> {
     entries
         .iter()
-        .filter(|entry| matches!(entry.origin, Origin::Repository(_)))
+        .filter(|entry| matches!(entry.origin, CatalogOrigin::Repository(_)))
 }
 
 /// Stores the consent of `by` to the requested catalog.
@@ -82,8 +82,8 @@ fn theirs<T>(entries: &[Entry<T>]) -> impl Iterator<Item = &Entry<T>> {
 /// # Errors
 /// `usage_invalid` if the files have changed; errors of reading them or of the database. Nothing is
 /// stored then.
-pub fn agree(paths: &Paths, asked: &TrustAsk, by: &str) -> Result<()> {
-    match Brought::of(&asked.top)? {
+pub fn agree(paths: &InstallPaths, asked: &TrustRequest, by: &str) -> Result<()> {
+    match RepositoryCatalog::of(&asked.top)? {
         Some(brought) if brought.hash == asked.hash => trust::give(paths, &brought, by),
         _ => {
             let message = format!(
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_yes_is_to_the_bytes_that_were_shown_and_ends_the_question() {
         let (home, repo) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (paths, top) = (Paths::beneath(home.path()), repo.path());
+        let (paths, top) = (InstallPaths::beneath(home.path()), repo.path());
         paths.create().unwrap();
         assert_eq!(ask(&paths, top), Ok(None));
         let write = |name: &str, text: &str| {

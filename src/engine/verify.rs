@@ -10,18 +10,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::anchor;
-use super::artifact::contents::Contents;
-use super::paths::Paths;
-use super::worktree::Repo;
+use super::artifact::contents::WorktreeContents;
+use super::paths::InstallPaths;
+use super::worktree::GitRepository;
 use crate::model::error::Result;
 use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
-use crate::store::audit::{self, Mirror};
+use crate::store::audit::{self, AuditMirror};
 use crate::store::{Reader, artifacts, chain, phases, run_list, runs};
 
 /// Maximum number of checks of a run that changes while it is checked.
-const LOOKS: usize = 3;
+const MAX_CHECKS: usize = 3;
 
 /// What no check can prove, whatever its result.
 const NOT_PROVEN: &[&str] = &[
@@ -33,7 +33,8 @@ const NOT_PROVEN: &[&str] = &[
 
 /// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Check {
+#[schemars(rename = "Check")]
+pub struct IntegrityCheck {
     /// Name of the check.
     pub name: &'static str,
     /// Description of the data checked.
@@ -44,34 +45,36 @@ pub struct Check {
 
 /// Results for one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct RunVerdict {
+#[schemars(rename = "RunVerdict")]
+pub struct RunVerification {
     /// The run.
     pub run_id: RunId,
     /// The last link of its hash chain, to be recorded elsewhere.
-    pub head: Option<chain::Link>,
+    pub head: Option<chain::ChainHash>,
     /// The checks made.
-    pub checks: Vec<Check>,
+    pub checks: Vec<IntegrityCheck>,
     /// Descriptions of data that could not be checked.
     pub unchecked: Vec<String>,
 }
 
 /// Result of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Verdict {
+#[schemars(rename = "Verdict")]
+pub struct VerifyReport {
     /// Whether no problem was found.
     pub sound: bool,
     /// Checks of the database as a whole.
-    pub database: Vec<Check>,
+    pub database: Vec<IntegrityCheck>,
     /// Results for each run.
-    pub runs: Vec<RunVerdict>,
+    pub runs: Vec<RunVerification>,
     /// What no check can prove.
     pub not_proven: Vec<&'static str>,
 }
 
-impl Verdict {
+impl VerifyReport {
     /// Returns the result for an installation without a database.
     #[must_use]
-    pub fn of_nothing() -> Self {
+    pub fn empty() -> Self {
         Self {
             sound: true,
             database: Vec::new(),
@@ -85,40 +88,40 @@ impl Verdict {
 ///
 /// # Errors
 /// `run_not_found`; errors of opening the database. Problems in the data are results, not errors.
-pub async fn verify(paths: &Paths, run: Option<RunId>) -> Result<Verdict> {
+pub async fn verify(paths: &InstallPaths, run: Option<RunId>) -> Result<VerifyReport> {
     let reader = Reader::open(&paths.database())?;
     let records = match run {
         Some(run) => vec![runs::get(reader.connection(), run)?],
         None => run_list::list(reader.connection(), &[], None, None)?,
     };
-    let mut database = vec![anchored(paths, &reader)?];
+    let mut database = vec![check_checkpoint(paths, &reader)?];
     if run.is_none() {
-        database.push(Check {
+        database.push(IntegrityCheck {
             name: "file",
             looked_at: "all pages and foreign keys".to_owned(),
             problems: audit::file(reader.connection())?,
         });
     }
-    let mirror = Mirror::new()?;
-    let contents = Contents::new(paths.contents());
+    let mirror = AuditMirror::new()?;
+    let contents = WorktreeContents::new(paths.contents());
     let mut verdicts = Vec::new();
     for record in records {
-        verdicts.push(steadily(&reader, &mirror, &contents, &record).await?);
+        verdicts.push(verify_run(&reader, &mirror, &contents, &record).await?);
     }
     let sound = database
         .iter()
         .chain(verdicts.iter().flat_map(|run| &run.checks))
         .all(|check| check.problems.is_empty());
-    Ok(Verdict {
+    Ok(VerifyReport {
         sound,
         database,
         runs: verdicts,
-        ..Verdict::of_nothing()
+        ..VerifyReport::empty()
     })
 }
 
-fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {
-    let mut problems: Vec<String> = anchor::kept_aside(paths)?
+fn check_checkpoint(paths: &InstallPaths, reader: &Reader) -> Result<IntegrityCheck> {
+    let mut problems: Vec<String> = anchor::mismatched_checkpoints(paths)?
         .into_iter()
         .map(|old| {
             format!(
@@ -129,7 +132,7 @@ fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {
         .collect();
     let looked_at = match anchor::read(paths) {
         Ok(Some(anchor)) => {
-            problems.extend(anchor::missing(reader, &anchor)?);
+            problems.extend(anchor::missing_events(reader, &anchor)?);
             format!(
                 "the ends of {} journals, recorded at {}",
                 anchor.ends.len(),
@@ -142,7 +145,7 @@ fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {
             "a checkpoint that cannot be read".to_owned()
         }
     };
-    Ok(Check {
+    Ok(IntegrityCheck {
         name: "anchor",
         looked_at,
         problems,
@@ -151,29 +154,29 @@ fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {
 
 /// Checks a run, repeatedly while it is active: rows read before and after a commit may disagree,
 /// and a problem that disappears is none.
-async fn steadily(
+async fn verify_run(
     reader: &Reader,
-    mirror: &Mirror,
-    contents: &Contents,
+    mirror: &AuditMirror,
+    contents: &WorktreeContents,
     record: &RunRecord,
-) -> Result<RunVerdict> {
-    let mut verdict = of_run(reader, mirror, contents, record).await?;
-    for _ in 1..LOOKS {
+) -> Result<RunVerification> {
+    let mut verdict = check_run(reader, mirror, contents, record).await?;
+    for _ in 1..MAX_CHECKS {
         let moved = runs::get(reader.connection(), record.id)?.last_seq != record.last_seq;
         if verdict.checks.iter().all(|check| check.problems.is_empty()) || !moved {
             break;
         }
-        verdict = of_run(reader, mirror, contents, record).await?;
+        verdict = check_run(reader, mirror, contents, record).await?;
     }
     Ok(verdict)
 }
 
-async fn of_run(
+async fn check_run(
     reader: &Reader,
-    mirror: &Mirror,
-    contents: &Contents,
+    mirror: &AuditMirror,
+    contents: &WorktreeContents,
     record: &RunRecord,
-) -> Result<RunVerdict> {
+) -> Result<RunVerification> {
     let conn = reader.connection();
     let run = record.id;
     let walk = chain::walk(conn, run)?;
@@ -196,25 +199,25 @@ async fn of_run(
         ));
     }
     let mut checks = vec![
-        Check {
+        IntegrityCheck {
             name: "chain",
             looked_at: format!("{} events", walk.events),
             problems: walk.problems,
         },
-        Check {
+        IntegrityCheck {
             name: "rows",
             looked_at: "all rows, compared with the journal".to_owned(),
             problems: rows,
         },
-        Check {
+        IntegrityCheck {
             name: "totals",
             looked_at: format!("{} calls in the ledger", totals.calls),
             problems: totals.problems,
         },
-        of_contents(reader, contents, run)?,
+        check_contents(reader, contents, run)?,
     ];
-    checks.extend(of_commits(reader, record, &mut unchecked).await?);
-    Ok(RunVerdict {
+    checks.extend(check_commits(reader, record, &mut unchecked).await?);
+    Ok(RunVerification {
         run_id: run,
         head: walk.head,
         checks,
@@ -222,7 +225,11 @@ async fn of_run(
     })
 }
 
-fn of_contents(reader: &Reader, contents: &Contents, run: RunId) -> Result<Check> {
+fn check_contents(
+    reader: &Reader,
+    contents: &WorktreeContents,
+    run: RunId,
+) -> Result<IntegrityCheck> {
     let hashes: BTreeSet<ContentHash> = artifacts::of_run(reader.connection(), run)?
         .into_iter()
         .map(|artifact| artifact.sha256)
@@ -236,7 +243,7 @@ fn of_contents(reader: &Reader, contents: &Contents, run: RunId) -> Result<Check
                 .map(|failure| failure.message)
         })
         .collect();
-    Ok(Check {
+    Ok(IntegrityCheck {
         name: "contents",
         looked_at: format!("{} artifact contents, hashed", hashes.len()),
         problems,
@@ -244,11 +251,11 @@ fn of_contents(reader: &Reader, contents: &Contents, run: RunId) -> Result<Check
 }
 
 /// Compares each artifact with the version in the commit of its phase.
-async fn of_commits(
+async fn check_commits(
     reader: &Reader,
     record: &RunRecord,
     unchecked: &mut Vec<String>,
-) -> Result<Option<Check>> {
+) -> Result<Option<IntegrityCheck>> {
     let committed: Vec<_> = phases::of_run(reader.connection(), record.id)?
         .into_iter()
         .filter_map(|phase| {
@@ -263,7 +270,7 @@ async fn of_commits(
     let (Some(dir), false) = (&record.repo, committed.is_empty()) else {
         return Ok(None);
     };
-    let repo = match Repo::discover(std::path::Path::new(dir)).await {
+    let repo = match GitRepository::discover(std::path::Path::new(dir)).await {
         Ok(Some(repo)) => repo,
         _ => {
             unchecked.push(format!(
@@ -276,7 +283,7 @@ async fn of_commits(
     let mut problems = Vec::new();
     for (phase, commit, path, hash) in &committed {
         match repo.committed(commit, path).await? {
-            Some(bytes) if ContentHash::of(&bytes) == *hash => {}
+            Some(bytes) if ContentHash::from_bytes(&bytes) == *hash => {}
             Some(_) => problems.push(format!(
                 "commit {commit} of phase {phase} contains a different {path} than the approved one"
             )),
@@ -285,7 +292,7 @@ async fn of_commits(
             )),
         }
     }
-    Ok(Some(Check {
+    Ok(Some(IntegrityCheck {
         name: "commits",
         looked_at: format!("{} commits", committed.len()),
         problems,

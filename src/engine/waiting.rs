@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::run_state::Waiting;
+use crate::model::run_state::RunWait;
 use crate::model::time::Timestamp;
 
 /// Interval between checks of the clock.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Returns when the clock read by `now` reaches the time, or when the full duration has elapsed.
-pub async fn wait_out(waiting: &Waiting, now: impl Fn() -> Timestamp) {
+pub async fn wait_out(waiting: &RunWait, now: impl Fn() -> Timestamp) {
     let latest = Instant::now() + Duration::from_millis(waiting.wait_ms);
     loop {
         let left = Duration::from_millis(waiting.until.since_ms(now()));
@@ -35,9 +35,9 @@ mod tests {
 
     const HOUR: u64 = 3_600_000;
 
-    fn waiting() -> Waiting {
+    fn waiting() -> RunWait {
         let until = Timestamp(i64::try_from(HOUR).unwrap());
-        Waiting {
+        RunWait {
             phase_key: "spec".into(),
             until,
             wait_ms: HOUR,

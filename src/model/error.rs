@@ -181,7 +181,8 @@ impl fmt::Display for Code {
 
 /// Where in a file a problem lies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Place {
+#[schemars(rename = "Place")]
+pub struct SourcePlace {
     /// The file, as the operator named it.
     pub file: String,
     /// Line, from 1; absent when unknown.
@@ -195,7 +196,7 @@ pub struct Place {
     pub field: Option<String>,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourcePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if let Some(line) = self.line {
@@ -222,7 +223,7 @@ pub struct Failure {
     pub hint: String,
     /// Where, when it lies in a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
+    pub place: Option<SourcePlace>,
 }
 
 impl Failure {
@@ -246,7 +247,7 @@ impl Failure {
 
     /// Says where.
     #[must_use]
-    pub fn at(mut self, place: Place) -> Self {
+    pub fn at(mut self, place: SourcePlace) -> Self {
         self.place = Some(place);
         self
     }

@@ -1,8 +1,8 @@
 //! Facts about a run, and the events that the journal makes of them.
 //!
-//! A [`Fact`] is what happened; an [`Event`] is a fact with its place in the journal. Facts are only
+//! A [`RunFact`] is what happened; an [`Event`] is a fact with its place in the journal. Facts are only
 //! added to, never edited: a journal written once folds to the same state for ever. The key of a
-//! fact ([`Fact::key`]) is what makes writing it twice harmless, so two different facts must never
+//! fact ([`RunFact::key`]) is what makes writing it twice harmless, so two different facts must never
 //! share one.
 
 use schemars::JsonSchema;
@@ -15,14 +15,15 @@ use super::id::{
     VersionedName,
 };
 use super::money::NanoUsd;
-use super::persona::NewSeat;
-use super::question::{Question, Scope};
+use super::persona::SeatChange;
+use super::question::{GateQuestion, PermissionScope};
 use super::state::{Decision, PauseReason, RunStatus, Via};
 use super::time::Timestamp;
 
 /// A fact with its place in the journal of its run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Event {
+#[schemars(rename = "Event")]
+pub struct JournalEvent {
     /// Which run.
     pub run_id: RunId,
     /// From 1, without gaps.
@@ -31,7 +32,7 @@ pub struct Event {
     pub at: Timestamp,
     /// What happened.
     #[serde(flatten)]
-    pub fact: Fact,
+    pub fact: RunFact,
 }
 
 /// Why an attempt is made.
@@ -57,7 +58,8 @@ pub struct ArtifactError {
 
 /// Whose version was taken at a gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Picked {
+#[schemars(rename = "Picked")]
+pub struct PersonaPick {
     /// The fork that made it.
     pub fork: RunId,
     /// Who worked there.
@@ -81,7 +83,8 @@ pub struct ArtifactRef {
 
 /// What one call to a model used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Tokens {
+#[schemars(rename = "Tokens")]
+pub struct TokenUsage {
     /// Sent, cached ones included.
     pub input: u64,
     /// Received, reasoning included.
@@ -99,7 +102,7 @@ pub struct Tokens {
     missing_docs,
     reason = "the fields are the wire names that docs/events.md explains one by one"
 )]
-pub enum Fact {
+pub enum RunFact {
     #[serde(rename = "run.created")]
     RunCreated {
         workflow: VersionedName,
@@ -234,7 +237,7 @@ pub enum Fact {
         by: Option<String>,
         /// Where it was taken from, where that is a fork.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        picked: Option<Picked>,
+        picked: Option<PersonaPick>,
     },
 
     #[serde(rename = "approval.requested")]
@@ -246,7 +249,7 @@ pub enum Fact {
         artifact_version: Option<u32>,
         /// What it is about, where it is not about an artifact.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        question: Option<Box<Question>>,
+        question: Option<Box<GateQuestion>>,
     },
     #[serde(rename = "approval.resolved")]
     ApprovalResolved {
@@ -260,7 +263,7 @@ pub enum Fact {
         artifact_sha256: Option<ContentHash>,
         /// How far an answer about a tool reaches.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        scope: Option<Scope>,
+        scope: Option<PermissionScope>,
         /// By how much an answer about a budget raises it for this run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         raise: Option<NanoUsd>,
@@ -270,7 +273,7 @@ pub enum Fact {
     #[serde(rename = "personas.changed")]
     PersonasChanged {
         request_id: RequestId,
-        seats: Vec<NewSeat>,
+        seats: Vec<SeatChange>,
     },
 
     #[serde(rename = "session.started")]
@@ -339,7 +342,7 @@ pub enum Fact {
         turn_id: TurnId,
         turn: u32,
         model: String,
-        tokens: Tokens,
+        tokens: TokenUsage,
         cost: Option<NanoUsd>,
         estimated: bool,
         latency_ms: u64,
@@ -432,7 +435,7 @@ pub enum CallStatus {
     Unknown,
 }
 
-impl Fact {
+impl RunFact {
     /// The event type.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -623,11 +626,11 @@ mod tests {
 
     #[test]
     fn an_event_is_one_flat_object_with_type_and_payload() {
-        let event = Event {
+        let event = JournalEvent {
             run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
             seq: 7,
             at: Timestamp(0),
-            fact: Fact::PhaseCompleted {
+            fact: RunFact::PhaseCompleted {
                 phase_key: "spec".into(),
                 attempts: 2,
                 duration_ms: 5,
@@ -640,24 +643,24 @@ mod tests {
             "{\"run_id\":\"01930000-0000-7000-8000-0000deadbeef\",\"seq\":7,\"at\":\"1970-01-01T00:00:00.000Z\",\
              \"type\":\"phase.completed\",\"payload\":{\"phase_key\":\"spec\",\"attempts\":2,\"duration_ms\":5,\"commit\":null}}"
         );
-        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+        assert_eq!(serde_json::from_str::<JournalEvent>(&text).unwrap(), event);
     }
 
     #[test]
     fn keys_tell_phases_attempts_and_ordinals_apart() {
-        let completed = |key: &str| Fact::PhaseCompleted {
+        let completed = |key: &str| RunFact::PhaseCompleted {
             phase_key: key.into(),
             attempts: 1,
             duration_ms: 0,
             commit: None,
         };
         assert_ne!(completed("spec").key(), completed("plan").key());
-        let resumed = |ordinal| Fact::RunResumed {
+        let resumed = |ordinal| RunFact::RunResumed {
             ordinal,
             from_state: RunStatus::Executing,
         };
         assert_ne!(resumed(1).key(), resumed(2).key());
-        let timeout = |attempt| Fact::ArtifactTimeout {
+        let timeout = |attempt| RunFact::ArtifactTimeout {
             phase_key: "spec".into(),
             attempt,
             seconds: 1,
@@ -667,17 +670,17 @@ mod tests {
 
     #[test]
     fn the_three_ends_of_a_run_share_one_key() {
-        let failed = Fact::RunFailed {
+        let failed = RunFact::RunFailed {
             code: Code::Internal,
             message: String::new(),
             hint: String::new(),
         };
-        let aborted = Fact::RunAborted {
+        let aborted = RunFact::RunAborted {
             by: String::new(),
             via: Via::Cli,
             reason: String::new(),
         };
-        assert_eq!(Fact::RunCompleted {}.key(), failed.key());
+        assert_eq!(RunFact::RunCompleted {}.key(), failed.key());
         assert_eq!(failed.key(), aborted.key());
     }
 }

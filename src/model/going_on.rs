@@ -9,24 +9,26 @@ use super::state::RunStatus;
 
 /// Why a run cannot resume.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ResumeRefusal {
     Ended(RunStatus),
-    AtWork(RunStatus),
+    Active(RunStatus),
     /// Another run is active on the same thread.
-    ThreadHeld(RunId),
+    ThreadBusy(RunId),
     /// This version does not know its state.
-    Strange(String),
+    UnknownState(String),
 }
 
-impl Refusal {
+impl ResumeRefusal {
     /// Returns the reason, as text to follow "cannot go on: ".
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn message(&self) -> String {
         match self {
             Self::Ended(status) => format!("it has ended ({status})"),
-            Self::AtWork(status) => format!("it is going on already ({status})"),
-            Self::ThreadHeld(holder) => format!("run {} works on the same thread", holder.short()),
-            Self::Strange(state) => format!("its state '{state}' is not known to this version"),
+            Self::Active(status) => format!("it is going on already ({status})"),
+            Self::ThreadBusy(holder) => format!("run {} works on the same thread", holder.short()),
+            Self::UnknownState(state) => {
+                format!("its state '{state}' is not known to this version")
+            }
         }
     }
 
@@ -35,19 +37,19 @@ impl Refusal {
     pub fn failure(&self, run: RunId) -> Failure {
         let (code, hint) = match self {
             Self::Ended(_) => (Code::RunAlreadyTerminal, "start a new run"),
-            Self::AtWork(_) => (Code::IllegalTransition, "nothing is to be done"),
-            Self::ThreadHeld(_) => (
+            Self::Active(_) => (Code::IllegalTransition, "nothing is to be done"),
+            Self::ThreadBusy(_) => (
                 Code::ThreadBusy,
                 "wait until that run has ended or rests, or pause it",
             ),
-            Self::Strange(_) => (
+            Self::UnknownState(_) => (
                 Code::IllegalTransition,
                 "use the version of phasedeck that wrote it",
             ),
         };
         Failure::new(
             code,
-            format!("run {} cannot go on: {}", run.short(), self.words()),
+            format!("run {} cannot go on: {}", run.short(), self.message()),
         )
         .hint(hint)
     }
@@ -56,22 +58,22 @@ impl Refusal {
 /// Returns why a run in this state cannot resume while `holder` is active on its thread; `None`
 /// if it can.
 #[must_use]
-pub fn refusal(status: RunStatus, holder: Option<RunId>) -> Option<Refusal> {
+pub fn refusal(status: RunStatus, holder: Option<RunId>) -> Option<ResumeRefusal> {
     match status {
-        status if status.is_terminal() => Some(Refusal::Ended(status)),
+        status if status.is_terminal() => Some(ResumeRefusal::Ended(status)),
         status @ (RunStatus::Executing | RunStatus::AwaitingApproval) => {
-            Some(Refusal::AtWork(status))
+            Some(ResumeRefusal::Active(status))
         }
-        _ => holder.map(Refusal::ThreadHeld),
+        _ => holder.map(ResumeRefusal::ThreadBusy),
     }
 }
 
 /// Like [`refusal`], for the text of a stored state.
 #[must_use]
-pub fn refusal_of(state: &str, holder: Option<RunId>) -> Option<Refusal> {
+pub fn refusal_for_state(state: &str, holder: Option<RunId>) -> Option<ResumeRefusal> {
     match RunStatus::parse(state) {
         Some(status) => refusal(status, holder),
-        None => Some(Refusal::Strange(state.to_owned())),
+        None => Some(ResumeRefusal::UnknownState(state.to_owned())),
     }
 }
 
@@ -89,15 +91,17 @@ mod tests {
                     assert_eq!(free, None, "{status}");
                     assert_eq!(
                         refusal(*status, Some(other)),
-                        Some(Refusal::ThreadHeld(other))
+                        Some(ResumeRefusal::ThreadBusy(other))
                     );
                 }
-                status if status.is_terminal() => assert_eq!(free, Some(Refusal::Ended(*status))),
-                status => assert_eq!(free, Some(Refusal::AtWork(*status))),
+                status if status.is_terminal() => {
+                    assert_eq!(free, Some(ResumeRefusal::Ended(*status)))
+                }
+                status => assert_eq!(free, Some(ResumeRefusal::Active(*status))),
             }
         }
         assert_eq!(
-            refusal_of("dreaming", None).unwrap().words(),
+            refusal_for_state("dreaming", None).unwrap().message(),
             "its state 'dreaming' is not known to this version"
         );
     }

@@ -16,7 +16,7 @@ pub struct ContentHash(#[schemars(extend("pattern" = "^[0-9a-f]{64}$"))] pub Str
 impl ContentHash {
     /// Hashes the whole of `bytes`.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(hex::encode(Sha256::digest(bytes)))
     }
 
@@ -24,8 +24,8 @@ impl ContentHash {
     ///
     /// # Errors
     /// When the value cannot be written as JSON (a map with keys that are not strings, a NaN).
-    pub fn of_canonical(value: &impl Serialize) -> Result<Self, serde_json::Error> {
-        Ok(Self::of(&serde_json_canonicalizer::to_vec(value)?))
+    pub fn from_canonical_json(value: &impl Serialize) -> Result<Self, serde_json::Error> {
+        Ok(Self::from_bytes(&serde_json_canonicalizer::to_vec(value)?))
     }
 
     /// The first eight hex digits, for reading aloud.
@@ -56,9 +56,12 @@ mod tests {
         let a: serde_json::Value = serde_json::from_str(r#"{"b":1,"a":[1,2]}"#).unwrap();
         let b: serde_json::Value = serde_json::from_str(r#"{ "a" : [1, 2], "b" : 1 }"#).unwrap();
         assert_eq!(
-            ContentHash::of_canonical(&a).unwrap(),
-            ContentHash::of_canonical(&b).unwrap()
+            ContentHash::from_canonical_json(&a).unwrap(),
+            ContentHash::from_canonical_json(&b).unwrap()
         );
-        assert_ne!(ContentHash::of(b"a\n"), ContentHash::of(b"a"));
+        assert_ne!(
+            ContentHash::from_bytes(b"a\n"),
+            ContentHash::from_bytes(b"a")
+        );
     }
 }

@@ -98,17 +98,18 @@ impl fmt::Display for NanoUsd {
 
 /// What calls cost together: the known part, and how many calls have no known price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Cost {
+#[schemars(rename = "Cost")]
+pub struct CallCost {
     /// Sum over the calls with a known price.
     pub known: NanoUsd,
     /// Calls whose price nobody knows. They are not free; they are unknown.
     pub unknown_calls: u32,
 }
 
-impl Cost {
+impl CallCost {
     /// The cost of one call.
     #[must_use]
-    pub fn of_call(cost: Option<NanoUsd>) -> Self {
+    pub fn from_call(cost: Option<NanoUsd>) -> Self {
         match cost {
             Some(known) => Self {
                 known,
@@ -122,14 +123,14 @@ impl Cost {
     }
 }
 
-impl AddAssign for Cost {
+impl AddAssign for CallCost {
     fn add_assign(&mut self, other: Self) {
         self.known += other.known;
         self.unknown_calls += other.unknown_calls;
     }
 }
 
-impl fmt::Display for Cost {
+impl fmt::Display for CallCost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.known.0, self.unknown_calls) {
             (_, 0) => self.known.fmt(f),
@@ -212,9 +213,9 @@ mod tests {
 
     #[test]
     fn an_unknown_price_is_never_shown_as_nothing() {
-        assert_eq!(Cost::of_call(None).to_string(), "?");
-        let mut both = Cost::of_call(Some(NanoUsd(410_000_000)));
-        both += Cost::of_call(None);
+        assert_eq!(CallCost::from_call(None).to_string(), "?");
+        let mut both = CallCost::from_call(Some(NanoUsd(410_000_000)));
+        both += CallCost::from_call(None);
         assert_eq!(both.to_string(), "$0.4100 + ?");
         assert_eq!(NanoUsd(12).to_string(), "<$0.0001");
         assert_eq!(NanoUsd(1_999_999_999).to_string(), "$2.00");

@@ -71,10 +71,10 @@ pub struct Persona {
     /// Permission per tool: run without asking (`auto`, the default), ask the operator (`ask`), or
     /// refuse (`deny`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub permissions: BTreeMap<String, Permission>,
+    pub permissions: BTreeMap<String, ToolPermission>,
     /// Sampling parameters, passed to the backend.
     #[serde(default)]
-    pub params: Params,
+    pub params: SamplingParams,
 }
 
 impl Persona {
@@ -92,7 +92,7 @@ impl Persona {
     /// # Errors
     /// Never for a persona that was read from a file; the JSON library's error otherwise.
     pub fn hash(&self) -> Result<ContentHash, serde_json::Error> {
-        ContentHash::of_canonical(self)
+        ContentHash::from_canonical_json(self)
     }
 
     /// Returns the MCP entries of `tools` as server name and, if the entry names one, tool name.
@@ -102,11 +102,11 @@ impl Persona {
 
     /// Returns the permission of a tool.
     #[must_use]
-    pub fn permission(&self, tool: &str) -> Permission {
+    pub fn permission(&self, tool: &str) -> ToolPermission {
         self.permissions
             .get(tool)
             .copied()
-            .unwrap_or(Permission::Auto)
+            .unwrap_or(ToolPermission::Auto)
     }
 }
 
@@ -132,7 +132,8 @@ pub fn mcp_tool(tool: &str) -> Option<(&str, Option<&str>)> {
 /// Permission of a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Permission {
+#[schemars(rename = "Permission")]
+pub enum ToolPermission {
     /// Run without asking.
     Auto,
     /// Ask the operator before each call.
@@ -144,7 +145,8 @@ pub enum Permission {
 /// Sampling parameters. An absent parameter uses the model's default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Params {
+#[schemars(rename = "Params")]
+pub struct SamplingParams {
     /// Sampling temperature, 0 to 2.
     #[schemars(with = "f64", range(min = 0.0, max = 2.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,7 +172,8 @@ pub struct Params {
 
 /// One role's persona, frozen for a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Binding {
+#[schemars(rename = "Binding")]
+pub struct RoleBinding {
     /// The seat.
     pub role: RoleId,
     /// Who sits there.
@@ -185,17 +188,18 @@ pub struct Binding {
 
 /// Who works on a phase from here on, in place of who sat in its seat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct NewSeat {
+#[schemars(rename = "NewSeat")]
+pub struct SeatChange {
     /// Which phase.
     pub phase_key: PhaseKey,
     /// Who worked on it, or would have.
     pub was: VersionedName,
     /// Who does now, frozen like the bindings of the start.
     #[serde(flatten)]
-    pub binding: Binding,
+    pub binding: RoleBinding,
 }
 
-impl NewSeat {
+impl SeatChange {
     /// The phase, who worked on it and who does now, with their model.
     #[must_use]
     pub fn in_words(&self) -> String {
@@ -215,7 +219,8 @@ impl NewSeat {
 ///
 /// # Errors
 /// Never for bindings made by the binder; the JSON library's error otherwise.
-pub fn binding_hash(bindings: &[Binding]) -> Result<ContentHash, serde_json::Error> {
-    let by_role: BTreeMap<&str, &Binding> = bindings.iter().map(|b| (b.role.as_str(), b)).collect();
-    ContentHash::of_canonical(&by_role)
+pub fn binding_hash(bindings: &[RoleBinding]) -> Result<ContentHash, serde_json::Error> {
+    let by_role: BTreeMap<&str, &RoleBinding> =
+        bindings.iter().map(|b| (b.role.as_str(), b)).collect();
+    ContentHash::from_canonical_json(&by_role)
 }

@@ -5,10 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{ArtifactError, ArtifactRef, AttemptCause, Fact, Picked, Tokens};
+use super::event::{ArtifactError, ArtifactRef, AttemptCause, PersonaPick, RunFact, TokenUsage};
 use super::hash::ContentHash;
 use super::id::{PhaseKey, VersionedName};
-use super::money::{Cost, NanoUsd};
+use super::money::{CallCost, NanoUsd};
 use super::state::{Decision, PhaseStatus};
 use super::time::Timestamp;
 
@@ -34,7 +34,7 @@ pub struct PhaseState {
     pub revised_by: Option<String>,
     /// Whose version it is, where it was taken from a fork.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub picked: Option<Picked>,
+    pub picked: Option<PersonaPick>,
     /// What the valid artifact holds that it should not, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warned: Option<String>,
@@ -67,9 +67,9 @@ pub struct PhaseState {
     /// Since when the current stretch of working or waiting runs; absent while nothing does.
     pub clock: Option<Timestamp>,
     /// What its calls cost.
-    pub cost: Cost,
+    pub cost: CallCost,
     /// What its calls used.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
 }
 
 impl PhaseState {
@@ -99,8 +99,8 @@ impl PhaseState {
             working_ms: 0,
             waiting_ms: 0,
             clock: None,
-            cost: Cost::default(),
-            tokens: Tokens::default(),
+            cost: CallCost::default(),
+            tokens: TokenUsage::default(),
         }
     }
 
@@ -183,7 +183,7 @@ impl PhaseState {
     }
 
     /// A gate asks about it.
-    pub(super) fn asked(&mut self, at: Timestamp) {
+    pub(super) fn request_approval(&mut self, at: Timestamp) {
         self.enter(PhaseStatus::AwaitingApproval, at);
         self.decided = None;
     }
@@ -203,15 +203,15 @@ impl PhaseState {
     }
 
     /// A model was called for it.
-    pub(super) fn called(&mut self, tokens: &Tokens, cost: Option<NanoUsd>) {
-        self.cost += Cost::of_call(cost);
+    pub(super) fn called(&mut self, tokens: &TokenUsage, cost: Option<NanoUsd>) {
+        self.cost += CallCost::from_call(cost);
         add(&mut self.tokens, tokens);
     }
 
     /// Takes in a fact that is about this phase alone.
-    pub(super) fn apply(&mut self, fact: &Fact, at: Timestamp) {
+    pub(super) fn apply(&mut self, fact: &RunFact, at: Timestamp) {
         match fact {
-            Fact::PhaseStarted {
+            RunFact::PhaseStarted {
                 attempt,
                 persona,
                 cause,
@@ -230,7 +230,7 @@ impl PhaseState {
                 self.started_at.get_or_insert(at);
                 self.enter(PhaseStatus::Running, at);
             }
-            Fact::ArtifactValidated { artifact, by, .. } => {
+            RunFact::ArtifactValidated { artifact, by, .. } => {
                 self.revised_by.clone_from(by);
                 self.warned = None;
                 self.versions = artifact.version;
@@ -240,8 +240,8 @@ impl PhaseState {
                 self.missing = false;
                 self.enter(PhaseStatus::Validating, at);
             }
-            Fact::ArtifactWarned { words, .. } => self.warned = Some(words.clone()),
-            Fact::ArtifactInvalid {
+            RunFact::ArtifactWarned { words, .. } => self.warned = Some(words.clone()),
+            RunFact::ArtifactInvalid {
                 version,
                 sha256,
                 errors,
@@ -255,7 +255,7 @@ impl PhaseState {
                 self.errors.clone_from(errors);
                 self.enter(PhaseStatus::Validating, at);
             }
-            Fact::ArtifactTimeout { seconds, .. } => {
+            RunFact::ArtifactTimeout { seconds, .. } => {
                 self.missing = true;
                 self.errors = vec![ArtifactError {
                     pointer: String::new(),
@@ -263,7 +263,7 @@ impl PhaseState {
                 }];
                 self.enter(PhaseStatus::Validating, at);
             }
-            Fact::ArtifactChanged {
+            RunFact::ArtifactChanged {
                 picked, restored, ..
             } => {
                 if !restored {
@@ -272,14 +272,14 @@ impl PhaseState {
                 (self.gates_passed, self.decided) = (0, None);
                 self.enter(PhaseStatus::Validating, at);
             }
-            Fact::PhaseCompleted { commit, .. } => {
+            RunFact::PhaseCompleted { commit, .. } => {
                 self.commit.clone_from(commit);
                 self.decided = None;
                 self.enter(PhaseStatus::Completed, at);
             }
-            Fact::PhaseFailed { .. } => self.enter(PhaseStatus::Failed, at),
+            RunFact::PhaseFailed { .. } => self.enter(PhaseStatus::Failed, at),
             // Of a phase that this run completed itself it says no more than that.
-            Fact::PhaseSkipped { .. } if self.status != PhaseStatus::Completed => {
+            RunFact::PhaseSkipped { .. } if self.status != PhaseStatus::Completed => {
                 self.enter(PhaseStatus::Skipped, at)
             }
             _ => {}
@@ -287,7 +287,7 @@ impl PhaseState {
     }
 }
 
-pub(super) fn add(sum: &mut Tokens, tokens: &Tokens) {
+pub(super) fn add(sum: &mut TokenUsage, tokens: &TokenUsage) {
     sum.input += tokens.input;
     sum.output += tokens.output;
     sum.cached += tokens.cached;

@@ -20,7 +20,8 @@ pub const BUDGET_GATE: &str = "budget_exceeded";
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+#[schemars(rename = "Scope")]
+pub enum PermissionScope {
     /// This call alone.
     #[default]
     Once,
@@ -30,7 +31,7 @@ pub enum Scope {
     Run,
 }
 
-impl Scope {
+impl PermissionScope {
     /// The wire name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -53,14 +54,15 @@ impl Scope {
 /// What a question is about, where it is not about an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "about", rename_all = "snake_case")]
-pub enum Question {
+#[schemars(rename = "Question")]
+pub enum GateQuestion {
     /// Whether a tool may be used.
     Tool(ToolQuestion),
     /// Whether more may be spent.
     Budget(BudgetQuestion),
 }
 
-impl Question {
+impl GateQuestion {
     /// The tool that is asked about.
     #[must_use]
     pub fn tool(&self) -> Option<&ToolQuestion> {
@@ -138,7 +140,7 @@ impl std::str::FromStr for PersonaChoice {
 
 /// An answer about a tool that stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Permit {
+pub struct ToolPermit {
     /// The question that was answered.
     pub request_id: RequestId,
     /// Which tool.
@@ -148,7 +150,7 @@ pub struct Permit {
     /// The call that was asked about.
     pub call: String,
     /// How far the answer reaches.
-    pub scope: Scope,
+    pub scope: PermissionScope,
     /// Whether the tool may be used.
     pub allowed: bool,
     /// The operator's words.
@@ -157,14 +159,16 @@ pub struct Permit {
     pub by: String,
 }
 
-impl Permit {
+impl ToolPermit {
     /// Whether it answers for this call.
     #[must_use]
     pub fn covers(&self, phase_key: &PhaseKey, tool: &str, call: &str) -> bool {
         match self.scope {
-            Scope::Once => self.call == call,
-            Scope::Phase => self.tool == tool && self.phase_key.as_ref() == Some(phase_key),
-            Scope::Run => self.tool == tool,
+            PermissionScope::Once => self.call == call,
+            PermissionScope::Phase => {
+                self.tool == tool && self.phase_key.as_ref() == Some(phase_key)
+            }
+            PermissionScope::Run => self.tool == tool,
         }
     }
 }
@@ -172,11 +176,11 @@ impl Permit {
 /// The answer that counts for a call: the latest that covers it.
 #[must_use]
 pub fn answer_for<'a>(
-    permits: &'a [Permit],
+    permits: &'a [ToolPermit],
     phase_key: &PhaseKey,
     tool: &str,
     call: &str,
-) -> Option<&'a Permit> {
+) -> Option<&'a ToolPermit> {
     permits
         .iter()
         .rev()
@@ -187,8 +191,8 @@ pub fn answer_for<'a>(
 mod tests {
     use super::*;
 
-    fn permit(scope: Scope, allowed: bool) -> Permit {
-        Permit {
+    fn permit(scope: PermissionScope, allowed: bool) -> ToolPermit {
+        ToolPermit {
             request_id: RequestId(uuid::Uuid::from_u128(1)),
             tool: "execute".to_owned(),
             phase_key: Some("plan".into()),
@@ -203,13 +207,55 @@ mod tests {
     #[test]
     fn an_answer_reaches_as_far_as_its_scope() {
         for (scope, phase, tool, call, covered) in [
-            (Scope::Once, "plan", "execute", "t1:call_1_1", true),
-            (Scope::Once, "plan", "execute", "t2:call_2_1", false),
-            (Scope::Phase, "plan", "execute", "t2:call_2_1", true),
-            (Scope::Phase, "build", "execute", "t2:call_2_1", false),
-            (Scope::Phase, "plan", "write_file", "t2:call_2_1", false),
-            (Scope::Run, "build", "execute", "t2:call_2_1", true),
-            (Scope::Run, "build", "write_file", "t2:call_2_1", false),
+            (
+                PermissionScope::Once,
+                "plan",
+                "execute",
+                "t1:call_1_1",
+                true,
+            ),
+            (
+                PermissionScope::Once,
+                "plan",
+                "execute",
+                "t2:call_2_1",
+                false,
+            ),
+            (
+                PermissionScope::Phase,
+                "plan",
+                "execute",
+                "t2:call_2_1",
+                true,
+            ),
+            (
+                PermissionScope::Phase,
+                "build",
+                "execute",
+                "t2:call_2_1",
+                false,
+            ),
+            (
+                PermissionScope::Phase,
+                "plan",
+                "write_file",
+                "t2:call_2_1",
+                false,
+            ),
+            (
+                PermissionScope::Run,
+                "build",
+                "execute",
+                "t2:call_2_1",
+                true,
+            ),
+            (
+                PermissionScope::Run,
+                "build",
+                "write_file",
+                "t2:call_2_1",
+                false,
+            ),
         ] {
             assert_eq!(
                 permit(scope, true).covers(&phase.into(), tool, call),
@@ -221,7 +267,10 @@ mod tests {
 
     #[test]
     fn the_latest_answer_counts() {
-        let permits = [permit(Scope::Run, true), permit(Scope::Phase, false)];
+        let permits = [
+            permit(PermissionScope::Run, true),
+            permit(PermissionScope::Phase, false),
+        ];
         assert!(
             !answer_for(&permits, &"plan".into(), "execute", "x")
                 .unwrap()
@@ -254,10 +303,14 @@ mod tests {
 
     #[test]
     fn scopes_have_their_wire_names() {
-        for scope in [Scope::Once, Scope::Phase, Scope::Run] {
+        for scope in [
+            PermissionScope::Once,
+            PermissionScope::Phase,
+            PermissionScope::Run,
+        ] {
             assert_eq!(serde_json::to_value(scope).unwrap(), scope.as_str());
-            assert_eq!(Scope::parse(scope.as_str()), Some(scope));
+            assert_eq!(PermissionScope::parse(scope.as_str()), Some(scope));
         }
-        assert_eq!(Scope::parse("ever"), None);
+        assert_eq!(PermissionScope::parse("ever"), None);
     }
 }

@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Code;
-use super::event::{ArtifactError, CallStatus, Tokens};
+use super::event::{ArtifactError, CallStatus, TokenUsage};
 use super::hash::ContentHash;
 use super::id::{
     ClientToken, GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId,
 };
-use super::money::{Cost, NanoUsd};
-use super::question::{Question, Scope};
+use super::money::{CallCost, NanoUsd};
+use super::question::{GateQuestion, PermissionScope};
 use super::state::{
     ApprovalStatus, OnDisconnect, PhaseStatus, RunStatus, SessionStatus, Strategy, Via,
 };
@@ -79,7 +79,7 @@ pub struct RunRecord {
     pub rollback: Option<String>,
     /// The run it derives from.
     #[serde(default, flatten)]
-    pub origin: Origin,
+    pub origin: RunOrigin,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its first phase started.
@@ -91,9 +91,9 @@ pub struct RunRecord {
     /// Sequence number of its last event.
     pub last_seq: u64,
     /// Cost of its model calls.
-    pub cost: Cost,
+    pub cost: CallCost,
     /// Tokens used by its model calls.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
     /// Number of model calls.
     pub calls: u32,
 }
@@ -101,8 +101,8 @@ pub struct RunRecord {
 impl RunRecord {
     /// Returns the display text of its state: queue position, end of a wait, or the state name.
     #[must_use]
-    pub fn state_in_words(&self) -> String {
-        match (self.place_in_line(), self.waits_until) {
+    pub fn state_text(&self) -> String {
+        match (self.queue_position(), self.waits_until) {
             (Some(place), _) => format!("waiting in line {place}"),
             (None, Some(until)) => format!("waiting until {}", until.local_clock()),
             (None, None) => self.state.clone(),
@@ -117,7 +117,7 @@ impl RunRecord {
 
     /// Returns its queue position, or `None` for a run that is paused or finished.
     #[must_use]
-    pub fn place_in_line(&self) -> Option<u32> {
+    pub fn queue_position(&self) -> Option<u32> {
         let waits = matches!(
             RunStatus::parse(&self.state),
             Some(RunStatus::Created | RunStatus::Executing)
@@ -128,7 +128,8 @@ impl RunRecord {
 
 /// The run that a retry or fork derives from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Origin {
+#[schemars(rename = "Origin")]
+pub struct RunOrigin {
     /// The finished run whose valid artifacts this retry started with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retried_from: Option<RunId>,
@@ -149,7 +150,7 @@ pub struct RunOptions {
     pub rehearse: bool,
     /// Dry run scenario per phase.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub scenarios: std::collections::BTreeMap<PhaseKey, Scenario>,
+    pub scenarios: std::collections::BTreeMap<PhaseKey, RehearsalScenario>,
     /// What to do when another run is active on its thread. Absent: `reject`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
@@ -165,7 +166,8 @@ pub struct RunOptions {
 /// Outcome of a phase in a dry run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Scenario {
+#[schemars(rename = "Scenario")]
+pub enum RehearsalScenario {
     /// A valid artifact.
     #[default]
     Ok,
@@ -181,7 +183,7 @@ pub enum Scenario {
     Crash,
 }
 
-impl Scenario {
+impl RehearsalScenario {
     /// The scenario with this wire name.
     #[must_use]
     pub fn parse(wire: &str) -> Option<Self> {
@@ -211,7 +213,7 @@ pub struct PhaseRecord {
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Cost of its model calls.
-    pub cost: Cost,
+    pub cost: CallCost,
 }
 
 /// One stored version of an artifact.
@@ -268,10 +270,10 @@ pub struct ApprovalRecord {
     pub via: Option<Via>,
     /// Details of a request that is not about an artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub question: Option<Box<Question>>,
+    pub question: Option<Box<GateQuestion>>,
     /// Scope of a tool permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<Scope>,
+    pub scope: Option<PermissionScope>,
     /// Amount by which the decision raised the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raise: Option<NanoUsd>,
@@ -373,7 +375,7 @@ pub struct LedgerRecord {
     /// Whether `cost` is the reserved amount because the actual cost is unknown.
     pub estimated: bool,
     /// What it used.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
     /// From request to last byte.
     pub latency_ms: u64,
     /// Error code of the failure.
@@ -426,7 +428,7 @@ pub struct CostLine {
     /// Number of model calls.
     pub calls: u32,
     /// What they used.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
     /// What they cost.
-    pub cost: Cost,
+    pub cost: CallCost,
 }

@@ -11,13 +11,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Code, Failure};
-use super::event::{Event, Fact, Tokens};
+use super::event::{JournalEvent, RunFact, TokenUsage};
 use super::hash::ContentHash;
 use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SessionId};
-use super::money::{Cost, NanoUsd};
-use super::persona::{Binding, NewSeat};
+use super::money::{CallCost, NanoUsd};
+use super::persona::{RoleBinding, SeatChange};
 use super::phase_state::add;
-use super::question::{Permit, Question, Scope};
+use super::question::{GateQuestion, PermissionScope, ToolPermit};
 use super::state::{Decision, PauseReason, PhaseStatus, RunStatus};
 use super::time::Timestamp;
 
@@ -50,27 +50,27 @@ pub struct RunState {
     pub approvals: u32,
     /// The operator's answers about tools, in order.
     #[serde(default)]
-    pub permits: Vec<Permit>,
+    pub permits: Vec<ToolPermit>,
     /// By how much the operator raised each budget for this run, by its scope.
     #[serde(default)]
     pub raises: BTreeMap<String, NanoUsd>,
     /// Who works on which phase in place of who was bound to it, in the order it was decided.
     #[serde(default)]
-    pub reseated: Vec<NewSeat>,
+    pub reseated: Vec<SeatChange>,
     /// What the model's server asked to wait for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<RunWait>,
     /// The conversations, by role.
     pub sessions: BTreeMap<RoleId, SessionState>,
     /// How it ended, where it failed.
     pub error: Option<(Code, String, String)>,
     /// What all calls cost.
-    pub cost: Cost,
+    pub cost: CallCost,
     /// What all calls used.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
     /// What calls of each model cost and used, by its name.
     #[serde(default)]
-    pub models: BTreeMap<String, Spent>,
+    pub models: BTreeMap<String, RunSpending>,
     /// The last event folded in.
     pub last_seq: u64,
     /// When that was.
@@ -83,7 +83,8 @@ pub struct RunState {
 
 /// A wait that the model's server asked for. It ends by itself; until then the run holds no place to work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Waiting {
+#[schemars(rename = "Waiting")]
+pub struct RunWait {
     /// Which phase waits.
     pub phase_key: PhaseKey,
     /// When it goes on.
@@ -98,13 +99,13 @@ pub struct Waiting {
 
 /// What calls cost and used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spent {
+pub struct RunSpending {
     /// How many.
     pub calls: u32,
     /// What they cost.
-    pub cost: Cost,
+    pub cost: CallCost,
     /// What they used.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
 }
 
 /// A question that waits for an answer.
@@ -122,7 +123,7 @@ pub struct OpenApproval {
     pub requested_at: Timestamp,
     /// What it is about, where it is not about an artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub question: Option<Box<Question>>,
+    pub question: Option<Box<GateQuestion>>,
 }
 
 /// A conversation within a run.
@@ -156,8 +157,8 @@ impl RunState {
             waiting: None,
             sessions: BTreeMap::new(),
             error: None,
-            cost: Cost::default(),
-            tokens: Tokens::default(),
+            cost: CallCost::default(),
+            tokens: TokenUsage::default(),
             models: BTreeMap::new(),
             last_seq: 0,
             last_at: Timestamp::default(),
@@ -172,7 +173,7 @@ impl RunState {
     /// As [`apply`](Self::apply), at the first event that cannot follow the ones before it.
     pub fn fold<'a>(
         run_id: RunId,
-        events: impl IntoIterator<Item = &'a Event>,
+        events: impl IntoIterator<Item = &'a JournalEvent>,
     ) -> Result<Self, Failure> {
         let mut state = Self::new(run_id);
         for event in events {
@@ -197,7 +198,7 @@ impl RunState {
 
     /// Who works on a phase in place of who was bound to it at the start; absent: nobody does.
     #[must_use]
-    pub fn new_seat(&self, key: &PhaseKey) -> Option<&Binding> {
+    pub fn new_seat(&self, key: &PhaseKey) -> Option<&RoleBinding> {
         self.reseated
             .iter()
             .rev()
@@ -218,26 +219,26 @@ impl RunState {
     ///
     /// # Errors
     /// `illegal_transition` when the event cannot follow; the state is as it was.
-    pub fn apply(&mut self, event: &Event) -> Result<(), Failure> {
+    pub fn apply(&mut self, event: &JournalEvent) -> Result<(), Failure> {
         if event.seq <= self.last_seq {
             return Ok(());
         }
         // The sessions of a run that failed at recovery are closed after it, so that the end comes first.
-        if self.status.is_terminal() && !matches!(event.fact, Fact::SessionFailed { .. }) {
+        if self.status.is_terminal() && !matches!(event.fact, RunFact::SessionFailed { .. }) {
             return Err(self.illegal(event.fact.kind(), self.status.as_str()));
         }
         let at = event.at;
         match &event.fact {
-            Fact::RunCreated { phases, .. } => {
+            RunFact::RunCreated { phases, .. } => {
                 self.phases = phases.iter().cloned().map(PhaseState::new).collect();
                 self.created_at = at;
             }
-            Fact::RunStarted { .. } => {
+            RunFact::RunStarted { .. } => {
                 self.enter(RunStatus::Executing, event)?;
                 // It may have rested while it waited for its thread.
                 (self.paused_from, self.pause_reason) = (None, None);
             }
-            Fact::RunPaused {
+            RunFact::RunPaused {
                 ordinal, reason, ..
             } => {
                 self.paused_from = Some(self.status);
@@ -249,7 +250,7 @@ impl RunState {
                 }
                 self.stop_clock(at);
             }
-            Fact::RunResumed { ordinal, .. } => {
+            RunFact::RunResumed { ordinal, .. } => {
                 let waits = self
                     .approval
                     .as_ref()
@@ -266,8 +267,8 @@ impl RunState {
                 (self.paused_from, self.pause_reason) = (None, None);
                 self.start_clock(at);
             }
-            Fact::RunCompleted {} => self.end(RunStatus::Completed, event)?,
-            Fact::RunFailed {
+            RunFact::RunCompleted {} => self.end(RunStatus::Completed, event)?,
+            RunFact::RunFailed {
                 code,
                 message,
                 hint,
@@ -275,8 +276,8 @@ impl RunState {
                 self.error = Some((*code, message.clone(), hint.clone()));
                 self.end(RunStatus::Failed, event)?;
             }
-            Fact::RunAborted { .. } => self.end(RunStatus::Aborted, event)?,
-            Fact::ApprovalRequested {
+            RunFact::RunAborted { .. } => self.end(RunStatus::Aborted, event)?,
+            RunFact::ApprovalRequested {
                 request_id,
                 phase_key,
                 gate,
@@ -286,7 +287,7 @@ impl RunState {
             } => {
                 if let Some(key) = phase_key {
                     self.enter(RunStatus::AwaitingApproval, event)?;
-                    self.phase_mut(key, event)?.asked(at);
+                    self.phase_mut(key, event)?.request_approval(at);
                 }
                 self.approvals += 1;
                 self.approval = Some(OpenApproval {
@@ -298,34 +299,34 @@ impl RunState {
                     question: question.clone(),
                 });
             }
-            Fact::ApprovalResolved { .. } => self.resolve(event)?,
-            Fact::PersonasChanged { seats, .. } => {
+            RunFact::ApprovalResolved { .. } => self.resolve(event)?,
+            RunFact::PersonasChanged { seats, .. } => {
                 for seat in seats {
                     self.phase_mut(&seat.phase_key, event)?
                         .reseat(&seat.binding.persona);
                 }
                 self.reseated.extend(seats.iter().cloned());
             }
-            Fact::LlmCalled {
+            RunFact::LlmCalled {
                 phase_key,
                 model,
                 tokens,
                 cost,
                 ..
             } => {
-                self.cost += Cost::of_call(*cost);
+                self.cost += CallCost::from_call(*cost);
                 add(&mut self.tokens, tokens);
                 self.phase_mut(phase_key, event)?.called(tokens, *cost);
                 self.waiting = None;
                 self.spend(model, tokens, *cost);
             }
-            Fact::SessionStarted {
+            RunFact::SessionStarted {
                 session_id,
                 role,
                 ordinal,
                 ..
             }
-            | Fact::SessionRecovered {
+            | RunFact::SessionRecovered {
                 session_id,
                 role,
                 ordinal,
@@ -339,7 +340,7 @@ impl RunState {
                     },
                 );
             }
-            Fact::SessionFailed {
+            RunFact::SessionFailed {
                 session_id,
                 role,
                 ordinal,
@@ -354,17 +355,17 @@ impl RunState {
                     },
                 );
             }
-            Fact::ToolCalled { .. }
-            | Fact::AgentAdapted { .. }
-            | Fact::ClockSkewed { .. }
-            | Fact::CommandsConfined { .. }
-            | Fact::ToolDenied { .. }
-            | Fact::LlmRepaired { .. }
-            | Fact::BudgetWarned { .. }
-            | Fact::BudgetExceeded { .. }
-            | Fact::ArtifactExpected { .. }
-            | Fact::PromptRepaired { .. } => {}
-            Fact::LlmRetried {
+            RunFact::ToolCalled { .. }
+            | RunFact::AgentAdapted { .. }
+            | RunFact::ClockSkewed { .. }
+            | RunFact::CommandsConfined { .. }
+            | RunFact::ToolDenied { .. }
+            | RunFact::LlmRepaired { .. }
+            | RunFact::BudgetWarned { .. }
+            | RunFact::BudgetExceeded { .. }
+            | RunFact::ArtifactExpected { .. }
+            | RunFact::PromptRepaired { .. } => {}
+            RunFact::LlmRetried {
                 phase_key,
                 r#try,
                 code,
@@ -374,7 +375,7 @@ impl RunState {
             } => {
                 let (phase_key, tries, wait_ms, code) =
                     (phase_key.clone(), *r#try, *wait_ms, *code);
-                self.waiting = until.map(|until| Waiting {
+                self.waiting = until.map(|until| RunWait {
                     phase_key,
                     until,
                     wait_ms,
@@ -382,39 +383,39 @@ impl RunState {
                     code,
                 });
             }
-            Fact::PromptSent {
+            RunFact::PromptSent {
                 phase_key, sha256, ..
             } => self.phase_mut(phase_key, event)?.prompt = Some(sha256.clone()),
-            Fact::PhaseStarted { .. }
-            | Fact::PhaseCompleted { .. }
-            | Fact::PhaseFailed { .. }
-            | Fact::PhaseSkipped { .. }
-            | Fact::ArtifactTimeout { .. }
-            | Fact::ArtifactInvalid { .. }
-            | Fact::ArtifactValidated { .. }
-            | Fact::ArtifactWarned { .. }
-            | Fact::ArtifactChanged { .. } => self.apply_to_phase(event)?,
+            RunFact::PhaseStarted { .. }
+            | RunFact::PhaseCompleted { .. }
+            | RunFact::PhaseFailed { .. }
+            | RunFact::PhaseSkipped { .. }
+            | RunFact::ArtifactTimeout { .. }
+            | RunFact::ArtifactInvalid { .. }
+            | RunFact::ArtifactValidated { .. }
+            | RunFact::ArtifactWarned { .. }
+            | RunFact::ArtifactChanged { .. } => self.apply_to_phase(event)?,
         }
         (self.last_seq, self.last_at) = (event.seq, at);
         Ok(())
     }
 
-    fn spend(&mut self, model: &str, tokens: &Tokens, cost: Option<NanoUsd>) {
+    fn spend(&mut self, model: &str, tokens: &TokenUsage, cost: Option<NanoUsd>) {
         if !self.models.contains_key(model) {
-            self.models.insert(model.to_owned(), Spent::default());
+            self.models.insert(model.to_owned(), RunSpending::default());
         }
         if let Some(spent) = self.models.get_mut(model) {
             spent.calls += 1;
-            spent.cost += Cost::of_call(cost);
+            spent.cost += CallCost::from_call(cost);
             add(&mut spent.tokens, tokens);
         }
     }
 
-    fn apply_to_phase(&mut self, event: &Event) -> Result<(), Failure> {
+    fn apply_to_phase(&mut self, event: &JournalEvent) -> Result<(), Failure> {
         let Some(key) = event.fact.phase_key() else {
             return Ok(());
         };
-        if let Fact::ArtifactChanged { .. } = event.fact {
+        if let RunFact::ArtifactChanged { .. } = event.fact {
             self.approval = None;
             if self.status == RunStatus::AwaitingApproval {
                 self.status = RunStatus::Executing;
@@ -424,8 +425,8 @@ impl RunState {
         Ok(())
     }
 
-    fn resolve(&mut self, event: &Event) -> Result<(), Failure> {
-        let Fact::ApprovalResolved {
+    fn resolve(&mut self, event: &JournalEvent) -> Result<(), Failure> {
+        let RunFact::ApprovalResolved {
             phase_key,
             action,
             comment,
@@ -442,7 +443,7 @@ impl RunState {
             self.enter(RunStatus::Executing, event)?;
         }
         // A question within the attempt: it goes on, whatever the answer was.
-        let asked_tool = matches!(about.as_deref(), Some(Question::Tool(_)));
+        let asked_tool = matches!(about.as_deref(), Some(GateQuestion::Tool(_)));
         self.keep_answer(about.as_deref(), &event.fact);
         let Some(key) = phase_key else { return Ok(()) };
         let paused = self.status == RunStatus::Paused;
@@ -463,8 +464,8 @@ impl RunState {
     }
 
     /// What an answer leaves standing.
-    fn keep_answer(&mut self, about: Option<&Question>, fact: &Fact) {
-        let Fact::ApprovalResolved {
+    fn keep_answer(&mut self, about: Option<&GateQuestion>, fact: &RunFact) {
+        let RunFact::ApprovalResolved {
             request_id,
             phase_key,
             action,
@@ -478,17 +479,19 @@ impl RunState {
             return;
         };
         match about {
-            Some(Question::Tool(tool)) if *action != Decision::Abort => self.permits.push(Permit {
-                request_id: *request_id,
-                tool: tool.tool.clone(),
-                phase_key: phase_key.clone(),
-                call: tool.call.clone(),
-                scope: scope.unwrap_or(Scope::Once),
-                allowed: *action == Decision::Approve,
-                comment: comment.clone(),
-                by: by.clone(),
-            }),
-            Some(Question::Budget(budget)) => {
+            Some(GateQuestion::Tool(tool)) if *action != Decision::Abort => {
+                self.permits.push(ToolPermit {
+                    request_id: *request_id,
+                    tool: tool.tool.clone(),
+                    phase_key: phase_key.clone(),
+                    call: tool.call.clone(),
+                    scope: scope.unwrap_or(PermissionScope::Once),
+                    allowed: *action == Decision::Approve,
+                    comment: comment.clone(),
+                    by: by.clone(),
+                })
+            }
+            Some(GateQuestion::Budget(budget)) => {
                 let raised = self.raises.entry(budget.scope.clone()).or_default();
                 raised.0 = raised.0.saturating_add(raise.map_or(0, |raise| raise.0));
             }
@@ -496,7 +499,7 @@ impl RunState {
         }
     }
 
-    fn enter(&mut self, to: RunStatus, event: &Event) -> Result<(), Failure> {
+    fn enter(&mut self, to: RunStatus, event: &JournalEvent) -> Result<(), Failure> {
         use RunStatus::{AwaitingApproval, Created, Executing, Paused};
         let legal = matches!(
             (self.status, to),
@@ -511,7 +514,7 @@ impl RunState {
         Ok(())
     }
 
-    fn end(&mut self, to: RunStatus, event: &Event) -> Result<(), Failure> {
+    fn end(&mut self, to: RunStatus, event: &JournalEvent) -> Result<(), Failure> {
         if to == RunStatus::Completed && self.status != RunStatus::Executing {
             return Err(self.illegal(event.fact.kind(), to.as_str()));
         }
@@ -535,7 +538,11 @@ impl RunState {
         }
     }
 
-    fn phase_mut(&mut self, key: &PhaseKey, event: &Event) -> Result<&mut PhaseState, Failure> {
+    fn phase_mut(
+        &mut self,
+        key: &PhaseKey,
+        event: &JournalEvent,
+    ) -> Result<&mut PhaseState, Failure> {
         let run_id = self.run_id;
         self.phases.iter_mut().find(|phase| phase.key == *key).ok_or_else(|| {
             Failure::new(

@@ -26,8 +26,8 @@ pub fn safe_line(text: &str) -> String {
     if is_plain(text) {
         return text.to_owned();
     }
-    let mut filter = Filter::default();
-    text.chars().for_each(|c| filter.take(c));
+    let mut filter = SafeTextFilter::default();
+    text.chars().for_each(|c| filter.push(c));
     cut(filter.finish())
 }
 
@@ -48,11 +48,15 @@ pub fn safe_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut marks = 0;
     for c in json.chars() {
-        let class = Class::of(c);
-        marks = if class == Class::Mark { marks + 1 } else { 0 };
+        let class = CharClass::from_char(c);
+        marks = if class == CharClass::Mark {
+            marks + 1
+        } else {
+            0
+        };
         if matches!(c, '\n' | '\t')
-            || class == Class::Plain
-            || (class == Class::Mark && marks <= MARKS_PER_BASE)
+            || class == CharClass::Plain
+            || (class == CharClass::Mark && marks <= MARKS_PER_BASE)
         {
             out.push(c);
         } else {
@@ -103,7 +107,7 @@ impl fmt::Display for SafeText {
 
 /// What a character does to a reader.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
+enum CharClass {
     /// Shows what it is.
     Plain,
     /// Sits on the character before it.
@@ -118,8 +122,8 @@ enum Class {
     Hidden,
 }
 
-impl Class {
-    fn of(c: char) -> Self {
+impl CharClass {
+    fn from_char(c: char) -> Self {
         match c {
             ' '..='~' => Self::Plain,
             c if c.is_control() => Self::Control,
@@ -168,7 +172,7 @@ fn is_plain(text: &str) -> bool {
 
 /// Gathers the safe form of one line.
 #[derive(Default)]
-struct Filter {
+struct SafeTextFilter {
     out: String,
     column: usize,
     /// What marks and selectors would sit on; none at the start of the line.
@@ -181,17 +185,17 @@ struct Filter {
     hidden: usize,
 }
 
-impl Filter {
-    fn take(&mut self, c: char) {
-        match Class::of(c) {
-            Class::Hidden => self.hide(),
-            Class::Selector if self.carries_selector() => self.sit(c),
-            Class::Selector => self.hide(),
-            Class::Mark => self.mark(c),
-            Class::Plain => self.put(c),
-            Class::Control if c == '\t' => self.tab(),
-            Class::Control => self.control(c),
-            Class::Named(name) => self.tell(name),
+impl SafeTextFilter {
+    fn push(&mut self, c: char) {
+        match CharClass::from_char(c) {
+            CharClass::Hidden => self.hide(),
+            CharClass::Selector if self.carries_selector() => self.sit(c),
+            CharClass::Selector => self.hide(),
+            CharClass::Mark => self.mark(c),
+            CharClass::Plain => self.emit(c),
+            CharClass::Control if c == '\t' => self.tab(),
+            CharClass::Control => self.control(c),
+            CharClass::Named(name) => self.emit_mark(name),
         }
     }
 
@@ -211,7 +215,7 @@ impl Filter {
             self.flush();
         }
         if self.base.is_none() {
-            self.put('\u{25cc}');
+            self.emit('\u{25cc}');
         }
         if self.marks < MARKS_PER_BASE {
             self.sit(c)
@@ -225,7 +229,7 @@ impl Filter {
         self.marks += 1;
     }
 
-    fn put(&mut self, c: char) {
+    fn emit(&mut self, c: char) {
         self.flush();
         self.out.push(c);
         self.column += c.width().unwrap_or(0);
@@ -235,21 +239,21 @@ impl Filter {
     fn tab(&mut self) {
         self.flush();
         for _ in 0..TAB_CELLS - self.column % TAB_CELLS {
-            self.put(' ');
+            self.emit(' ');
         }
     }
 
     fn control(&mut self, c: char) {
         match u32::from(c) {
-            code @ 0..0x20 => self.put(char::from_u32(0x2400 + code).unwrap_or('\u{fffd}')),
-            0x7f => self.put('\u{2421}'),
-            code => self.tell(&format!("<U+{code:04X}>")),
+            code @ 0..0x20 => self.emit(char::from_u32(0x2400 + code).unwrap_or('\u{fffd}')),
+            0x7f => self.emit('\u{2421}'),
+            code => self.emit_mark(&format!("<U+{code:04X}>")),
         }
     }
 
-    fn tell(&mut self, mark: &str) {
+    fn emit_mark(&mut self, mark: &str) {
         self.flush();
-        mark.chars().for_each(|c| self.put(c));
+        mark.chars().for_each(|c| self.emit(c));
     }
 
     fn flush(&mut self) {
@@ -258,10 +262,10 @@ impl Filter {
             std::mem::take(&mut self.hidden),
         );
         if surplus > 0 {
-            self.tell(&format!("<{surplus} marks>"));
+            self.emit_mark(&format!("<{surplus} marks>"));
         }
         if hidden > 0 {
-            self.tell(&format!("<{hidden} hidden>"));
+            self.emit_mark(&format!("<{hidden} hidden>"));
         }
     }
 

@@ -12,7 +12,8 @@ use super::state::OnDisconnect;
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
+#[schemars(rename = "Settings")]
+pub struct AppSettings {
     /// How runs are executed.
     pub engine: EngineSettings,
     /// The process that executes runs.
@@ -34,7 +35,7 @@ pub struct Settings {
     /// Traces and metrics for an OpenTelemetry collector.
     pub telemetry: TelemetrySettings,
     /// Prices by model name; they override the built-in list.
-    pub prices: BTreeMap<String, Price>,
+    pub prices: BTreeMap<String, ModelPrice>,
 }
 
 /// How runs are executed.
@@ -46,7 +47,7 @@ pub struct EngineSettings {
     /// Seconds that in-flight work has to reach its next checkpoint at shutdown.
     pub shutdown_grace_seconds: u64,
     /// What the next host does with runs whose host died.
-    pub on_crash: OnCrash,
+    pub on_crash: CrashPolicy,
     /// Maximum size of an artifact, in bytes.
     pub max_artifact_bytes: u64,
     /// Write quota of the worktree per attempt, in bytes. 0: unlimited.
@@ -62,7 +63,7 @@ impl Default for EngineSettings {
         Self {
             max_concurrent_runs: 4,
             shutdown_grace_seconds: 30,
-            on_crash: OnCrash::Ask,
+            on_crash: CrashPolicy::Ask,
             max_artifact_bytes: 10 * 1024 * 1024,
             max_worktree_bytes: 1024 * 1024 * 1024,
             max_turns: 50,
@@ -108,7 +109,8 @@ pub struct BudgetSettings {
 /// What the next host does with runs whose host died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum OnCrash {
+#[schemars(rename = "OnCrash")]
+pub enum CrashPolicy {
     /// Pause them and offer them in the resume picker.
     Ask,
     /// Resume them immediately.
@@ -284,12 +286,17 @@ pub struct NotifySettings {
     /// are not signed.
     pub webhook_secret_env: String,
     /// Events that send a notification.
-    pub on: Vec<Notice>,
+    pub on: Vec<NoticeKind>,
 }
 
 impl Default for NotifySettings {
     fn default() -> Self {
-        let on = vec![Notice::Gate, Notice::Failure, Notice::Budget, Notice::End];
+        let on = vec![
+            NoticeKind::Gate,
+            NoticeKind::Failure,
+            NoticeKind::Budget,
+            NoticeKind::End,
+        ];
         Self {
             command: Vec::new(),
             webhook: String::new(),
@@ -302,7 +309,8 @@ impl Default for NotifySettings {
 /// An event that sends a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Notice {
+#[schemars(rename = "Notice")]
+pub enum NoticeKind {
     /// An approval is pending.
     Gate,
     /// A run failed or lost its agent.
@@ -324,7 +332,7 @@ pub struct ConsoleSettings {
     /// Whether the console handles mouse clicks and the wheel. With Shift they go to the terminal.
     pub mouse: bool,
     /// How the terminal notifies the operator while it is not focused.
-    pub notifications: Notifications,
+    pub notifications: TerminalNotifications,
     /// The color theme.
     pub theme: ThemeName,
 }
@@ -335,7 +343,7 @@ impl Default for ConsoleSettings {
             ascii: false,
             keys: BTreeMap::new(),
             mouse: true,
-            notifications: Notifications::Desktop,
+            notifications: TerminalNotifications::Desktop,
             theme: ThemeName::Dark,
         }
     }
@@ -344,7 +352,8 @@ impl Default for ConsoleSettings {
 /// How the terminal notifies the operator that a run needs attention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Notifications {
+#[schemars(rename = "Notifications")]
+pub enum TerminalNotifications {
     /// No notification.
     Off,
     /// The terminal bell only.
@@ -370,7 +379,8 @@ pub enum ThemeName {
 /// Price of a model in dollars per million tokens, as decimal text to avoid rounding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Price {
+#[schemars(rename = "Price")]
+pub struct ModelPrice {
     /// Per million input tokens.
     pub input: String,
     /// Per million output tokens.

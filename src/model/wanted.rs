@@ -3,18 +3,18 @@
 //! A typed text is a row of conditions that must all hold: `type:phase.` (the beginning of a type;
 //! several by commas), `phase:spec`, and words that occur anywhere in the event, in any case. The
 //! words of an event are its type and every text in it but the ids of calls and turns. An index may
-//! narrow the search by [`Condition`]s; what fits is decided here alone.
+//! narrow the search by [`EventCondition`]s; what fits is decided here alone.
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::event::{Event, Fact};
+use super::event::{JournalEvent, RunFact};
 
 /// Keys that are not searched: ids without meaning for people, present in most agent events.
-const NOT_WORDS: &[&str] = &["turn_id", "call_id"];
+const UNSEARCHED_KEYS: &[&str] = &["turn_id", "call_id"];
 
 /// A condition of an event filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub enum EventCondition {
     /// This occurs in its words; lower case.
     Word(String),
     /// Its type begins with one of these.
@@ -25,11 +25,11 @@ pub enum Condition {
 
 /// An event filter. The default matches all events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    conditions: Vec<Condition>,
+pub struct EventFilter {
+    conditions: Vec<EventCondition>,
 }
 
-impl Wanted {
+impl EventFilter {
     /// Parses the typed text.
     #[must_use]
     pub fn parse(typed: &str) -> Self {
@@ -59,47 +59,47 @@ impl Wanted {
 
     /// Returns the conditions.
     #[must_use]
-    pub fn conditions(&self) -> &[Condition] {
+    pub fn conditions(&self) -> &[EventCondition] {
         &self.conditions
     }
 
     /// The words that must occur, in lower case.
-    pub fn words(&self) -> impl Iterator<Item = &str> {
+    pub fn terms(&self) -> impl Iterator<Item = &str> {
         self.conditions
             .iter()
             .filter_map(|condition| match condition {
-                Condition::Word(word) => Some(word.as_str()),
+                EventCondition::Word(word) => Some(word.as_str()),
                 _ => None,
             })
     }
 
     /// Returns whether the filter matches an event.
     #[must_use]
-    pub fn fits(&self, event: &Event) -> bool {
+    pub fn matches(&self, event: &JournalEvent) -> bool {
         if self.is_all() {
             return true;
         }
         let phase = event.fact.phase_key().map(|key| key.as_str());
-        let text = if self.words().next().is_some() {
-            words_of_fact(&event.fact)
+        let text = if self.terms().next().is_some() {
+            searchable_text_of_fact(&event.fact)
         } else {
             String::new()
         };
-        self.fits_words(event.fact.kind(), phase, &text)
+        self.matches_text(event.fact.kind(), phase, &text)
     }
 
     /// Whether an event of this type, phase and words (in lower case) is wanted.
     #[must_use]
-    pub fn fits_words(&self, kind: &str, phase: Option<&str>, words: &str) -> bool {
+    pub fn matches_text(&self, kind: &str, phase: Option<&str>, words: &str) -> bool {
         self.conditions.iter().all(|condition| match condition {
-            Condition::Word(word) => words.contains(word),
-            Condition::Kinds(starts) => starts.iter().any(|start| kind.starts_with(start)),
-            Condition::Phase(key) => phase == Some(key),
+            EventCondition::Word(word) => words.contains(word),
+            EventCondition::Kinds(starts) => starts.iter().any(|start| kind.starts_with(start)),
+            EventCondition::Phase(key) => phase == Some(key),
         })
     }
 }
 
-fn condition(word: &str) -> Option<Condition> {
+fn condition(word: &str) -> Option<EventCondition> {
     let word = word.to_lowercase();
     if let Some(kinds) = word.strip_prefix("type:") {
         let starts: Vec<String> = kinds
@@ -107,12 +107,12 @@ fn condition(word: &str) -> Option<Condition> {
             .filter(|start| !start.is_empty())
             .map(str::to_owned)
             .collect();
-        return (!starts.is_empty()).then_some(Condition::Kinds(starts));
+        return (!starts.is_empty()).then_some(EventCondition::Kinds(starts));
     }
     match word.strip_prefix("phase:") {
         Some("") => None,
-        Some(key) => Some(Condition::Phase(key.to_owned())),
-        None => Some(Condition::Word(word)),
+        Some(key) => Some(EventCondition::Phase(key.to_owned())),
+        None => Some(EventCondition::Word(word)),
     }
 }
 
@@ -123,20 +123,20 @@ pub fn words(kind: &str, payload: &str) -> String {
     let mut text = String::with_capacity(payload.len());
     text.push_str(kind);
     let mut reader = serde_json::Deserializer::from_str(payload);
-    let _broken = Texts(&mut text).deserialize(&mut reader);
+    let _broken = TextCollector(&mut text).deserialize(&mut reader);
     text.to_lowercase()
 }
 
-fn words_of_fact(fact: &Fact) -> String {
+fn searchable_text_of_fact(fact: &RunFact) -> String {
     // A fact is plain data; it can always be written.
     let json = serde_json::to_string(fact).unwrap_or_default();
     words(fact.kind(), &json)
 }
 
 /// Adds every text of a value to a line of its own.
-struct Texts<'a>(&'a mut String);
+struct TextCollector<'a>(&'a mut String);
 
-impl<'de> DeserializeSeed<'de> for Texts<'_> {
+impl<'de> DeserializeSeed<'de> for TextCollector<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -144,7 +144,7 @@ impl<'de> DeserializeSeed<'de> for Texts<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Texts<'_> {
+impl<'de> Visitor<'de> for TextCollector<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -158,16 +158,16 @@ impl<'de> Visitor<'de> for Texts<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Texts(self.0))?.is_some() {}
+        while seq.next_element_seed(TextCollector(self.0))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if NOT_WORDS.contains(&key.as_ref()) {
+            if UNSEARCHED_KEYS.contains(&key.as_ref()) {
                 map.next_value::<serde::de::IgnoredAny>()?;
             } else {
-                map.next_value_seed(Texts(self.0))?;
+                map.next_value_seed(TextCollector(self.0))?;
             }
         }
         Ok(())
@@ -200,12 +200,12 @@ mod tests {
     use crate::model::event::ToolOutcome;
     use crate::model::time::Timestamp;
 
-    fn event() -> Event {
-        Event {
+    fn event() -> JournalEvent {
+        JournalEvent {
             run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
             seq: 7,
             at: Timestamp(0),
-            fact: Fact::ToolCalled {
+            fact: RunFact::ToolCalled {
                 phase_key: "plan".into(),
                 turn_id: "01930000-0000-7000-8000-00000000cc01".parse().unwrap(),
                 call_id: "call-77".to_owned(),
@@ -236,12 +236,12 @@ mod tests {
             ("call-77", false),
             ("00000000cc01", false),
         ] {
-            assert_eq!(Wanted::parse(typed).fits(&event()), fits, "{typed}");
+            assert_eq!(EventFilter::parse(typed).matches(&event()), fits, "{typed}");
         }
         assert!(
-            !Wanted::parse("tool")
-                .and(&Wanted::parse("phase:spec"))
-                .fits(&event())
+            !EventFilter::parse("tool")
+                .and(&EventFilter::parse("phase:spec"))
+                .matches(&event())
         );
     }
 
@@ -258,7 +258,8 @@ mod tests {
             "tool.called\nb"
         );
         assert!(
-            words_of_fact(&event().fact).contains(stored.strip_prefix("tool.called\n").unwrap())
+            searchable_text_of_fact(&event().fact)
+                .contains(stored.strip_prefix("tool.called\n").unwrap())
         );
     }
 }

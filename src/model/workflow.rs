@@ -34,14 +34,14 @@ pub struct Workflow {
     pub description: String,
     /// The roles to which personas are assigned.
     #[schemars(length(min = 1))]
-    pub roles: Vec<Role>,
+    pub roles: Vec<RoleDefinition>,
     /// Gates of each phase that has no `gates`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("items" = { "type": "string", "pattern": NAME_PATTERN }))]
     pub default_gates: Vec<GateKey>,
     /// The phases, in order.
     #[schemars(length(min = 1, max = MAX_PHASES))]
-    pub phases: Vec<Phase>,
+    pub phases: Vec<PhaseDefinition>,
 }
 
 impl Workflow {
@@ -59,18 +59,18 @@ impl Workflow {
     /// # Errors
     /// Never for a workflow that was read from a file; the JSON library's error otherwise.
     pub fn hash(&self) -> Result<ContentHash, serde_json::Error> {
-        ContentHash::of_canonical(self)
+        ContentHash::from_canonical_json(self)
     }
 
     /// The phase with this key.
     #[must_use]
-    pub fn phase(&self, key: &PhaseKey) -> Option<&Phase> {
+    pub fn phase(&self, key: &PhaseKey) -> Option<&PhaseDefinition> {
         self.phases.iter().find(|phase| phase.key == *key)
     }
 
     /// The gates of `phase`, the workflow's defaults included.
     #[must_use]
-    pub fn gates<'a>(&'a self, phase: &'a Phase) -> &'a [GateKey] {
+    pub fn gates<'a>(&'a self, phase: &'a PhaseDefinition) -> &'a [GateKey] {
         phase.gates.as_deref().unwrap_or(&self.default_gates)
     }
 }
@@ -78,7 +78,8 @@ impl Workflow {
 /// A role in a workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Role {
+#[schemars(rename = "Role")]
+pub struct RoleDefinition {
     /// Identifies the role within the workflow.
     #[schemars(extend("pattern" = NAME_PATTERN))]
     pub id: RoleId,
@@ -95,7 +96,8 @@ pub struct Role {
 /// One phase of a workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Phase {
+#[schemars(rename = "Phase")]
+pub struct PhaseDefinition {
     /// Identifies the phase within the workflow.
     #[schemars(extend("pattern" = NAME_PATTERN))]
     pub key: PhaseKey,
@@ -128,7 +130,7 @@ pub struct Phase {
     pub max_repairs: u32,
 }
 
-impl Phase {
+impl PhaseDefinition {
     /// The title, or the key where there is none.
     #[must_use]
     pub fn label(&self) -> &str {

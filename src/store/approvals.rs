@@ -6,7 +6,7 @@ use super::row;
 use crate::model::error::Result;
 use crate::model::id::{GateKey, PhaseKey, RequestId, RunId};
 use crate::model::money::NanoUsd;
-use crate::model::question::Scope;
+use crate::model::question::PermissionScope;
 use crate::model::record::ApprovalRecord;
 use crate::model::state::{ApprovalStatus, Via};
 
@@ -70,7 +70,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ApprovalRecord> {
             .and_then(|text| serde_json::from_str(&text).ok()),
         scope: row
             .get::<_, Option<String>>("scope")?
-            .and_then(|scope| Scope::parse(&scope)),
+            .and_then(|scope| PermissionScope::parse(&scope)),
         raise: row.get::<_, Option<i64>>("raise_nano")?.map(NanoUsd),
     })
 }

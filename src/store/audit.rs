@@ -23,9 +23,9 @@ const FOLLOWING: &[(&str, &str)] = &[
 const TOLD: usize = 8;
 
 /// A place where the rows of runs are made again from nothing, beside the database.
-pub struct Mirror(Connection);
+pub struct AuditMirror(Connection);
 
-impl Mirror {
+impl AuditMirror {
     /// An empty mirror, in memory.
     ///
     /// # Errors
@@ -115,16 +115,16 @@ fn differing(
         .map(|((name, stored), (_, made))| {
             format!(
                 "{table}.{name} is {}, the journal says {}",
-                told(stored),
-                told(made)
+                column_text(stored),
+                column_text(made)
             )
         })
         .collect())
 }
 
-type Named = Vec<(String, Value)>;
+type NamedColumns = Vec<(String, Value)>;
 
-fn rows(conn: &Connection, table: &str, column: &str, id: &str) -> Result<Vec<Named>> {
+fn rows(conn: &Connection, table: &str, column: &str, id: &str) -> Result<Vec<NamedColumns>> {
     let mut query = conn.prepare_cached(&format!(
         "SELECT * FROM {table} WHERE {column} = ?1 ORDER BY 1, 2, 3"
     ))?;
@@ -134,14 +134,14 @@ fn rows(conn: &Connection, table: &str, column: &str, id: &str) -> Result<Vec<Na
             .iter()
             .enumerate()
             .map(|(at, name)| Ok((name.clone(), row.get::<_, Value>(at)?)))
-            .collect::<rusqlite::Result<Named>>()
+            .collect::<rusqlite::Result<NamedColumns>>()
     };
     Ok(query
         .query_map([id], read)?
         .collect::<rusqlite::Result<_>>()?)
 }
 
-fn told(value: &Value) -> String {
+fn column_text(value: &Value) -> String {
     match value {
         Value::Null => "absent".to_owned(),
         Value::Integer(number) => number.to_string(),
@@ -153,7 +153,7 @@ fn told(value: &Value) -> String {
 
 /// Where the totals of a run and of its phases differ from its ledger; and calls that are still open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct AuditTotals {
     /// Rows of the ledger.
     pub calls: u64,
     /// Calls that were sent and not settled.
@@ -166,7 +166,7 @@ pub struct Totals {
 ///
 /// # Errors
 /// What the database says.
-pub fn totals(conn: &Connection, run: RunId) -> Result<Totals> {
+pub fn totals(conn: &Connection, run: RunId) -> Result<AuditTotals> {
     const SUMS: &str = "SELECT count(*) AS calls, coalesce(sum(status = 'open'), 0) AS open, \
          coalesce(sum(CASE WHEN status <> 'open' THEN cost_nano END), 0) AS cost_nano, \
          coalesce(sum(status <> 'open' AND cost_nano IS NULL), 0) AS unknown_calls, \
@@ -189,7 +189,7 @@ pub fn totals(conn: &Connection, run: RunId) -> Result<Totals> {
     };
     let ledger = sums(SUMS)?;
     let mut found = conn.prepare_cached(SUMS)?.query_row([&id], |r| {
-        Ok(Totals {
+        Ok(AuditTotals {
             calls: row::large(r, "calls")?,
             open: row::large(r, "open")?,
             problems: Vec::new(),
@@ -251,7 +251,7 @@ mod tests {
     use super::super::journal;
     use super::*;
     use crate::model::error::Code;
-    use crate::model::event::Fact;
+    use crate::model::event::RunFact;
     use crate::model::id::RequestId;
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
             BEGIN,
         )
         .unwrap();
-        let mirror = Mirror::new().unwrap();
+        let mirror = AuditMirror::new().unwrap();
         assert_eq!(
             mirror.differences(&conn, run).unwrap(),
             Vec::<String>::new()
@@ -321,7 +321,7 @@ mod tests {
         let sql = "INSERT INTO bindings (run_id, role, persona, persona_hash, backend, binding_hash) VALUES (?1, 'architect', 'ada@1', 'h', 'acp', 'h')";
         conn.execute(sql, [run.to_string()]).unwrap();
         let (session_id, role) = (crate::model::id::SessionId::new(), "architect".into());
-        let lost = Fact::SessionFailed {
+        let lost = RunFact::SessionFailed {
             session_id,
             role,
             ordinal: 1,
@@ -347,7 +347,7 @@ mod tests {
             "acp"
         );
         assert_eq!(
-            Mirror::new().unwrap().differences(&conn, run).unwrap(),
+            AuditMirror::new().unwrap().differences(&conn, run).unwrap(),
             Vec::<String>::new()
         );
     }

@@ -107,7 +107,7 @@ fn has_room(path: &Path) -> bool {
         .filter_map(|file| std::fs::metadata(file).ok())
         .map(|meta| meta.len())
         .sum();
-    ballast::free_bytes(path).is_none_or(|free| free > 2 * bytes + ballast::BYTES)
+    ballast::free_bytes(path).is_none_or(|free| free > 2 * bytes + ballast::RESERVE_BYTES)
 }
 
 #[cfg(test)]
@@ -153,10 +153,10 @@ mod tests {
             let name = format!("persona-{day}");
             store
                 .write_blocking(move |tx| {
-                    consents::give(
+                    consents::insert(
                         tx,
                         &name,
-                        &ContentHash::of(name.as_bytes()),
+                        &ContentHash::from_bytes(name.as_bytes()),
                         "kim",
                         Timestamp(1),
                     )

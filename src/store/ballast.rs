@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::failpoint::Step;
 
 /// Size of the reserve, in bytes.
-pub const BYTES: u64 = 16 * 1024 * 1024;
+pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Free bytes that must remain after the reserve is created.
-const SPARE: u64 = BYTES;
+const MIN_FREE_AFTER: u64 = RESERVE_BYTES;
 
 /// Returns the path of the reserve file.
 #[must_use]
@@ -29,12 +29,12 @@ pub fn free_bytes(database: &Path) -> Option<u64> {
 
 /// Creates the reserve if there is enough space. Returns whether it exists.
 #[must_use]
-pub fn keep(database: &Path) -> bool {
+pub fn allocate_reserve(database: &Path) -> bool {
     let path = file(database);
-    if std::fs::metadata(&path).is_ok_and(|meta| meta.len() == BYTES) {
+    if std::fs::metadata(&path).is_ok_and(|meta| meta.len() == RESERVE_BYTES) {
         return true;
     }
-    if free_bytes(database).is_some_and(|free| free < BYTES + SPARE) {
+    if free_bytes(database).is_some_and(|free| free < RESERVE_BYTES + MIN_FREE_AFTER) {
         return false;
     }
     let made = Step::Ballast.around(|| fill(&path));
@@ -63,12 +63,12 @@ fn fill(path: &Path) -> std::io::Result<()> {
         return Ok(());
     }
     let zeros = vec![0; 1024 * 1024];
-    (0..BYTES / zeros.len() as u64).try_for_each(|_| file.write_all(&zeros))
+    (0..RESERVE_BYTES / zeros.len() as u64).try_for_each(|_| file.write_all(&zeros))
 }
 
 #[cfg(target_os = "linux")]
 fn allocate(file: &File) -> bool {
-    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, BYTES).is_ok()
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, RESERVE_BYTES).is_ok()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -84,10 +84,10 @@ mod tests {
     fn the_ballast_takes_real_space_and_gives_it_back() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("phasedeck.db");
-        assert!(keep(&database) && keep(&database));
+        assert!(allocate_reserve(&database) && allocate_reserve(&database));
         let meta = std::fs::metadata(file(&database)).unwrap();
-        assert_eq!(meta.len(), BYTES);
-        assert!(std::os::unix::fs::MetadataExt::blocks(&meta) * 512 >= BYTES);
+        assert_eq!(meta.len(), RESERVE_BYTES);
+        assert!(std::os::unix::fs::MetadataExt::blocks(&meta) * 512 >= RESERVE_BYTES);
         assert!(release(&database));
         assert!(!release(&database));
     }

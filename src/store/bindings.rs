@@ -6,7 +6,7 @@ use super::row;
 use crate::model::error::Result;
 use crate::model::hash::ContentHash;
 use crate::model::id::{RoleId, RunId, SchemaId};
-use crate::model::persona::Binding;
+use crate::model::persona::RoleBinding;
 
 /// Freezes the bindings of a run.
 ///
@@ -15,7 +15,7 @@ use crate::model::persona::Binding;
 pub fn insert(
     tx: &Connection,
     run: RunId,
-    bindings: &[Binding],
+    bindings: &[RoleBinding],
     binding_hash: &ContentHash,
 ) -> Result<()> {
     let mut insert = tx.prepare_cached(
@@ -39,11 +39,11 @@ pub fn insert(
 ///
 /// # Errors
 /// What the database says.
-pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<Binding>> {
+pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<RoleBinding>> {
     let mut query =
         conn.prepare_cached("SELECT role, persona, persona_hash, backend, model FROM bindings WHERE run_id = ?1 ORDER BY role")?;
     let rows = query.query_map([run.to_string()], |row| {
-        Ok(Binding {
+        Ok(RoleBinding {
             role: RoleId(row.get("role")?),
             persona: row::named(row, "persona", |text| text.parse().ok())?,
             persona_hash: row::hash(row, "persona_hash")?,

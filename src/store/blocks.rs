@@ -7,14 +7,14 @@
 //! block is short enough to be read.
 //!
 //! Blocks are made from the journal alone. Those that are missing (events from before there were
-//! blocks) or were folded by another program are made by [`Backlog`] while the writer has nothing
+//! blocks) or were folded by another program are made by [`SegmentBacklog`] while the writer has nothing
 //! else to do; until then whoever reads goes without.
 
 use std::collections::{HashSet, VecDeque};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::events::{self, Stored};
+use super::events::{self, StoredEvent};
 use super::row;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
@@ -83,7 +83,7 @@ pub(super) fn keep_up(tx: &Connection, run: RunId, before: u64, after: u64) -> R
 /// Stores the block that begins with event `first`.
 fn add(tx: &Connection, run: RunId, first: u64) -> Result<()> {
     let last = first + BLOCK - 1;
-    let mut folding = Folding::before(tx, run, first)?;
+    let mut folding = SegmentFold::before(tx, run, first)?;
     let mut words = HashSet::new();
     events::for_range(tx, run, first, last, |stored| {
         words.extend(
@@ -91,7 +91,7 @@ fn add(tx: &Connection, run: RunId, first: u64) -> Result<()> {
                 .split_whitespace()
                 .map(str::to_owned),
         );
-        folding.take(run, stored);
+        folding.push(run, stored);
         Ok(())
     })?;
     let (fold, state) = folding.stored()?;
@@ -110,7 +110,7 @@ fn add(tx: &Connection, run: RunId, first: u64) -> Result<()> {
 }
 
 /// The state of a block while it is folded.
-enum Folding {
+enum SegmentFold {
     /// The block before is not folded.
     NotYet,
     /// A journal that no engine can have written: whoever folds it is told.
@@ -119,7 +119,7 @@ enum Folding {
     To(Box<RunState>),
 }
 
-impl Folding {
+impl SegmentFold {
     fn before(tx: &Connection, run: RunId, first: u64) -> Result<Self> {
         if first == 1 {
             return Ok(Self::To(Box::new(RunState::new(run))));
@@ -145,7 +145,7 @@ impl Folding {
         )
     }
 
-    fn take(&mut self, run: RunId, stored: Stored) {
+    fn push(&mut self, run: RunId, stored: StoredEvent) {
         if let Self::To(state) = self
             && stored
                 .event(run)
@@ -170,13 +170,13 @@ impl Folding {
 
 /// Blocks that are to be made or folded anew, one at a time.
 #[derive(Debug, Default)]
-pub(super) struct Backlog {
+pub(super) struct SegmentBacklog {
     looked: bool,
     missing: VecDeque<RunId>,
     stale: VecDeque<(RunId, u64, u64)>,
 }
 
-impl Backlog {
+impl SegmentBacklog {
     /// Does one piece of what is left; whether anything was.
     pub(super) fn step(&mut self, tx: &Connection) -> Result<bool> {
         if !std::mem::replace(&mut self.looked, true) {
@@ -197,9 +197,9 @@ impl Backlog {
         let Some((run, first, last)) = self.stale.pop_front() else {
             return Ok(false);
         };
-        let mut folding = Folding::before(tx, run, first)?;
+        let mut folding = SegmentFold::before(tx, run, first)?;
         events::for_range(tx, run, first, last, |stored| {
-            folding.take(run, stored);
+            folding.push(run, stored);
             Ok(())
         })?;
         // Blocks come in order, so the one before is folded; a gap in them would never be.
@@ -250,13 +250,13 @@ mod tests {
     use super::super::fixture::{self, BEGIN};
     use super::super::{journal, search};
     use super::*;
-    use crate::model::event::{CallStatus, Event, Fact, Tokens, ToolOutcome};
+    use crate::model::event::{CallStatus, JournalEvent, RunFact, TokenUsage, ToolOutcome};
     use crate::model::id::TurnId;
     use crate::model::money::NanoUsd;
-    use crate::model::wanted::Wanted;
+    use crate::model::wanted::EventFilter;
 
-    fn tool(target: &str) -> Fact {
-        Fact::ToolCalled {
+    fn tool(target: &str) -> RunFact {
+        RunFact::ToolCalled {
             phase_key: "spec".into(),
             turn_id: TurnId::new(),
             call_id: "c".to_owned(),
@@ -278,9 +278,12 @@ mod tests {
         for seq in 4..=events {
             facts.push(match seq {
                 600 | 1300 => tool("src/Needle.rs"),
-                _ if seq % 10 == 0 => {
-                    fixture::called(TurnId::new(), "spec", Tokens::default(), Some(NanoUsd(5)))
-                }
+                _ if seq % 10 == 0 => fixture::called(
+                    TurnId::new(),
+                    "spec",
+                    TokenUsage::default(),
+                    Some(NanoUsd(5)),
+                ),
                 _ => tool("src/hay.rs"),
             });
         }
@@ -350,7 +353,7 @@ mod tests {
         let call = fixture::called(
             "01930000-0000-7000-8000-00000000cc01".parse().unwrap(),
             "spec",
-            Tokens::default(),
+            TokenUsage::default(),
             None,
         );
         let request = "01930000-0000-7000-8000-0000000000a1".parse().unwrap();
@@ -363,9 +366,9 @@ mod tests {
         let facts = facts
             .into_iter()
             .chain([fixture::requested(request, Some("spec"))]);
-        let events: Vec<Event> = (1..)
+        let events: Vec<JournalEvent> = (1..)
             .zip(facts)
-            .map(|(seq, fact)| Event {
+            .map(|(seq, fact)| JournalEvent {
                 run_id: run,
                 seq,
                 at: BEGIN,
@@ -382,7 +385,7 @@ mod tests {
         let conn = fixture::memory();
         let run = long_run(&conn, "lane", 3);
         conn.execute_batch("SAVEPOINT s").unwrap();
-        let facts: Vec<Fact> = (0..1100).map(|_| tool("a")).collect();
+        let facts: Vec<RunFact> = (0..1100).map(|_| tool("a")).collect();
         journal::append(&conn, run, &facts, BEGIN).unwrap();
         assert_eq!(blocks(&conn).len(), 2);
         conn.execute_batch("ROLLBACK TO s; RELEASE s").unwrap();
@@ -392,7 +395,7 @@ mod tests {
     }
 
     fn work_off(conn: &Connection) -> usize {
-        let mut backlog = Backlog::default();
+        let mut backlog = SegmentBacklog::default();
         (0..).find(|_| !backlog.step(conn).unwrap()).unwrap()
     }
 
@@ -404,7 +407,7 @@ mod tests {
         assert_eq!(work_off(&conn), 0);
         conn.execute_batch("DELETE FROM journal_blocks; INSERT INTO journal_words (journal_words) VALUES ('delete-all')").unwrap();
         // An append must not make a block while those before it are missing.
-        let facts: Vec<Fact> = (0..200).map(|_| tool("late")).collect();
+        let facts: Vec<RunFact> = (0..200).map(|_| tool("late")).collect();
         journal::append(&conn, one, &facts, BEGIN).unwrap();
         assert_eq!(blocks(&conn), []);
         assert_eq!(
@@ -422,7 +425,7 @@ mod tests {
             [FOLD + 1],
         )
         .unwrap();
-        let more: Vec<Fact> = (0..400).map(|_| tool("later")).collect();
+        let more: Vec<RunFact> = (0..400).map(|_| tool("later")).collect();
         journal::append(&conn, two, &more, BEGIN).unwrap();
         assert_eq!(
             events::state(&conn, two).unwrap(),
@@ -443,7 +446,7 @@ mod tests {
         );
     }
 
-    fn seqs(page: &search::Page) -> (Vec<u64>, u64, u64) {
+    fn seqs(page: &search::EventMatches) -> (Vec<u64>, u64, u64) {
         (
             page.events.iter().map(|event| event.seq).collect(),
             page.from,
@@ -456,7 +459,7 @@ mod tests {
         let conn = fixture::memory();
         let other = long_run(&conn, "other", 1100);
         let run = long_run(&conn, "lane", 1400);
-        let needle = Wanted::parse("NEEDLE type:tool. phase:spec");
+        let needle = EventFilter::parse("NEEDLE type:tool. phase:spec");
         for (from, limit, want) in [
             (1, 9, (vec![600, 1300], 1, 1400)),
             (600, 1, (vec![600], 600, 600)),
@@ -505,8 +508,9 @@ mod tests {
             "\"",
             "nothing",
         ] {
-            let wanted = Wanted::parse(typed);
-            let want: Vec<&Event> = all.iter().filter(|event| wanted.fits(event)).collect();
+            let wanted = EventFilter::parse(typed);
+            let want: Vec<&JournalEvent> =
+                all.iter().filter(|event| wanted.matches(event)).collect();
             let (mut forward, mut at) = (Vec::new(), 1);
             while at <= 1400 {
                 let page = search::after(&conn, run, &wanted, at, 37).unwrap();
@@ -528,24 +532,24 @@ mod tests {
     fn a_journal_without_stored_blocks_is_looked_through_in_pieces() {
         let conn = fixture::memory();
         let run = long_run(&conn, "lane", 40);
-        let call = |status| Fact::LlmCalled {
+        let call = |status| RunFact::LlmCalled {
             phase_key: "spec".into(),
             attempt: 1,
             turn_id: TurnId::new(),
             turn: 1,
             model: "m".to_owned(),
-            tokens: Tokens::default(),
+            tokens: TokenUsage::default(),
             cost: None,
             estimated: false,
             latency_ms: 5,
             status,
         };
-        let many: Vec<Fact> = (0..30 * BLOCK).map(|_| call(CallStatus::Ok)).collect();
+        let many: Vec<RunFact> = (0..30 * BLOCK).map(|_| call(CallStatus::Ok)).collect();
         journal::append(&conn, run, &many, BEGIN).unwrap();
         conn.execute_batch("DELETE FROM journal_blocks").unwrap();
-        let page = search::after(&conn, run, &Wanted::parse("nowhere"), 1, 1).unwrap();
+        let page = search::after(&conn, run, &EventFilter::parse("nowhere"), 1, 1).unwrap();
         assert_eq!((page.events.len(), page.from, page.to), (0, 1, 24 * BLOCK));
-        let page = search::before(&conn, run, &Wanted::parse("hay"), 24 * BLOCK, 50).unwrap();
+        let page = search::before(&conn, run, &EventFilter::parse("hay"), 24 * BLOCK, 50).unwrap();
         assert!(
             page.events.len() == 33 && page.from == 1,
             "{}",

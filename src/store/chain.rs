@@ -24,15 +24,16 @@ pub(super) const LINK: &str = "SELECT chain FROM events WHERE run_id = ?1 AND se
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(try_from = "String", into = "String")]
-pub struct Link(pub [u8; 32]);
+#[schemars(rename = "Link")]
+pub struct ChainHash(pub [u8; 32]);
 
-impl From<Link> for String {
-    fn from(link: Link) -> Self {
+impl From<ChainHash> for String {
+    fn from(link: ChainHash) -> Self {
         hex::encode(link.0)
     }
 }
 
-impl TryFrom<String> for Link {
+impl TryFrom<String> for ChainHash {
     type Error = hex::FromHexError;
 
     fn try_from(text: String) -> std::result::Result<Self, Self::Error> {
@@ -41,7 +42,7 @@ impl TryFrom<String> for Link {
     }
 }
 
-impl fmt::Display for Link {
+impl fmt::Display for ChainHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
     }
@@ -49,7 +50,7 @@ impl fmt::Display for Link {
 
 /// The fields of an event's row that its link vouches for.
 #[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
+pub struct ChainedRow<'a> {
     /// Of which run.
     pub run_id: &'a str,
     /// Its number.
@@ -66,10 +67,10 @@ pub struct Row<'a> {
     pub payload: &'a str,
 }
 
-impl Row<'_> {
+impl ChainedRow<'_> {
     /// The link of this row after `before`.
     #[must_use]
-    pub fn link(&self, before: Link) -> Link {
+    pub fn link(&self, before: ChainHash) -> ChainHash {
         let mut hash = Sha256::new();
         hash.update(before.0);
         hash.update(self.seq.to_be_bytes());
@@ -85,19 +86,19 @@ impl Row<'_> {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }
-        Link(hash.finalize().into())
+        ChainHash(hash.finalize().into())
     }
 }
 
 /// What walking a run's journal found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Walk {
+pub struct ChainWalk {
     /// Events that were read.
     pub events: u64,
     /// Events from before there was a chain.
     pub unchained: u64,
     /// The last link.
-    pub head: Option<Link>,
+    pub head: Option<ChainHash>,
     /// Everything that is wrong, in the order it was met; at most a handful.
     pub problems: Vec<String>,
 }
@@ -105,7 +106,7 @@ pub struct Walk {
 /// Problems of one run that are told; the first is what matters.
 const TOLD: usize = 8;
 
-impl Walk {
+impl ChainWalk {
     fn wrong(&mut self, words: String) {
         if self.problems.len() < TOLD {
             self.problems.push(words);
@@ -118,7 +119,7 @@ impl Walk {
 ///
 /// # Errors
 /// `run_not_found`; what the database says.
-pub fn walk(conn: &Connection, run: RunId) -> Result<Walk> {
+pub fn walk(conn: &Connection, run: RunId) -> Result<ChainWalk> {
     let id = run.to_string();
     let mut ends =
         conn.prepare_cached("SELECT last_seq, chain, chained_from FROM runs WHERE id = ?1")?;
@@ -132,8 +133,8 @@ pub fn walk(conn: &Connection, run: RunId) -> Result<Walk> {
         })
         .optional()?;
     let (last_seq, head, chained_from) = ends.ok_or_else(|| runs::not_found(&id))?;
-    let mut walk = Walk::default();
-    let (mut before, mut at) = (Link::default(), i64::MIN);
+    let mut walk = ChainWalk::default();
+    let (mut before, mut at) = (ChainHash::default(), i64::MIN);
     let mut query = conn.prepare_cached(WALK)?;
     let mut rows = query.query([&id])?;
     while let Some(stored) = rows.next()? {
@@ -152,7 +153,7 @@ pub fn walk(conn: &Connection, run: RunId) -> Result<Walk> {
             stored.get("idempotency_key")?,
             stored.get("payload")?,
         );
-        let row = Row {
+        let row = ChainedRow {
             run_id: &id,
             seq,
             at_ms,
@@ -191,7 +192,7 @@ pub fn walk(conn: &Connection, run: RunId) -> Result<Walk> {
 ///
 /// # Errors
 /// What the database says.
-pub fn link_of(conn: &Connection, run: RunId, seq: u64) -> Result<Option<Link>> {
+pub fn link_of(conn: &Connection, run: RunId, seq: u64) -> Result<Option<ChainHash>> {
     let found = conn
         .prepare_cached(LINK)?
         .query_row((run.to_string(), row::stored(seq)), link)
@@ -201,13 +202,13 @@ pub fn link_of(conn: &Connection, run: RunId, seq: u64) -> Result<Option<Link>> 
 
 /// Where a journal ends: its last number and link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
+pub struct ChainEnd {
     /// Of which run.
     pub run_id: RunId,
     /// The number of its last event.
     pub seq: u64,
     /// Its link.
-    pub link: Link,
+    pub link: ChainHash,
 }
 
 /// The ends of the journals that moved at `since` or later, latest last, at most `limit`.
@@ -218,7 +219,7 @@ pub fn ends(
     conn: &Connection,
     since: crate::model::time::Timestamp,
     limit: u32,
-) -> Result<Vec<End>> {
+) -> Result<Vec<ChainEnd>> {
     let mut query = conn.prepare_cached(
         "SELECT id, last_seq, chain FROM runs WHERE updated_at_ms >= ?1 AND chain IS NOT NULL ORDER BY updated_at_ms DESC, id DESC LIMIT ?2",
     )?;
@@ -232,15 +233,15 @@ pub fn ends(
     let mut ends = Vec::new();
     for end in rows {
         let (run_id, seq, link) = end?;
-        ends.extend(link.map(|link| End { run_id, seq, link }));
+        ends.extend(link.map(|link| ChainEnd { run_id, seq, link }));
     }
     ends.reverse();
     Ok(ends)
 }
 
 /// The column `chain`.
-pub(super) fn link(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Link>> {
-    Ok(row.get::<_, Option<[u8; 32]>>("chain")?.map(Link))
+pub(super) fn link(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<ChainHash>> {
+    Ok(row.get::<_, Option<[u8; 32]>>("chain")?.map(ChainHash))
 }
 
 #[cfg(test)]
@@ -348,7 +349,7 @@ mod tests {
 
     #[test]
     fn fields_cannot_flow_into_each_other() {
-        let row = Row {
+        let row = ChainedRow {
             run_id: "r",
             seq: 1,
             at_ms: 1,
@@ -357,16 +358,16 @@ mod tests {
             key: "c",
             payload: "{}",
         };
-        let shifted = Row {
+        let shifted = ChainedRow {
             kind: "a",
             key: "bc",
             ..row
         };
-        let empty_phase = Row {
+        let empty_phase = ChainedRow {
             phase_key: Some(""),
             ..row
         };
-        let links = [row, shifted, empty_phase].map(|row| row.link(Link::default()));
+        let links = [row, shifted, empty_phase].map(|row| row.link(ChainHash::default()));
         assert!(links[0] != links[1] && links[0] != links[2] && links[1] != links[2]);
     }
 }

@@ -12,7 +12,7 @@ use crate::model::time::Timestamp;
 ///
 /// # Errors
 /// What the database says.
-pub fn give(
+pub fn insert(
     tx: &Connection,
     persona: &str,
     hash: &ContentHash,

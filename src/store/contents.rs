@@ -2,7 +2,7 @@
 //!
 //! A content is stored in the transaction whose facts name it, so it is on disk exactly when they
 //! are and costs no flush of its own. Larger ones are files; those are the engine's to keep, and a
-//! [`Content`] of one says no more than its hash. What is read is held against its hash by whoever reads.
+//! [`StoredContent`] of one says no more than its hash. What is read is held against its hash by whoever reads.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ pub const SMALL: usize = 64 * 1024;
 
 /// A content that facts are about to name. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct StoredContent {
     sha256: ContentHash,
     bytes: Option<Arc<[u8]>>,
 }
 
-impl Content {
+impl StoredContent {
     /// One that is to be stored with the facts that name it; `sha256` is its hash.
     #[must_use]
     pub fn small(sha256: ContentHash, bytes: &[u8]) -> Self {
@@ -82,8 +82,10 @@ mod tests {
     #[test]
     fn a_content_is_stored_once_and_made_good_where_it_was_damaged() {
         let conn = fixture::memory();
-        let (hash, changes) = (ContentHash::of(b"same"), |conn: &Connection| conn.changes());
-        let content = Content::small(hash.clone(), b"same");
+        let (hash, changes) = (ContentHash::from_bytes(b"same"), |conn: &Connection| {
+            conn.changes()
+        });
+        let content = StoredContent::small(hash.clone(), b"same");
         content.store(&conn).unwrap();
         assert_eq!(
             (get(&conn, &hash).unwrap().unwrap(), changes(&conn)),
@@ -100,11 +102,13 @@ mod tests {
     #[test]
     fn what_lies_in_a_file_leaves_no_row_and_what_is_undone_neither() {
         let conn = fixture::memory();
-        let hash = ContentHash::of(b"x");
-        Content::in_file(hash.clone()).store(&conn).unwrap();
+        let hash = ContentHash::from_bytes(b"x");
+        StoredContent::in_file(hash.clone()).store(&conn).unwrap();
         assert_eq!(get(&conn, &hash).unwrap(), None);
         conn.execute_batch("SAVEPOINT job").unwrap();
-        Content::small(hash.clone(), b"x").store(&conn).unwrap();
+        StoredContent::small(hash.clone(), b"x")
+            .store(&conn)
+            .unwrap();
         conn.execute_batch("ROLLBACK TO job; RELEASE job").unwrap();
         assert_eq!(get(&conn, &hash).unwrap(), None);
     }

@@ -5,27 +5,27 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::sessions::Said;
+use super::sessions::TranscriptKind;
 use super::{row, sessions, turns};
 use crate::model::error::Result;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::record::{TurnRecord, TurnStatus};
 
 /// A turn, and what an agent program said in it piece by piece.
-pub type Turn = (TurnRecord, Vec<(Said, String)>);
+pub type TurnTranscript = (TurnRecord, Vec<(TranscriptKind, String)>);
 
 /// The turns of an attempt, each with its pieces; where `at` is given, as they were when that event was
 /// the last.
 ///
 /// # Errors
 /// What the database says.
-pub fn of_attempt(
+pub fn turns_of_attempt(
     conn: &Connection,
     run: RunId,
     phase: &PhaseKey,
     attempt: u32,
     at: Option<u64>,
-) -> Result<Vec<Turn>> {
+) -> Result<Vec<TurnTranscript>> {
     let turns = turns::of_attempt(conn, run, phase, attempt)?;
     let mut found = Vec::with_capacity(turns.len());
     for turn in turns {
@@ -90,12 +90,12 @@ fn time_of(conn: &Connection, run: RunId, seq: u64) -> Result<Option<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::{CallStatus, Fact, Tokens, ToolOutcome};
+    use crate::model::event::{CallStatus, RunFact, TokenUsage, ToolOutcome};
     use crate::model::id::TurnId;
     use crate::model::time::Timestamp;
     use crate::store::fixture::{self, BEGIN};
     use crate::store::journal;
-    use crate::store::turns::{NewTurn, Settlement, ToolResult};
+    use crate::store::turns::{NewTurn, ToolResult, TurnSettlement};
 
     fn reserve(conn: &Connection, run: RunId, number: u32, at: Timestamp) -> TurnId {
         let turn = NewTurn {
@@ -106,10 +106,10 @@ mod tests {
         turn.id
     }
 
-    fn settlement() -> Settlement {
-        Settlement {
+    fn settlement() -> TurnSettlement {
+        TurnSettlement {
             status: CallStatus::Ok,
-            tokens: Tokens::default(),
+            tokens: TokenUsage::default(),
             cost: None,
             estimated: false,
             latency_ms: 1,
@@ -146,7 +146,7 @@ mod tests {
         journal::append(
             &conn,
             run,
-            &[fixture::called(first, "spec", Tokens::default(), None)],
+            &[fixture::called(first, "spec", TokenUsage::default(), None)],
             later(10),
         )
         .unwrap();
@@ -157,7 +157,7 @@ mod tests {
             duration_ms: 1,
         };
         turns::tools_done(&conn, first, &[done]).unwrap();
-        let called = Fact::ToolCalled {
+        let called = RunFact::ToolCalled {
             phase_key: "spec".into(),
             turn_id: first,
             call_id: "c1".into(),
@@ -177,18 +177,23 @@ mod tests {
             later(30),
         )
         .unwrap();
-        sessions::add_to_transcript(&conn, second, &[(Said::Answer, "done".to_owned())]).unwrap();
+        sessions::add_to_transcript(
+            &conn,
+            second,
+            &[(TranscriptKind::Answer, "done".to_owned())],
+        )
+        .unwrap();
         journal::append(
             &conn,
             run,
-            &[fixture::called(second, "spec", Tokens::default(), None)],
+            &[fixture::called(second, "spec", TokenUsage::default(), None)],
             later(30),
         )
         .unwrap();
 
         let told = |at: Option<u64>| {
-            let turns = of_attempt(&conn, run, &"spec".into(), 1, at).unwrap();
-            let told = |(turn, pieces): Turn| {
+            let turns = turns_of_attempt(&conn, run, &"spec".into(), 1, at).unwrap();
+            let told = |(turn, pieces): TurnTranscript| {
                 let results: Vec<Option<String>> =
                     turn.tools.iter().map(|tool| tool.result.clone()).collect();
                 (

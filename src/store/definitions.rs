@@ -33,7 +33,7 @@ impl DefinitionKind {
 ///
 /// # Errors
 /// What the database says.
-pub fn put(
+pub fn insert(
     tx: &Connection,
     kind: DefinitionKind,
     hash: &ContentHash,
@@ -54,7 +54,7 @@ pub fn put_persona(tx: &Connection, persona: &Persona) -> Result<()> {
         persona.hash().map_err(Failure::internal)?,
         serde_json::to_string(persona).map_err(Failure::internal)?,
     );
-    put(
+    insert(
         tx,
         DefinitionKind::Persona,
         &hash,

@@ -7,8 +7,8 @@ use rusqlite::Connection;
 
 use super::fixture::{self, BEGIN};
 use super::journal;
-use super::turns::{self, NewTurn, Settlement};
-use crate::model::event::{CallStatus, Tokens};
+use super::turns::{self, NewTurn, TurnSettlement};
+use crate::model::event::{CallStatus, TokenUsage};
 use crate::model::id::RequestId;
 use crate::model::money::NanoUsd;
 use crate::model::state::Decision;
@@ -119,9 +119,9 @@ fn every_example_query_runs_and_finds_something() {
         facts.extend(answer.map(|action| fixture::resolved(id, Some("spec"), action, "kim")));
         journal::append(&conn, run, &facts, BEGIN).unwrap();
         turns::reserve(&conn, &turn, BEGIN).unwrap();
-        let settlement = Settlement {
+        let settlement = TurnSettlement {
             status: CallStatus::Ok,
-            tokens: Tokens::default(),
+            tokens: TokenUsage::default(),
             cost: None,
             estimated: false,
             latency_ms: 1,

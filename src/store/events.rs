@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{blocks, error, row, runs};
 use crate::model::error::{Failure, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
@@ -21,11 +21,11 @@ pub(super) const ALL: &str =
 ///
 /// # Errors
 /// `db_corrupt` naming an event that cannot be read; what the database says.
-pub fn from(conn: &Connection, run: RunId, from_seq: u64, limit: u32) -> Result<Vec<Event>> {
+pub fn from(conn: &Connection, run: RunId, from_seq: u64, limit: u32) -> Result<Vec<JournalEvent>> {
     let mut query = conn.prepare_cached(FROM)?;
     let rows = query.query_map(
         (run.to_string(), row::stored(from_seq), limit),
-        Stored::read,
+        StoredEvent::read,
     )?;
     rows.map(|stored| stored?.event(run)).collect()
 }
@@ -34,9 +34,12 @@ pub fn from(conn: &Connection, run: RunId, from_seq: u64, limit: u32) -> Result<
 ///
 /// # Errors
 /// As [`from`].
-pub fn before(conn: &Connection, run: RunId, seq: u64, limit: u32) -> Result<Vec<Event>> {
+pub fn before(conn: &Connection, run: RunId, seq: u64, limit: u32) -> Result<Vec<JournalEvent>> {
     let mut query = conn.prepare_cached(BEFORE)?;
-    let rows = query.query_map((run.to_string(), row::stored(seq), limit), Stored::read)?;
+    let rows = query.query_map(
+        (run.to_string(), row::stored(seq), limit),
+        StoredEvent::read,
+    )?;
     let mut page = rows
         .map(|stored| stored?.event(run))
         .collect::<Result<Vec<_>>>()?;
@@ -55,7 +58,7 @@ pub fn filtered(
     phase: Option<&PhaseKey>,
     from_seq: u64,
     limit: u32,
-) -> Result<Vec<Event>> {
+) -> Result<Vec<JournalEvent>> {
     let kinds = if kinds.is_empty() {
         None
     } else {
@@ -70,7 +73,7 @@ pub fn filtered(
             kinds,
             phase.map(PhaseKey::as_str),
         ),
-        Stored::read,
+        StoredEvent::read,
     )?;
     rows.map(|stored| stored?.event(run)).collect()
 }
@@ -94,10 +97,10 @@ pub fn last_seq(conn: &Connection, run: RunId) -> Result<u64> {
 pub fn for_each(
     conn: &Connection,
     run: RunId,
-    mut each: impl FnMut(Event) -> Result<()>,
+    mut each: impl FnMut(JournalEvent) -> Result<()>,
 ) -> Result<()> {
     let mut query = conn.prepare_cached(ALL)?;
-    for stored in query.query_map([run.to_string()], Stored::read)? {
+    for stored in query.query_map([run.to_string()], StoredEvent::read)? {
         each(stored?.event(run)?)?;
     }
     Ok(())
@@ -129,12 +132,12 @@ pub(super) fn for_range(
     run: RunId,
     from: u64,
     to: u64,
-    mut each: impl FnMut(Stored) -> Result<()>,
+    mut each: impl FnMut(StoredEvent) -> Result<()>,
 ) -> Result<()> {
     let mut query = conn.prepare_cached(RANGE)?;
     for stored in query.query_map(
         (run.to_string(), row::stored(from), row::stored(to)),
-        Stored::read,
+        StoredEvent::read,
     )? {
         each(stored?)?;
     }
@@ -142,13 +145,13 @@ pub(super) fn for_range(
 }
 
 /// The fact that was stored as this type and payload.
-pub(super) fn fact(kind: &str, payload: &str) -> serde_json::Result<Fact> {
+pub(super) fn fact(kind: &str, payload: &str) -> serde_json::Result<RunFact> {
     let kind = serde_json::to_string(kind)?;
     serde_json::from_str(&format!("{{\"type\":{kind},\"payload\":{payload}}}"))
 }
 
 /// A row of the journal, not read yet.
-pub(super) struct Stored {
+pub(super) struct StoredEvent {
     pub(super) seq: u64,
     at: Timestamp,
     pub(super) kind: String,
@@ -156,7 +159,7 @@ pub(super) struct Stored {
     pub(super) payload: String,
 }
 
-impl Stored {
+impl StoredEvent {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             seq: row::large(row, "seq")?,
@@ -167,7 +170,7 @@ impl Stored {
         })
     }
 
-    pub(super) fn event(self, run_id: RunId) -> Result<Event> {
+    pub(super) fn event(self, run_id: RunId) -> Result<JournalEvent> {
         let Self {
             seq,
             at,
@@ -180,7 +183,7 @@ impl Stored {
                 "event {seq} of run {run_id} ({kind}) cannot be read: {e}"
             ))
         })?;
-        Ok(Event {
+        Ok(JournalEvent {
             run_id,
             seq,
             at,

@@ -21,17 +21,17 @@ const KEY: &str = "host";
 
 /// The host epoch and the host that owns it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct HostEpoch {
     /// One more than the epoch of the previous host.
     pub epoch: u64,
     #[serde(flatten)]
-    pub who: Claimant,
+    pub who: HostIdentity,
     pub since: Timestamp,
 }
 
 /// Identity of a host process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claimant {
+pub struct HostIdentity {
     pub pid: u32,
     /// Device number of the lock file that it has locked.
     pub lock_device: u64,
@@ -41,16 +41,16 @@ pub struct Claimant {
 
 /// The fencing token of this host: the exact text of its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claimed(String);
+pub struct FencingToken(String);
 
 /// Advances the host epoch and returns the token of the new host.
 ///
 /// # Errors
 /// Database errors. The epoch is then unchanged.
-pub fn claim(conn: &Connection, who: Claimant) -> Result<Claimed> {
+pub fn advance_epoch(conn: &Connection, who: HostIdentity) -> Result<FencingToken> {
     let tx = retry::transient(|| Transaction::new_unchecked(conn, TransactionBehavior::Immediate))?;
-    let epoch = holder(&tx)?.map_or(0, |before| before.epoch) + 1;
-    let text = serde_json::to_string(&Claim {
+    let epoch = current_host(&tx)?.map_or(0, |before| before.epoch) + 1;
+    let text = serde_json::to_string(&HostEpoch {
         epoch,
         who,
         since: Timestamp::now(),
@@ -63,14 +63,14 @@ pub fn claim(conn: &Connection, who: Claimant) -> Result<Claimed> {
     Step::Commit.before();
     retry::transient(|| tx.execute_batch("COMMIT"))?;
     failpoint::committed();
-    Ok(Claimed(text))
+    Ok(FencingToken(text))
 }
 
 /// Returns the current host. `None` if the database never had one or the row cannot be parsed.
 ///
 /// # Errors
 /// Database errors.
-pub fn holder(conn: &Connection) -> Result<Option<Claim>> {
+pub fn current_host(conn: &Connection) -> Result<Option<HostEpoch>> {
     Ok(row(conn)?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
@@ -79,12 +79,12 @@ fn row(conn: &Connection) -> Result<Option<String>> {
     Ok(query.query_row([KEY], |row| row.get(0)).optional()?)
 }
 
-impl Claimed {
+impl FencingToken {
     /// Returns whether this token is still the current one.
     ///
     /// # Errors
     /// Database errors.
-    pub fn holds(&self, conn: &Connection) -> Result<bool> {
+    pub fn is_current(&self, conn: &Connection) -> Result<bool> {
         Ok(row(conn)?.as_ref() == Some(&self.0))
     }
 
@@ -93,15 +93,15 @@ impl Claimed {
     /// # Errors
     /// `session_manager_already_running` naming the new host; database errors.
     pub fn check(&self, conn: &Connection) -> Result<()> {
-        if self.holds(conn)? {
+        if self.is_current(conn)? {
             Ok(())
         } else {
-            Err(overtaken(holder(conn)?.as_ref()))
+            Err(superseded_by(current_host(conn)?.as_ref()))
         }
     }
 }
 
-fn overtaken(by: Option<&Claim>) -> Failure {
+fn superseded_by(by: Option<&HostEpoch>) -> Failure {
     let who = by.map_or_else(String::new, |by| {
         format!(" (process {}, since {})", by.who.pid, by.since)
     });
@@ -116,7 +116,7 @@ fn overtaken(by: Option<&Claim>) -> Failure {
 ///
 /// # Errors
 /// Database errors.
-pub fn last_host(path: &Path) -> Result<Option<Claim>> {
+pub fn last_host(path: &Path) -> Result<Option<HostEpoch>> {
     if !path.exists() {
         return Ok(None);
     }
@@ -126,7 +126,11 @@ pub fn last_host(path: &Path) -> Result<Option<Claim>> {
         [],
         |row| row.get(0),
     )?;
-    if tables == 0 { Ok(None) } else { holder(&conn) }
+    if tables == 0 {
+        Ok(None)
+    } else {
+        current_host(&conn)
+    }
 }
 
 #[cfg(test)]
@@ -134,8 +138,8 @@ mod tests {
     use super::super::{Store, fixture};
     use super::*;
 
-    fn process(pid: u32) -> Claimant {
-        Claimant {
+    fn process(pid: u32) -> HostIdentity {
+        HostIdentity {
             pid,
             lock_device: 1,
             lock_inode: u64::from(pid),
@@ -145,16 +149,20 @@ mod tests {
     #[test]
     fn each_claim_is_one_more_and_ends_the_one_before() {
         let conn = fixture::memory();
-        assert_eq!(holder(&conn).unwrap(), None);
-        let first = claim(&conn, process(7)).unwrap();
+        assert_eq!(current_host(&conn).unwrap(), None);
+        let first = advance_epoch(&conn, process(7)).unwrap();
         assert_eq!(
-            holder(&conn).unwrap().map(|claim| (claim.epoch, claim.who)),
+            current_host(&conn)
+                .unwrap()
+                .map(|claim| (claim.epoch, claim.who)),
             Some((1, process(7)))
         );
         first.check(&conn).unwrap();
-        let second = claim(&conn, process(8)).unwrap();
+        let second = advance_epoch(&conn, process(8)).unwrap();
         assert_eq!(
-            holder(&conn).unwrap().map(|claim| (claim.epoch, claim.who)),
+            current_host(&conn)
+                .unwrap()
+                .map(|claim| (claim.epoch, claim.who)),
             Some((2, process(8)))
         );
         second.check(&conn).unwrap();
@@ -170,14 +178,17 @@ mod tests {
             "DELETE FROM meta WHERE key = 'host'",
             "UPDATE meta SET value = 'x' WHERE key = 'host'",
         ] {
-            let mine = claim(&conn, process(7)).unwrap();
+            let mine = advance_epoch(&conn, process(7)).unwrap();
             conn.execute_batch(spoil).unwrap();
             assert_eq!(
                 mine.check(&conn).unwrap_err().code,
                 Code::SessionManagerAlreadyRunning,
                 "{spoil}"
             );
-            claim(&conn, process(7)).unwrap().check(&conn).unwrap();
+            advance_epoch(&conn, process(7))
+                .unwrap()
+                .check(&conn)
+                .unwrap();
         }
     }
 

@@ -21,7 +21,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// of the process's locks on it. SQLite uses such locks. If they were released, the next process to
 /// close the database would take itself for the last one and delete the WAL of a live writer. A
 /// handle therefore stays open as long as its file has a name.
-static LOOKED_INTO: Mutex<BTreeMap<(u64, u64), File>> = Mutex::new(BTreeMap::new());
+static HEADER_HANDLES: Mutex<BTreeMap<(u64, u64), File>> = Mutex::new(BTreeMap::new());
 
 /// Checks the database file, or creates it. Returns `true` if it is new or empty.
 ///
@@ -32,7 +32,7 @@ pub fn prepare(path: &Path) -> Result<bool> {
     match std::fs::metadata(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             if must_exist {
-                return Err(lost(path, "is gone"));
+                return Err(missing_database(path, "is gone"));
             }
             create(path)?;
             Ok(true)
@@ -41,7 +41,7 @@ pub fn prepare(path: &Path) -> Result<bool> {
             format!("cannot look at {}", path.display()),
             &e,
         )),
-        Ok(meta) if meta.len() == 0 && must_exist => Err(lost(path, "is empty")),
+        Ok(meta) if meta.len() == 0 && must_exist => Err(missing_database(path, "is empty")),
         Ok(meta) if meta.len() == 0 => Ok(true),
         Ok(_) => check_header(path).map(|()| false),
     }
@@ -116,19 +116,23 @@ fn create(path: &Path) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
         made => made.map_err(|e| Failure::io(format!("cannot make {}", path.display()), &e))?,
     };
-    keep(file).map_err(|e| Failure::io(format!("cannot look at {}", path.display()), &e))
+    retain_handle(file).map_err(|e| Failure::io(format!("cannot look at {}", path.display()), &e))
 }
 
-fn keep(file: File) -> std::io::Result<()> {
+fn retain_handle(file: File) -> std::io::Result<()> {
     let meta = file.metadata()?;
-    let mut kept = LOOKED_INTO.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = HEADER_HANDLES
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     kept.insert((meta.dev(), meta.ino()), file);
     Ok(())
 }
 
 /// Reads the header. The handle stays open; see [`LOOKED_INTO`].
 fn read_header(path: &Path) -> std::io::Result<[u8; 100]> {
-    let mut kept = LOOKED_INTO.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = HEADER_HANDLES
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     kept.retain(|_, file| file.metadata().is_ok_and(|meta| meta.nlink() > 0));
     let meta = std::fs::metadata(path)?;
     let file = match kept.entry((meta.dev(), meta.ino())) {
@@ -186,7 +190,7 @@ fn check_header_pausing(path: &Path, mut pause: impl FnMut()) -> Result<()> {
         }
         let second = FileLook::take(path, &mut pause)?;
         if second == look {
-            return look.check_magic(path).and(Err(cut(path)));
+            return look.check_magic(path).and(Err(truncated(path)));
         }
         look = second;
     }
@@ -269,14 +273,14 @@ pub fn log(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn lost(path: &Path, how: &str) -> Failure {
+fn missing_database(path: &Path, how: &str) -> Failure {
     corrupt(format!(
         "the database {} {how}, although it was there before",
         path.display()
     ))
 }
 
-fn cut(path: &Path) -> Failure {
+fn truncated(path: &Path) -> Failure {
     corrupt(format!("the database {} was cut off", path.display()))
 }
 
@@ -304,8 +308,8 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_refused_and_not_one_byte_of_it_changes() {
-        type Damage = fn(&mut Vec<u8>);
-        let cases: [(&str, Damage); 6] = [
+        type DamageFn = fn(&mut Vec<u8>);
+        let cases: [(&str, DamageFn); 6] = [
             ("empty", Vec::clear),
             ("shorter than a header", |bytes| bytes.truncate(50)),
             ("half", |bytes| bytes.truncate(bytes.len() / 2)),

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::runs::{NewRun, RunPlace};
+use super::runs::{RunInsert, RunLocation};
 use super::turns::NewTurn;
 use super::{migrate, runs};
-use crate::model::event::{AttemptCause, CallStatus, Fact, Tokens};
+use crate::model::event::{AttemptCause, CallStatus, RunFact, TokenUsage};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId, TurnId, VersionedName};
 use crate::model::money::NanoUsd;
@@ -28,14 +28,14 @@ pub fn named(text: &str) -> VersionedName {
     text.parse().unwrap()
 }
 
-pub fn new_run(thread: &str) -> NewRun {
-    NewRun {
+pub fn new_run(thread: &str) -> RunInsert {
+    RunInsert {
         id: RunId::new(),
         workflow: named("development@1"),
-        workflow_hash: ContentHash::of(b"workflow"),
+        workflow_hash: ContentHash::from_bytes(b"workflow"),
         thread: thread.into(),
         requirements: "make it".to_owned(),
-        place: RunPlace::default(),
+        place: RunLocation::default(),
         rehearsal: false,
         options: RunOptions::default(),
         start: None,
@@ -66,30 +66,30 @@ pub fn new_turn(run: RunId, number: u32) -> NewTurn {
     }
 }
 
-pub fn created(phases: &[&str]) -> Fact {
-    Fact::RunCreated {
+pub fn created(phases: &[&str]) -> RunFact {
+    RunFact::RunCreated {
         workflow: named("development@1"),
-        workflow_hash: ContentHash::of(b"workflow"),
+        workflow_hash: ContentHash::from_bytes(b"workflow"),
         thread: "lane".into(),
         phases: phases.iter().map(|key| PhaseKey::from(*key)).collect(),
         rehearsal: false,
     }
 }
 
-pub fn started() -> Fact {
-    Fact::RunStarted {
+pub fn started() -> RunFact {
+    RunFact::RunStarted {
         workflow: named("development@1"),
         thread: "lane".into(),
     }
 }
 
-pub fn phase_started(key: &str, attempt: u32) -> Fact {
+pub fn phase_started(key: &str, attempt: u32) -> RunFact {
     let cause = if attempt == 1 {
         AttemptCause::First
     } else {
         AttemptCause::Repair
     };
-    Fact::PhaseStarted {
+    RunFact::PhaseStarted {
         phase_key: key.into(),
         attempt,
         role: "architect".into(),
@@ -98,8 +98,8 @@ pub fn phase_started(key: &str, attempt: u32) -> Fact {
     }
 }
 
-pub fn requested(id: RequestId, key: Option<&str>) -> Fact {
-    Fact::ApprovalRequested {
+pub fn requested(id: RequestId, key: Option<&str>) -> RunFact {
+    RunFact::ApprovalRequested {
         request_id: id,
         phase_key: key.map(PhaseKey::from),
         gate: "spec_approved".into(),
@@ -109,8 +109,8 @@ pub fn requested(id: RequestId, key: Option<&str>) -> Fact {
     }
 }
 
-pub fn resolved(id: RequestId, key: Option<&str>, action: Decision, by: &str) -> Fact {
-    Fact::ApprovalResolved {
+pub fn resolved(id: RequestId, key: Option<&str>, action: Decision, by: &str) -> RunFact {
+    RunFact::ApprovalResolved {
         request_id: id,
         phase_key: key.map(PhaseKey::from),
         gate: "spec_approved".into(),
@@ -124,8 +124,8 @@ pub fn resolved(id: RequestId, key: Option<&str>, action: Decision, by: &str) ->
     }
 }
 
-pub fn called(turn_id: TurnId, key: &str, tokens: Tokens, cost: Option<NanoUsd>) -> Fact {
-    Fact::LlmCalled {
+pub fn called(turn_id: TurnId, key: &str, tokens: TokenUsage, cost: Option<NanoUsd>) -> RunFact {
+    RunFact::LlmCalled {
         phase_key: key.into(),
         attempt: 1,
         turn_id,

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::row;
 use crate::model::error::Result;
-use crate::model::forecast::Sample;
+use crate::model::forecast::CostSample;
 use crate::model::id::PhaseKey;
 
 /// Earlier runs that are looked at, the newest ones.
@@ -19,7 +19,7 @@ pub fn samples(
     workflow: &str,
     rehearsal: bool,
     phase: &PhaseKey,
-) -> Result<Vec<Sample>> {
+) -> Result<Vec<CostSample>> {
     let mut query = conn.prepare_cached(
         "SELECT p.cost_nano AS cost_nano, p.unknown_calls AS unknown_calls, json_extract(e.payload, '$.duration_ms') AS working_ms \
          FROM runs r JOIN run_phases p ON p.run_id = r.id AND p.phase_key = ?3 \
@@ -27,7 +27,7 @@ pub fn samples(
          WHERE r.workflow = ?1 AND r.rehearsal = ?2 ORDER BY r.created_at_ms DESC, r.id DESC LIMIT ?4",
     )?;
     let rows = query.query_map((workflow, rehearsal, phase.as_str(), NEWEST), |row| {
-        Ok(Sample {
+        Ok(CostSample {
             cost: row::cost(row)?,
             working_ms: row::large(row, "working_ms")?,
         })
@@ -38,7 +38,7 @@ pub fn samples(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::Fact;
+    use crate::model::event::RunFact;
     use crate::model::time::Timestamp;
     use crate::store::{Store, fixture, journal};
 
@@ -46,7 +46,7 @@ mod tests {
     fn only_completed_phases_of_the_same_workflow_and_kind_count() {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(&home.path().join("t.sqlite")).unwrap();
-        let done = |ms| Fact::PhaseCompleted {
+        let done = |ms| RunFact::PhaseCompleted {
             phase_key: "spec".into(),
             attempts: 1,
             duration_ms: ms,

@@ -7,7 +7,7 @@ use super::definitions::{self, DefinitionKind};
 use super::{bindings, runs};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{RunId, SchemaId};
-use crate::model::persona::{Binding, Persona};
+use crate::model::persona::{Persona, RoleBinding};
 use crate::model::workflow::Workflow;
 
 /// The workflow of a run.
@@ -30,7 +30,7 @@ pub fn workflow(conn: &Connection, run: RunId) -> Result<Workflow> {
 /// # Errors
 /// `run_metadata_missing` when the run has none; `persona_load_failed` naming the persona whose text
 /// is missing or malformed.
-pub fn personas(conn: &Connection, run: RunId) -> Result<Vec<(Binding, Persona)>> {
+pub fn personas(conn: &Connection, run: RunId) -> Result<Vec<(RoleBinding, Persona)>> {
     let bound = bindings::of_run(conn, run)?;
     if bound.is_empty() {
         runs::get(conn, run)?;
@@ -72,7 +72,7 @@ pub fn schema(conn: &Connection, run: RunId, id: &SchemaId) -> Result<serde_json
 ///
 /// # Errors
 /// `persona_load_failed` when its text is missing or malformed.
-pub fn persona(conn: &Connection, run: RunId, binding: &Binding) -> Result<Persona> {
+pub fn persona(conn: &Connection, run: RunId, binding: &RoleBinding) -> Result<Persona> {
     let refuse = |why: &str| {
         Failure::new(
             Code::PersonaLoadFailed,

@@ -25,7 +25,12 @@ pub struct GateToken {
 ///
 /// # Errors
 /// What the database says.
-pub fn put(tx: &Connection, digest: &ContentHash, token: &GateToken, now: Timestamp) -> Result<()> {
+pub fn insert(
+    tx: &Connection,
+    digest: &ContentHash,
+    token: &GateToken,
+    now: Timestamp,
+) -> Result<()> {
     tx.prepare_cached("DELETE FROM gate_tokens WHERE expires_at_ms < ?1")?
         .execute([now.0 - KEPT_AFTER_EXPIRY_MS])?;
     tx.prepare_cached("INSERT INTO gate_tokens (digest, run_id, request_id, artifact_sha256, expires_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?

@@ -8,9 +8,9 @@
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::audit::Mirror;
+use super::audit::AuditMirror;
 use super::{chain, events, migrate, projection, runs};
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 use crate::model::id::RunId;
 use crate::model::run_state::RunState;
 
@@ -122,7 +122,7 @@ fn a_journal_of_each_landed_schema_folds_to_the_state_it_always_had() {
 
 #[test]
 fn the_rows_of_a_run_of_each_landed_schema_can_be_made_from_its_journal() {
-    let mirror = Mirror::new().unwrap();
+    let mirror = AuditMirror::new().unwrap();
     for schema in 1..=JOURNALS.len() {
         let (conn, run) = (brought_up(schema), run_of(schema));
         projection::rebuild(&conn, run).unwrap();
@@ -147,7 +147,7 @@ fn each_stored_fact_has_the_key_and_the_payload_that_it_always_had() {
         for line in lines(journal) {
             let payload: Value = serde_json::from_str(line["payload"].as_str().unwrap()).unwrap();
             let typed = serde_json::json!({ "type": line["type"], "payload": payload });
-            let fact: Fact = serde_json::from_value(typed.clone())
+            let fact: RunFact = serde_json::from_value(typed.clone())
                 .unwrap_or_else(|e| panic!("schema {schema}: {e} in {line}"));
             assert_eq!(fact.key(), line["idempotency_key"], "schema {schema}");
             assert_eq!(

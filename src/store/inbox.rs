@@ -28,7 +28,7 @@ pub struct NewCommand {
 ///
 /// # Errors
 /// What the database says.
-pub fn put(tx: &Connection, new: &NewCommand, now: Timestamp) -> Result<bool> {
+pub fn insert(tx: &Connection, new: &NewCommand, now: Timestamp) -> Result<bool> {
     let added = tx
         .prepare_cached(
             "INSERT INTO inbox (token, sent_by, via, command, created_at_ms, run_seq) \
@@ -105,7 +105,7 @@ mod tests {
             run: None,
         };
         assert!(
-            put(
+            insert(
                 &conn,
                 &new(late, "kim", Via::Cli, "{\"n\":2}"),
                 Timestamp(20)
@@ -113,7 +113,7 @@ mod tests {
             .unwrap()
         );
         assert!(
-            put(
+            insert(
                 &conn,
                 &new(early, "lee", Via::Console, "{\"n\":1}"),
                 Timestamp(10)
@@ -121,7 +121,7 @@ mod tests {
             .unwrap()
         );
         assert!(
-            !put(
+            !insert(
                 &conn,
                 &new(early, "lee", Via::Console, "{\"n\":3}"),
                 Timestamp(30)

@@ -8,27 +8,27 @@ use tokio::sync::oneshot;
 use crate::model::error::{Failure, Result};
 
 /// A type-erased job. Without a transaction it does not run and only fails.
-pub(super) type Work = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Done + Send>;
+pub(super) type WriteJob = Box<dyn FnOnce(Option<&Transaction<'_>>) -> FinishedJob + Send>;
 
 /// A job that has run and waits for the commit of its group.
-pub(super) struct Done {
+pub(super) struct FinishedJob {
     pub(super) failure: Option<Failure>,
     pub(super) reply: Box<dyn FnOnce(Result<()>) + Send>,
 }
 
 /// Erases the types of a job. The reply is deferred until the group has committed or failed.
-pub(super) fn wrap<T, F>(job: F) -> (Work, oneshot::Receiver<Result<T>>)
+pub(super) fn wrap<T, F>(job: F) -> (WriteJob, oneshot::Receiver<Result<T>>)
 where
     F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     T: Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    let work: Work = Box::new(move |tx| {
+    let work: WriteJob = Box::new(move |tx| {
         let outcome = tx.map_or_else(|| Err(closed()), |tx| in_savepoint(tx, job));
         let failure = outcome.as_ref().err().cloned();
         // The caller may have dropped its future; the write is committed anyway.
         let answer = move |fate: Result<()>| drop(reply.send(fate.and(outcome)));
-        Done {
+        FinishedJob {
             failure,
             reply: Box::new(answer),
         }
@@ -66,11 +66,14 @@ pub(super) fn closed() -> Failure {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    Failure::internal(format!("a job of the store panicked: {}", words_of(panic)))
+    Failure::internal(format!(
+        "a job of the store panicked: {}",
+        panic_message(panic)
+    ))
 }
 
 /// Returns the message of a panic.
-pub(super) fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

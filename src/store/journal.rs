@@ -14,12 +14,12 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::chain::{Link, Row};
+use super::chain::{ChainHash, ChainedRow};
 use super::failpoint::planted::{self, Bug};
-use super::projection::{self, Head};
+use super::projection::{self, RunHead};
 use super::{blocks, events, failpoint, row};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RunId;
 use crate::model::time::Timestamp;
 
@@ -46,10 +46,10 @@ pub(super) const BY_KEY: &str =
 pub fn append(
     tx: &Connection,
     run_id: RunId,
-    facts: &[Fact],
+    facts: &[RunFact],
     now: Timestamp,
-) -> Result<Vec<Event>> {
-    let mut head = Head::load(tx, run_id)?;
+) -> Result<Vec<JournalEvent>> {
+    let mut head = RunHead::load(tx, run_id)?;
     let before = head.last_seq;
     if planted::first(Bug::NumberSkipped) {
         head.last_seq += 1;
@@ -57,15 +57,15 @@ pub fn append(
     if planted::first(Bug::ChainBeginsAgain) {
         head.chain = None;
     }
-    let skewed = skewed(tx, &head, now)?.filter(|_| !facts.is_empty());
+    let skewed = clock_skew_fact(tx, &head, now)?.filter(|_| !facts.is_empty());
     let mut stored = Vec::with_capacity(facts.len());
     for fact in skewed.iter().chain(facts) {
         // Recovery fails a run before it closes its sessions, so this fact follows the terminal one.
-        if head.status.is_terminal() && !matches!(fact, Fact::SessionFailed { .. }) {
+        if head.status.is_terminal() && !matches!(fact, RunFact::SessionFailed { .. }) {
             refuse_unless_known(tx, &head, fact)?;
             continue;
         }
-        let event = Event {
+        let event = JournalEvent {
             run_id,
             seq: head.last_seq + 1,
             at: now.max(head.updated_at),
@@ -87,13 +87,13 @@ pub fn append(
 
 /// Returns a fact for a clock that went back, unless recorded already. Timestamps of a run never
 /// decrease; the fact explains why they do not advance.
-fn skewed(tx: &Connection, head: &Head, now: Timestamp) -> Result<Option<Fact>> {
+fn clock_skew_fact(tx: &Connection, head: &RunHead, now: Timestamp) -> Result<Option<RunFact>> {
     let (since, behind_ms) = (head.updated_at, head.updated_at.since_ms(now));
     if behind_ms < SKEW_MS || head.last_seq == 0 || head.status.is_terminal() {
         return Ok(None);
     }
-    let fact = Fact::ClockSkewed { since, behind_ms };
-    Ok(if knows(tx, head.run_id, &fact.key())? {
+    let fact = RunFact::ClockSkewed { since, behind_ms };
+    Ok(if has_key(tx, head.run_id, &fact.key())? {
         None
     } else {
         Some(fact)
@@ -101,7 +101,7 @@ fn skewed(tx: &Connection, head: &Head, now: Timestamp) -> Result<Option<Fact>> 
 }
 
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct FactPayload<'a> {
     #[serde(borrow)]
     payload: &'a RawValue,
 }
@@ -110,17 +110,17 @@ struct Wire<'a> {
 ///
 /// # Errors
 /// Database errors.
-pub fn knows(tx: &Connection, run: RunId, key: &str) -> Result<bool> {
+pub fn has_key(tx: &Connection, run: RunId, key: &str) -> Result<bool> {
     Ok(tx.prepare_cached(BY_KEY)?.exists((run.to_string(), key))?)
 }
 
 /// Inserts the event and extends the hash chain. Returns `false` if the key exists.
-fn insert(tx: &Connection, event: &Event, chain: &mut Option<Link>) -> Result<bool> {
+fn insert(tx: &Connection, event: &JournalEvent, chain: &mut Option<ChainHash>) -> Result<bool> {
     let text = serde_json::to_string(&event.fact).map_err(Failure::internal)?;
-    let wire: Wire<'_> = serde_json::from_str(&text).map_err(Failure::internal)?;
+    let wire: FactPayload<'_> = serde_json::from_str(&text).map_err(Failure::internal)?;
     failpoint::fact(event.fact.kind());
     let (run_id, key) = (event.run_id.to_string(), event.fact.key());
-    let row = Row {
+    let row = ChainedRow {
         run_id: &run_id,
         seq: row::stored(event.seq),
         at_ms: event.at.0,
@@ -147,7 +147,7 @@ fn insert(tx: &Connection, event: &Event, chain: &mut Option<Link>) -> Result<bo
 }
 
 /// The same fact again is harmless; anything else under its key, or after the end, is refused.
-fn refuse_unless_known(tx: &Connection, head: &Head, fact: &Fact) -> Result<()> {
+fn refuse_unless_known(tx: &Connection, head: &RunHead, fact: &RunFact) -> Result<()> {
     let (run, key) = (head.run_id, fact.key());
     let mut query = tx.prepare_cached(BY_KEY)?;
     let known = query
@@ -162,7 +162,7 @@ fn refuse_unless_known(tx: &Connection, head: &Head, fact: &Fact) -> Result<()> 
     match known {
         Some(known) if known == *fact => Ok(()),
         // The question's answer is its key: a second, different answer is late, not a defect.
-        Some(_) if matches!(fact, Fact::ApprovalResolved { .. }) => {
+        Some(_) if matches!(fact, RunFact::ApprovalResolved { .. }) => {
             Err(projection::answered_already(tx, run, fact)?)
         }
         Some(_) if key != "run.ended" => Err(Failure::internal(format!(
@@ -185,7 +185,7 @@ mod tests {
     use super::super::fixture::{self, BEGIN};
     use super::super::{approvals, runs};
     use super::*;
-    use crate::model::event::Tokens;
+    use crate::model::event::TokenUsage;
     use crate::model::id::{RequestId, TurnId};
     use crate::model::run_state::RunState;
     use crate::model::state::{ApprovalStatus, Decision, PauseReason, RunStatus, Via};
@@ -212,17 +212,17 @@ mod tests {
                 now = Timestamp(now.0 + JUMPS[jump]);
                 let goes_back = now.0 <= last.0 - 1000 && told_at != Some(last);
                 (told_at, told) = if goes_back { (Some(last), told + 1) } else { (told_at, told) };
-                let called = fixture::called(TurnId::new(), "spec", Tokens::default(), None);
+                let called = fixture::called(TurnId::new(), "spec", TokenUsage::default(), None);
                 let stored = append(&conn, run, std::slice::from_ref(&called), now).unwrap();
-                let skewed = Fact::ClockSkewed { since: last, behind_ms: last.since_ms(now) };
-                let facts: Vec<Fact> = stored.into_iter().map(|event| event.fact).collect();
+                let skewed = RunFact::ClockSkewed { since: last, behind_ms: last.since_ms(now) };
+                let facts: Vec<RunFact> = stored.into_iter().map(|event| event.fact).collect();
                 assert_eq!(facts, if goes_back { vec![skewed, called] } else { vec![called] });
                 last = last.max(now);
             }
             let events = events::from(&conn, run, 1, 1000).unwrap();
             assert!(events.iter().zip(1..).all(|(event, seq)| event.seq == seq));
             assert!(events.windows(2).all(|pair| pair[0].at <= pair[1].at));
-            assert_eq!(events.iter().filter(|event| matches!(event.fact, Fact::ClockSkewed { .. })).count(), told);
+            assert_eq!(events.iter().filter(|event| matches!(event.fact, RunFact::ClockSkewed { .. })).count(), told);
             assert_eq!(RunState::fold(run, &events).unwrap().last_at, last);
         }
     }
@@ -287,7 +287,7 @@ mod tests {
             []
         );
         assert_eq!(runs::get(&conn, run).unwrap().updated_at, BEGIN);
-        let other = Fact::RunStarted {
+        let other = RunFact::RunStarted {
             workflow: fixture::named("other@1"),
             thread: "lane".into(),
         };
@@ -302,16 +302,16 @@ mod tests {
         let conn = fixture::memory();
         let run = begun(&conn, "lane");
         assert_eq!(
-            append(&conn, run, &[Fact::RunCompleted {}], BEGIN)
+            append(&conn, run, &[RunFact::RunCompleted {}], BEGIN)
                 .unwrap()
                 .len(),
             1
         );
         assert_eq!(
-            append(&conn, run, &[Fact::RunCompleted {}], BEGIN).unwrap(),
+            append(&conn, run, &[RunFact::RunCompleted {}], BEGIN).unwrap(),
             []
         );
-        let aborted = Fact::RunAborted {
+        let aborted = RunFact::RunAborted {
             by: "kim".to_owned(),
             via: Via::Cli,
             reason: String::new(),
@@ -338,14 +338,14 @@ mod tests {
         assert_eq!(busy.code, Code::ThreadBusy);
         assert!(busy.message.contains(&first.to_string()), "{busy}");
         assert_eq!(runs::get(&conn, second).unwrap().last_seq, 1);
-        let paused = Fact::RunPaused {
+        let paused = RunFact::RunPaused {
             ordinal: 1,
             reason: PauseReason::Operator,
             from_state: RunStatus::Executing,
         };
         append(&conn, first, &[paused], BEGIN).unwrap();
         append(&conn, second, &[fixture::started()], BEGIN).unwrap();
-        let resumed = Fact::RunResumed {
+        let resumed = RunFact::RunResumed {
             ordinal: 1,
             from_state: RunStatus::Paused,
         };
@@ -425,12 +425,12 @@ mod tests {
 
     #[test]
     fn an_end_closes_the_question_that_waits() {
-        let failed = Fact::RunFailed {
+        let failed = RunFact::RunFailed {
             code: Code::Internal,
             message: "m".to_owned(),
             hint: "h".to_owned(),
         };
-        let aborted = Fact::RunAborted {
+        let aborted = RunFact::RunAborted {
             by: "kim".to_owned(),
             via: Via::Cli,
             reason: String::new(),

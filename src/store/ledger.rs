@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::row;
-use super::turns::{NewTurn, Settlement};
+use super::turns::{NewTurn, TurnSettlement};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::CallStatus;
 use crate::model::id::{PhaseKey, RunId, TurnId};
@@ -19,7 +19,7 @@ const COLUMNS: &str = "turn_id, run_id, phase_key, attempt, persona, model, stat
 
 /// What to group costs by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CostBy {
+pub enum CostGrouping {
     /// Phase key, in the order of their first calls.
     Phase,
     /// Model name, in the order of their names.
@@ -60,11 +60,11 @@ pub fn of_turn(conn: &Connection, turn: TurnId) -> Result<Option<(u32, LedgerRec
 ///
 /// # Errors
 /// What the database says.
-pub fn costs(conn: &Connection, run: Option<RunId>, by: CostBy) -> Result<Vec<CostLine>> {
+pub fn costs(conn: &Connection, run: Option<RunId>, by: CostGrouping) -> Result<Vec<CostLine>> {
     let (label, order) = match by {
-        CostBy::Phase => ("phase_key", "min(at_ms), label"),
-        CostBy::Model => ("model", "label"),
-        CostBy::Day => ("strftime('%Y-%m-%d', at_ms / 1000, 'unixepoch')", "label"),
+        CostGrouping::Phase => ("phase_key", "min(at_ms), label"),
+        CostGrouping::Model => ("model", "label"),
+        CostGrouping::Day => ("strftime('%Y-%m-%d', at_ms / 1000, 'unixepoch')", "label"),
     };
     let only = if run.is_some() {
         "run_id = ?1"
@@ -181,7 +181,7 @@ pub(super) fn open_row(tx: &Connection, turn: &NewTurn, now: Timestamp) -> Resul
 pub(super) fn settle(
     tx: &Connection,
     turn: TurnId,
-    settlement: &Settlement,
+    settlement: &TurnSettlement,
     code: Option<Code>,
     now: Timestamp,
 ) -> Result<()> {

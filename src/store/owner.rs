@@ -19,27 +19,27 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::blocks::Backlog;
+use super::blocks::SegmentBacklog;
 use super::failpoint::planted::{self, Bug};
 use super::failpoint::{self, Step};
-use super::fence::{self, Claimant, Claimed};
-use super::job::{Done, Work, closed, words_of, wrap};
+use super::fence::{self, FencingToken, HostIdentity};
+use super::job::{FinishedJob, WriteJob, closed, panic_message, wrap};
 use super::reader::Reader;
 use super::{error, open, retry};
 use crate::model::error::{Code, Failure, Result};
 
 /// Capacity of the job queue; senders wait while it is full.
-const QUEUE: usize = 1024;
+const QUEUE_CAPACITY: usize = 1024;
 
 /// Maximum number of jobs per commit. It bounds the latency of the first job.
-const GROUP: usize = 256;
+const MAX_GROUP_JOBS: usize = 256;
 
 /// Time to wait for the senders of the previous group: shorter than the flush that it saves.
-const GATHER: Duration = Duration::from_micros(200);
+const GROUP_WAIT: Duration = Duration::from_micros(200);
 
 /// Size of the reader pool. Opening a reader costs more than most reads; each has a page cache, and
 /// more readers than cores do not help.
-const READERS: usize = 4;
+const MAX_POOLED_READERS: usize = 4;
 
 /// Time to wait for a pooled reader before opening another: much longer than a read takes.
 const READER_WAIT: Duration = Duration::from_millis(50);
@@ -47,32 +47,32 @@ const READER_WAIT: Duration = Duration::from_millis(50);
 /// Segments built per transaction while the queue is empty: a few milliseconds of work.
 const BACKLOG_STEPS: usize = 4;
 
-enum Message {
-    Job(Work),
+enum WriterMsg {
+    Job(WriteJob),
     Close(oneshot::Sender<Result<()>>),
 }
 
 /// Handle of the writer thread. Cheap to clone; the thread exits with the last clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    shared: Arc<Shared>,
+    shared: Arc<StoreShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct StoreShared {
     path: PathBuf,
-    jobs: Mutex<Option<mpsc::Sender<Message>>>,
+    jobs: Mutex<Option<mpsc::Sender<WriterMsg>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    readers: Mutex<Readers>,
+    readers: Mutex<ReaderPool>,
     returned: Condvar,
-    claimed: Option<Claimed>,
+    claimed: Option<FencingToken>,
     /// Why the store has stopped writing, if it has.
     stopped: watch::Receiver<Option<Failure>>,
-    held: watch::Receiver<bool>,
+    blocked: watch::Receiver<bool>,
 }
 
 #[derive(Debug, Default)]
-struct Readers {
+struct ReaderPool {
     free: Vec<Reader>,
     /// Number of open readers, including those in use.
     open: usize,
@@ -84,7 +84,7 @@ impl Store {
     /// # Errors
     /// `db_corrupt`, `db_newer_schema` (no byte is changed), `db_locked`, `disk_full`, `io_failed`.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::over(open::writer(path)?, path, None)
+        Self::spawn_writer(open::writer(path)?, path, None)
     }
 
     /// Like [`open`](Self::open), and advances the host epoch: previous hosts can no longer write, and
@@ -92,29 +92,29 @@ impl Store {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_as_host(path: &Path, who: Claimant) -> Result<Self> {
+    pub fn open_as_host(path: &Path, who: HostIdentity) -> Result<Self> {
         let conn = open::writer(path)?;
-        let claimed = fence::claim(&conn, who)?;
-        Self::over(conn, path, Some(claimed))
+        let claimed = fence::advance_epoch(&conn, who)?;
+        Self::spawn_writer(conn, path, Some(claimed))
     }
 
-    fn over(conn: Connection, path: &Path, claimed: Option<Claimed>) -> Result<Self> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
+    fn spawn_writer(conn: Connection, path: &Path, claimed: Option<FencingToken>) -> Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE_CAPACITY);
         let (stops, stopped) = watch::channel(None);
         let (holds, held) = watch::channel(false);
-        let owner = Owner {
+        let owner = StoreWriter {
             conn,
-            doubt: None,
-            backlog: Some(Backlog::default()),
+            stopped: None,
+            backlog: Some(SegmentBacklog::default()),
             claimed: claimed.clone(),
             stops,
-            holds,
+            blocked: holds,
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || serve_or_stop(owner, queue))
             .map_err(|e| Failure::io("cannot start the store's thread", &e))?;
-        let shared = Shared {
+        let shared = StoreShared {
             path: path.to_path_buf(),
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
@@ -122,7 +122,7 @@ impl Store {
             returned: Condvar::default(),
             claimed,
             stopped,
-            held,
+            blocked: held,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -134,11 +134,11 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    pub fn holds(&self, conn: &Connection) -> Result<bool> {
+    pub fn is_current_host(&self, conn: &Connection) -> Result<bool> {
         self.shared
             .claimed
             .as_ref()
-            .map_or(Ok(true), |claimed| claimed.holds(conn))
+            .map_or(Ok(true), |claimed| claimed.is_current(conn))
     }
 
     /// Waits until nothing is written any more, for good, and says why: another host has taken over, or
@@ -158,15 +158,15 @@ impl Store {
 
     /// Why nothing is written any more, if that is so.
     #[must_use]
-    pub fn stop(&self) -> Option<Failure> {
+    pub fn stop_reason(&self) -> Option<Failure> {
         self.shared.stopped.borrow().clone()
     }
 
     /// Whether another process keeps this from writing: true from the first try that found no turn in
     /// [`BUSY_TIMEOUT`](open::BUSY_TIMEOUT) until one does. What waits is stored then.
     #[must_use]
-    pub fn held(&self) -> watch::Receiver<bool> {
-        self.shared.held.clone()
+    pub fn is_blocked(&self) -> watch::Receiver<bool> {
+        self.shared.blocked.clone()
     }
 
     /// Runs `job` in the next transaction and returns when that is on disk. A job's error undoes that
@@ -181,10 +181,10 @@ impl Store {
     {
         let (work, answer) = wrap(job);
         self.sender()?
-            .send(Message::Job(work))
+            .send(WriterMsg::Job(work))
             .await
-            .map_err(|_| self.gone())?;
-        answer.await.map_err(|_| self.gone())?
+            .map_err(|_| self.closed_reason())?;
+        answer.await.map_err(|_| self.closed_reason())?
     }
 
     /// As [`write`](Self::write), for threads outside an async runtime.
@@ -198,9 +198,9 @@ impl Store {
     {
         let (work, answer) = wrap(job);
         self.sender()?
-            .blocking_send(Message::Job(work))
-            .map_err(|_| self.gone())?;
-        answer.blocking_recv().map_err(|_| self.gone())?
+            .blocking_send(WriterMsg::Job(work))
+            .map_err(|_| self.closed_reason())?;
+        answer.blocking_recv().map_err(|_| self.closed_reason())?
     }
 
     /// Opens a reader of this database.
@@ -216,8 +216,8 @@ impl Store {
     /// # Errors
     /// As [`Reader::open`], and those of `work`.
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let lent = Lent {
-            reader: Some(self.shared.lend()?),
+        let lent = PooledReader {
+            reader: Some(self.shared.acquire_reader()?),
             store: self,
         };
         lent.reader
@@ -241,12 +241,12 @@ impl Store {
         };
         self.shared.drop_readers();
         let (reply, answer) = oneshot::channel();
-        if jobs.send(Message::Close(reply)).await.is_err() {
-            return self.stop().map_or(Ok(()), Err);
+        if jobs.send(WriterMsg::Close(reply)).await.is_err() {
+            return self.stop_reason().map_or(Ok(()), Err);
         }
         let closed = answer
             .await
-            .unwrap_or_else(|_| self.stop().map_or(Ok(()), Err));
+            .unwrap_or_else(|_| self.stop_reason().map_or(Ok(()), Err));
         self.shared.end();
         closed
     }
@@ -261,22 +261,22 @@ impl Store {
         };
         self.shared.drop_readers();
         let (reply, answer) = oneshot::channel();
-        if jobs.blocking_send(Message::Close(reply)).is_err() {
-            return self.stop().map_or(Ok(()), Err);
+        if jobs.blocking_send(WriterMsg::Close(reply)).is_err() {
+            return self.stop_reason().map_or(Ok(()), Err);
         }
         let closed = answer
             .blocking_recv()
-            .unwrap_or_else(|_| self.stop().map_or(Ok(()), Err));
+            .unwrap_or_else(|_| self.stop_reason().map_or(Ok(()), Err));
         self.shared.end();
         closed
     }
 
     /// Returns why the writer does not respond.
-    fn gone(&self) -> Failure {
-        self.stop().unwrap_or_else(closed)
+    fn closed_reason(&self) -> Failure {
+        self.stop_reason().unwrap_or_else(closed)
     }
 
-    fn sender(&self) -> Result<mpsc::Sender<Message>> {
+    fn sender(&self) -> Result<mpsc::Sender<WriterMsg>> {
         self.shared
             .jobs
             .lock()
@@ -287,12 +287,12 @@ impl Store {
 }
 
 /// A reader in use. It returns to the pool on drop, also after a panic.
-struct Lent<'a> {
+struct PooledReader<'a> {
     reader: Option<Reader>,
     store: &'a Store,
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PooledReader<'_> {
     fn drop(&mut self) {
         let mut readers = self
             .store
@@ -302,7 +302,7 @@ impl Drop for Lent<'_> {
             .unwrap_or_else(PoisonError::into_inner);
         // SQLite deletes the WAL only when the last connection closes, so no reader may outlive
         // the writer in the pool.
-        if readers.free.len() < READERS && self.store.sender().is_ok() {
+        if readers.free.len() < MAX_POOLED_READERS && self.store.sender().is_ok() {
             readers.free.extend(self.reader.take());
         } else {
             readers.open -= 1;
@@ -311,11 +311,13 @@ impl Drop for Lent<'_> {
     }
 }
 
-impl Shared {
+impl StoreShared {
     /// Returns a free or new reader. If the pool is full, waits briefly and then opens one anyway.
-    fn lend(&self) -> Result<Reader> {
+    fn acquire_reader(&self) -> Result<Reader> {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |readers: &mut Readers| readers.free.is_empty() && readers.open >= READERS;
+        let full = |readers: &mut ReaderPool| {
+            readers.free.is_empty() && readers.open >= MAX_POOLED_READERS
+        };
         let waited = self.returned.wait_timeout_while(readers, READER_WAIT, full);
         let (mut readers, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(reader) = readers.free.pop() {
@@ -359,17 +361,17 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for StoreShared {
     fn drop(&mut self) {
         self.end();
     }
 }
 
 /// Runs the writer. A panic outside a job leaves unknown state, which the next start recovers.
-fn serve_or_stop(owner: Owner, mut queue: mpsc::Receiver<Message>) {
+fn serve_or_stop(owner: StoreWriter, mut queue: mpsc::Receiver<WriterMsg>) {
     let stops = owner.stops.clone();
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| serve(owner, &mut queue))) {
-        let words = words_of(panic.as_ref());
+        let words = panic_message(panic.as_ref());
         let why = Failure::internal(format!("the store's thread panicked: {words}"));
         // Publish the reason before the queue is dropped, so that waiting senders see it.
         stops.send_replace(Some(
@@ -378,7 +380,7 @@ fn serve_or_stop(owner: Owner, mut queue: mpsc::Receiver<Message>) {
     }
 }
 
-fn serve(mut owner: Owner, queue: &mut mpsc::Receiver<Message>) {
+fn serve(mut owner: StoreWriter, queue: &mut mpsc::Receiver<WriterMsg>) {
     let mut closing = Vec::new();
     let mut expected = 0;
     loop {
@@ -392,14 +394,14 @@ fn serve(mut owner: Owner, queue: &mut mpsc::Receiver<Message>) {
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
-                Message::Job(work) => group.push(work),
-                Message::Close(reply) => {
+                WriterMsg::Job(work) => group.push(work),
+                WriterMsg::Close(reply) => {
                     queue.close();
                     closing.push(reply);
                 }
             }
-            next = if group.len() < GROUP {
-                another(queue, group.len() < expected, begun)
+            next = if group.len() < MAX_GROUP_JOBS {
+                next_in_group(queue, group.len() < expected, begun)
             } else {
                 None
             };
@@ -416,15 +418,15 @@ fn serve(mut owner: Owner, queue: &mut mpsc::Receiver<Message>) {
 /// The next message that is there. Those who were answered together are about to send together
 /// again: while fewer came than last time they are waited for a moment, so that the first of them
 /// does not get a flush of its own and the others the next.
-fn another(
-    queue: &mut mpsc::Receiver<Message>,
+fn next_in_group(
+    queue: &mut mpsc::Receiver<WriterMsg>,
     more_expected: bool,
     begun: Instant,
-) -> Option<Message> {
+) -> Option<WriterMsg> {
     loop {
         match queue.try_recv() {
             Ok(message) => return Some(message),
-            Err(TryRecvError::Empty) if more_expected && begun.elapsed() < GATHER => {
+            Err(TryRecvError::Empty) if more_expected && begun.elapsed() < GROUP_WAIT => {
                 std::thread::yield_now()
             }
             Err(_) => return None,
@@ -432,21 +434,21 @@ fn another(
     }
 }
 
-struct Owner {
+struct StoreWriter {
     conn: Connection,
-    doubt: Option<Failure>,
+    stopped: Option<Failure>,
     /// Journal segments still to be built; `None` when all are.
-    backlog: Option<Backlog>,
-    claimed: Option<Claimed>,
+    backlog: Option<SegmentBacklog>,
+    claimed: Option<FencingToken>,
     stops: watch::Sender<Option<Failure>>,
-    holds: watch::Sender<bool>,
+    blocked: watch::Sender<bool>,
 }
 
-impl Owner {
+impl StoreWriter {
     /// Builds a few missing segments. Returns whether more are missing. After an error the rest is left
     /// to the next start.
     fn catch_up(&mut self) -> bool {
-        let Some(mut backlog) = self.backlog.take().filter(|_| self.doubt.is_none()) else {
+        let Some(mut backlog) = self.backlog.take().filter(|_| self.stopped.is_none()) else {
             return false;
         };
         let mut step = || -> Result<bool> {
@@ -471,7 +473,7 @@ impl Owner {
         self.backlog.is_some()
     }
 
-    fn commit_together(&mut self, group: Vec<Work>) {
+    fn commit_together(&mut self, group: Vec<WriteJob>) {
         let mut waiting = group.into_iter().peekable();
         while waiting.peek().is_some() {
             let mut done = Vec::new();
@@ -489,13 +491,13 @@ impl Owner {
     /// Runs jobs until the queue is empty or SQLite has rolled back the transaction.
     fn transaction(
         &mut self,
-        waiting: &mut impl Iterator<Item = Work>,
-        done: &mut Vec<Done>,
+        waiting: &mut impl Iterator<Item = WriteJob>,
+        done: &mut Vec<FinishedJob>,
     ) -> Result<()> {
-        if let Some(doubt) = &self.doubt {
+        if let Some(doubt) = &self.stopped {
             return Err(doubt.clone());
         }
-        let tx = retry::transient(|| self.begin())?;
+        let tx = retry::transient(|| self.begin_transaction())?;
         if let Some(Err(failure)) = self.claimed.as_ref().map(|claimed| claimed.check(&tx)) {
             drop(tx);
             return Err(if failure.code == Code::SessionManagerAlreadyRunning {
@@ -536,23 +538,23 @@ impl Owner {
         }
     }
 
-    fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
+    fn begin_transaction(&self) -> rusqlite::Result<Transaction<'_>> {
         let begun = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
         let held = begun.as_ref().is_err_and(error::is_transient);
-        self.holds
+        self.blocked
             .send_if_modified(|before| std::mem::replace(before, held) != held);
         begun
     }
 
     /// Stops all further writes.
     fn stop(&mut self, why: Failure) -> Failure {
-        self.doubt = Some(why.clone());
+        self.stopped = Some(why.clone());
         self.stops.send_replace(Some(why.clone()));
         why
     }
 
     fn end(self) -> Result<()> {
-        if let Some(doubt) = self.doubt {
+        if let Some(doubt) = self.stopped {
             return Err(doubt);
         }
         // A reader may block the checkpoint for a moment; the next start checkpoints the rest.

@@ -7,9 +7,9 @@ use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row, RowIndex};
 use serde::de::DeserializeOwned;
 
-use crate::model::event::Tokens;
+use crate::model::event::TokenUsage;
 use crate::model::hash::ContentHash;
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{CallCost, NanoUsd};
 use crate::model::time::Timestamp;
 
 /// A column that holds the text of `T`.
@@ -77,16 +77,16 @@ pub fn money(row: &Row<'_>, column: impl RowIndex) -> Result<Option<NanoUsd>> {
 }
 
 /// The columns `cost_nano` and `unknown_calls`.
-pub fn cost(row: &Row<'_>) -> Result<Cost> {
-    Ok(Cost {
+pub fn cost(row: &Row<'_>) -> Result<CallCost> {
+    Ok(CallCost {
         known: NanoUsd(row.get("cost_nano")?),
         unknown_calls: count(row, "unknown_calls")?,
     })
 }
 
 /// The four columns `tokens_…`.
-pub fn tokens(row: &Row<'_>) -> Result<Tokens> {
-    Ok(Tokens {
+pub fn tokens(row: &Row<'_>) -> Result<TokenUsage> {
+    Ok(TokenUsage {
         input: large(row, "tokens_input")?,
         output: large(row, "tokens_output")?,
         cached: large(row, "tokens_cached")?,

@@ -51,7 +51,7 @@ pub fn by_run(conn: &Connection) -> Result<Vec<CostLine>> {
 mod tests {
     use super::super::{fixture, journal, runs};
     use super::*;
-    use crate::model::event::Fact;
+    use crate::model::event::RunFact;
     use crate::model::time::Timestamp;
 
     #[test]
@@ -65,14 +65,14 @@ mod tests {
             (5, true, false, 1),
         ] {
             let lane = format!("lane{at}");
-            let run = runs::NewRun {
+            let run = runs::RunInsert {
                 created_at: Timestamp(at),
                 rehearsal,
                 ..fixture::new_run(&lane)
             };
             runs::insert(&conn, &run).unwrap();
             let mut facts = vec![fixture::created(&["spec"]), fixture::started()];
-            facts.extend(ended.then_some(Fact::RunCompleted {}));
+            facts.extend(ended.then_some(RunFact::RunCompleted {}));
             journal::append(&conn, run.id, &facts, Timestamp(at)).unwrap();
             let sql = "UPDATE runs SET cost_nano = ?2 * 10, unknown_calls = ?3 WHERE id = ?1";
             conn.execute(sql, (run.id.to_string(), at, unknown))

@@ -156,11 +156,11 @@ fn ambiguous(text: &str, fitting: &[(RunId, String)]) -> Failure {
 mod tests {
     use super::super::fixture::{self, BEGIN};
     use super::super::journal;
-    use super::super::runs::NewRun;
+    use super::super::runs::RunInsert;
     use super::*;
 
     fn run_at(conn: &Connection, id: &str, thread: &str, at: i64) -> RunId {
-        let run = NewRun {
+        let run = RunInsert {
             id: id.parse().unwrap(),
             created_at: Timestamp(at),
             ..fixture::new_run(thread)

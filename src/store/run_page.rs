@@ -12,7 +12,7 @@ use super::{row, runs};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
-use crate::model::money::Cost;
+use crate::model::money::CallCost;
 use crate::model::record::RunRecord;
 use crate::model::time::Timestamp;
 
@@ -28,7 +28,7 @@ const LIVE: &str = "(state NOT IN ('completed', 'failed', 'aborted') \
 
 /// Which part of the list is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PageAsk {
+pub struct RunPageQuery {
     /// Words that must all occur; empty: everything, with the completed runs of today apart.
     pub filter: String,
     /// Runs that fit the filter by something that rows do not hold.
@@ -68,19 +68,19 @@ pub struct RunCounts {
     /// Completed today; 0 under a filter.
     pub today: u32,
     /// What those cost that are counted in `today`.
-    pub today_cost: Cost,
+    pub today_cost: CallCost,
     /// Stopped before their end, whatever the filter.
     pub paused: u32,
     /// What the calls of all runs that moved today cost.
-    pub spent: Cost,
+    pub spent: CallCost,
 }
 
 /// Reads a part of the list.
 ///
 /// # Errors
 /// What the database says.
-pub fn page(conn: &Connection, ask: &PageAsk) -> Result<RunPage> {
-    let filter = Filter::of(ask)?;
+pub fn page(conn: &Connection, ask: &RunPageQuery) -> Result<RunPage> {
+    let filter = RunListFilter::from_query(ask)?;
     let today = format!(
         "(state = 'completed' AND coalesce(ended_at_ms, 0) >= {})",
         ask.midnight.0
@@ -113,7 +113,7 @@ pub fn page(conn: &Connection, ask: &PageAsk) -> Result<RunPage> {
             .saturating_sub(counts.today)
             .saturating_sub(count(conn, LIVE, &[])?)
     } else {
-        (counts.today, counts.today_cost) = (0, Cost::default());
+        (counts.today, counts.today_cost) = (0, CallCost::default());
         count(conn, &format!("{apart} AND {fits}"), &values)?
     };
     let aside = if folds {
@@ -194,7 +194,7 @@ fn counts(conn: &Connection, midnight: Timestamp) -> Result<RunCounts> {
         "state NOT IN ('completed', 'failed', 'aborted') AND state = 'paused'",
         &[],
     )?;
-    let sums = |condition: &str| -> Result<(u32, Cost)> {
+    let sums = |condition: &str| -> Result<(u32, CallCost)> {
         let sql = format!(
             "SELECT count(*) AS n, coalesce(sum(cost_nano), 0) AS cost_nano, coalesce(sum(unknown_calls), 0) AS unknown_calls \
              FROM runs WHERE {condition}"
@@ -219,16 +219,16 @@ fn counts(conn: &Connection, midnight: Timestamp) -> Result<RunCounts> {
 }
 
 /// A condition with its values.
-struct Filter {
+struct RunListFilter {
     sql: String,
     values: Vec<Value>,
 }
 
-impl Filter {
+impl RunListFilter {
     /// Every word must occur in what a row says or in one comment to it.
-    fn of(ask: &PageAsk) -> Result<Option<Self>> {
+    fn from_query(ask: &RunPageQuery) -> Result<Option<Self>> {
         let mut values = Vec::new();
-        let words: Vec<String> = words(&ask.filter)
+        let words: Vec<String> = filter_terms(&ask.filter)
             .iter()
             .map(|word| {
                 values.push(Value::Text(pattern(word)));
@@ -260,7 +260,7 @@ impl Filter {
 
 /// The words of a filter, in small letters.
 #[must_use]
-pub fn words(filter: &str) -> Vec<String> {
+pub fn filter_terms(filter: &str) -> Vec<String> {
     filter
         .split_whitespace()
         .map(str::to_ascii_lowercase)
@@ -280,7 +280,7 @@ fn pattern(word: &str) -> String {
 
 /// An artifact version whose text can be searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Searchable {
+pub struct RunSearchText {
     /// Whose.
     pub run: RunId,
     /// Of which phase.
@@ -297,9 +297,9 @@ pub struct Searchable {
 /// What the database says.
 pub fn searchable(
     conn: &Connection,
-    after: Option<&Searchable>,
+    after: Option<&RunSearchText>,
     limit: u32,
-) -> Result<Vec<Searchable>> {
+) -> Result<Vec<RunSearchText>> {
     // The ids of runs ascend with time, so the key of the table is an order by age.
     let behind = if after.is_some() {
         "WHERE (run_id, phase_key, version) < (?1, ?2, ?3) "
@@ -317,7 +317,7 @@ pub fn searchable(
         ]
     });
     let read = |found: &Row<'_>| {
-        Ok(Searchable {
+        Ok(RunSearchText {
             run: row::parsed(found, "run_id")?,
             phase: PhaseKey(found.get("phase_key")?),
             version: row::count(found, "version")?,
@@ -343,14 +343,14 @@ pub fn searchable_count(conn: &Connection) -> Result<u32> {
 mod tests {
     use super::super::fixture::{self, BEGIN};
     use super::super::journal;
-    use super::super::runs::NewRun;
+    use super::super::runs::RunInsert;
     use super::*;
-    use crate::model::event::Fact;
+    use crate::model::event::RunFact;
     use crate::model::id::RequestId;
     use crate::model::state::{Decision, PauseReason, RunStatus};
 
     fn run(conn: &Connection, thread: &str, at: i64, wish: &str) -> RunId {
-        let run = NewRun {
+        let run = RunInsert {
             created_at: Timestamp(at),
             requirements: wish.to_owned(),
             ..fixture::new_run(thread)
@@ -359,8 +359,8 @@ mod tests {
         run.id
     }
 
-    fn tell(conn: &Connection, run: RunId, at: i64, facts: &[Fact]) {
-        let all: Vec<Fact> = [fixture::created(&["spec"]), fixture::started()]
+    fn append_facts(conn: &Connection, run: RunId, at: i64, facts: &[RunFact]) {
+        let all: Vec<RunFact> = [fixture::created(&["spec"]), fixture::started()]
             .into_iter()
             .chain(facts.iter().cloned())
             .collect();
@@ -371,11 +371,11 @@ mod tests {
         runs.iter().map(|run| run.id).collect()
     }
 
-    fn ask() -> PageAsk {
-        PageAsk {
+    fn page_query() -> RunPageQuery {
+        RunPageQuery {
             midnight: Timestamp(500),
             limit: 10,
-            ..PageAsk::default()
+            ..RunPageQuery::default()
         }
     }
 
@@ -385,30 +385,30 @@ mod tests {
         let [old, today, working, paused, failed] =
             [("a", 10), ("b", 20), ("c", 30), ("d", 40), ("e", 50)]
                 .map(|(thread, at)| run(&conn, thread, at, "a cart"));
-        tell(&conn, old, 100, &[Fact::RunCompleted {}]);
-        tell(&conn, today, 600, &[Fact::RunCompleted {}]);
-        tell(&conn, working, 600, &[]);
-        tell(
+        append_facts(&conn, old, 100, &[RunFact::RunCompleted {}]);
+        append_facts(&conn, today, 600, &[RunFact::RunCompleted {}]);
+        append_facts(&conn, working, 600, &[]);
+        append_facts(
             &conn,
             paused,
             600,
-            &[Fact::RunPaused {
+            &[RunFact::RunPaused {
                 ordinal: 1,
                 reason: PauseReason::Crashed,
                 from_state: RunStatus::Executing,
             }],
         );
-        tell(
+        append_facts(
             &conn,
             failed,
             600,
-            &[Fact::RunAborted {
+            &[RunFact::RunAborted {
                 by: "op".to_owned(),
                 via: crate::model::state::Via::Cli,
                 reason: String::new(),
             }],
         );
-        let page = page(&conn, &ask()).unwrap();
+        let page = page(&conn, &page_query()).unwrap();
         assert_eq!(
             (ids(&page.live), ids(&page.today), ids(&page.rest)),
             (vec![working], vec![], vec![failed, paused, old])
@@ -423,11 +423,11 @@ mod tests {
         assert_eq!((total, rest, done, stopped), (5, 3, 1, 1));
         let open = super::page(
             &conn,
-            &PageAsk {
+            &RunPageQuery {
                 today: true,
                 offset: 1,
                 limit: 1,
-                ..ask()
+                ..page_query()
             },
         )
         .unwrap();
@@ -452,20 +452,20 @@ mod tests {
             fixture::requested(request, Some("spec")),
             fixture::resolved(request, Some("spec"), Decision::RequestChanges, "kim"),
         ];
-        tell(&conn, login, 600, &facts);
+        append_facts(&conn, login, 600, &facts);
         let found = |filter: &str, also: &[RunId]| {
             let page = page(
                 &conn,
-                &PageAsk {
+                &RunPageQuery {
                     filter: filter.to_owned(),
                     also: also.to_vec(),
-                    ..ask()
+                    ..page_query()
                 },
             )
             .unwrap();
             assert_eq!(page.counts.rest as usize, page.rest.len());
             assert!(
-                words(filter).is_empty() || page.live.len() + page.aside.len() == 3,
+                filter_terms(filter).is_empty() || page.live.len() + page.aside.len() == 3,
                 "what is in flight is never lost"
             );
             let mut all = ids(&page.live);

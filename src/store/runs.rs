@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::failpoint::planted::{self, Bug};
 use super::{projection, row};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Tokens;
+use crate::model::event::TokenUsage;
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RunId, ThreadId, VersionedName};
-use crate::model::money::{Cost, NanoUsd};
-use crate::model::record::{Origin, RunOptions, RunRecord};
+use crate::model::money::{CallCost, NanoUsd};
+use crate::model::record::{RunOptions, RunOrigin, RunRecord};
 use crate::model::state::Strategy;
 use crate::model::time::Timestamp;
 
@@ -29,7 +29,7 @@ pub(super) const COLUMNS: &str = "id, workflow, workflow_hash, thread, state, pa
 
 /// What a run begins with; everything else comes from its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewRun {
+pub struct RunInsert {
     /// Which.
     pub id: RunId,
     /// What it executes.
@@ -41,7 +41,7 @@ pub struct NewRun {
     /// What the operator wants made.
     pub requirements: String,
     /// Where its agents work; made by the first attempt.
-    pub place: RunPlace,
+    pub place: RunLocation,
     /// Whether everything it makes is rehearsal.
     pub rehearsal: bool,
     /// Choices frozen with it.
@@ -49,14 +49,14 @@ pub struct NewRun {
     /// Makes starting it twice harmless.
     pub start: Option<StartKey>,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: RunOrigin,
     /// Now.
     pub created_at: Timestamp,
 }
 
 /// Where a run's agents work. Text, as rows keep it; paths are absolute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunPlace {
+pub struct RunLocation {
     /// The operator's repository; absent for a run in a plain folder.
     pub repo: Option<String>,
     /// The branch it began from.
@@ -82,7 +82,7 @@ pub struct StartKey {
 ///
 /// # Errors
 /// `idempotency_conflict` when its start key is taken; what the database says.
-pub fn insert(tx: &Connection, run: &NewRun) -> Result<()> {
+pub fn insert(tx: &Connection, run: &RunInsert) -> Result<()> {
     if let Some(start) = &run.start
         && let Some((holder, _)) = by_start_key(tx, &start.key)?
     {
@@ -129,7 +129,7 @@ pub fn insert(tx: &Connection, run: &NewRun) -> Result<()> {
 /// What the database says; `illegal_transition` and `db_corrupt` for a journal that cannot be read back.
 pub fn restore(tx: &Connection, known: &RunRecord) -> Result<()> {
     let text = |text: &Option<String>| text.clone();
-    let place = RunPlace {
+    let place = RunLocation {
         repo: text(&known.repo),
         base_branch: text(&known.base_branch),
         base_commit: text(&known.base_commit),
@@ -137,7 +137,7 @@ pub fn restore(tx: &Connection, known: &RunRecord) -> Result<()> {
         worktree: text(&known.worktree),
     };
     let workflow = known.workflow.parse().map_err(Failure::internal)?;
-    let new = NewRun {
+    let new = RunInsert {
         id: known.id,
         workflow,
         workflow_hash: known.workflow_hash.clone(),
@@ -298,12 +298,12 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         error_hint: row.get(next())?,
         report_path: row.get(next())?,
         last_seq: row::large(row, next())?,
-        cost: Cost {
+        cost: CallCost {
             known: NanoUsd(row.get(next())?),
             unknown_calls: row::count(row, next())?,
         },
         calls: row::count(row, next())?,
-        tokens: Tokens {
+        tokens: TokenUsage {
             input: row::large(row, next())?,
             output: row::large(row, next())?,
             cached: row::large(row, next())?,
@@ -314,7 +314,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         ended_at: row::at_option(row, next())?,
         updated_at: row::at(row, next())?,
         rollback: row.get(next())?,
-        origin: Origin {
+        origin: RunOrigin {
             retried_from: run_id(row, next())?,
             forked_from: run_id(row, next())?,
             forked_phase: row.get::<_, Option<String>>(next())?.map(PhaseKey),
@@ -352,7 +352,7 @@ mod tests {
     use super::super::fixture::{self, BEGIN};
     use super::super::journal;
     use super::*;
-    use crate::model::event::Fact;
+    use crate::model::event::RunFact;
     use crate::model::id::TurnId;
     use crate::model::state::{PauseReason, RunStatus};
 
@@ -402,7 +402,7 @@ mod tests {
         ];
         assert_eq!(names.map(text).concat(), "ijklmndone");
         let run = get(&conn, id).unwrap();
-        let Tokens {
+        let TokenUsage {
             input,
             output,
             cached,
@@ -445,7 +445,7 @@ mod tests {
     #[test]
     fn a_run_at_work_waits_until_the_moment_its_server_named_and_no_longer() {
         let hour = Timestamp(Timestamp::now().0 + 3_600_000);
-        let retried = |until| Fact::LlmRetried {
+        let retried = |until| RunFact::LlmRetried {
             phase_key: "spec".into(),
             turn_id: TurnId::new(),
             r#try: 1,
@@ -454,12 +454,12 @@ mod tests {
             wait_ms: 3_600_000,
             until,
         };
-        let pause = |reason| Fact::RunPaused {
+        let pause = |reason| RunFact::RunPaused {
             ordinal: 1,
             reason,
             from_state: RunStatus::Executing,
         };
-        let resume = || Fact::RunResumed {
+        let resume = || RunFact::RunResumed {
             ordinal: 1,
             from_state: RunStatus::Executing,
         };
@@ -504,22 +504,22 @@ mod tests {
         let start = |digest: &[u8]| {
             Some(StartKey {
                 key: "nightly".to_owned(),
-                digest: ContentHash::of(digest),
+                digest: ContentHash::from_bytes(digest),
             })
         };
-        let first = NewRun {
+        let first = RunInsert {
             start: start(b"a"),
             ..fixture::new_run("lane")
         };
         insert(&conn, &first).unwrap();
         assert_eq!(
             by_start_key(&conn, "nightly").unwrap(),
-            Some((first.id, ContentHash::of(b"a")))
+            Some((first.id, ContentHash::from_bytes(b"a")))
         );
         assert_eq!(by_start_key(&conn, "other").unwrap(), None);
         let second = insert(
             &conn,
-            &NewRun {
+            &RunInsert {
                 start: start(b"b"),
                 ..fixture::new_run("lane")
             },
@@ -532,14 +532,14 @@ mod tests {
     #[test]
     fn what_no_event_tells_is_kept_beside_the_journal() {
         let conn = fixture::memory();
-        let place = RunPlace {
+        let place = RunLocation {
             repo: Some("/r".to_owned()),
             base_branch: Some("main".to_owned()),
             base_commit: Some("c0".to_owned()),
             branch: Some("phasedeck/x".to_owned()),
             worktree: Some("/w".to_owned()),
         };
-        let new = NewRun {
+        let new = RunInsert {
             place: place.clone(),
             ..fixture::new_run("lane")
         };
@@ -548,7 +548,7 @@ mod tests {
         set_report(&conn, run, "/reports/x").unwrap();
         journal::append(&conn, run, &[fixture::created(&["spec"])], BEGIN).unwrap();
         let read = get(&conn, run).unwrap();
-        let kept = RunPlace {
+        let kept = RunLocation {
             repo: read.repo,
             base_branch: read.base_branch,
             base_commit: read.base_commit,
@@ -577,7 +577,7 @@ mod tests {
                 &[
                     fixture::created(&["spec"]),
                     fixture::started(),
-                    Fact::RunCompleted {},
+                    RunFact::RunCompleted {},
                 ],
                 BEGIN,
             )

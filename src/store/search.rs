@@ -8,12 +8,12 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::blocks::{self, BLOCK};
-use super::events::{self, Stored};
+use super::events::{self, StoredEvent};
 use super::row;
 use crate::model::error::Result;
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::id::RunId;
-use crate::model::wanted::{Condition, Wanted, words};
+use crate::model::wanted::{EventCondition, EventFilter, words};
 
 /// Blocks that are read for one answer at most.
 const BLOCKS: usize = 24;
@@ -29,9 +29,9 @@ const BEFORE: &str = "SELECT b.first_seq, b.last_seq FROM journal_words CROSS JO
 
 /// A stretch of a journal that was looked through, and what was wanted of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct EventMatches {
     /// What was wanted, in order.
-    pub events: Vec<Event>,
+    pub events: Vec<JournalEvent>,
     /// The first event that was looked at.
     pub from: u64,
     /// The last event that was looked at; less than `from` when there was none.
@@ -45,13 +45,13 @@ pub struct Page {
 pub fn after(
     conn: &Connection,
     run: RunId,
-    wanted: &Wanted,
+    wanted: &EventFilter,
     from: u64,
     limit: usize,
-) -> Result<Page> {
+) -> Result<EventMatches> {
     let from = from.max(1);
     let end = events::last_seq(conn, run)?;
-    let mut pieces = Pieces::new(conn, run, wanted, limit)?;
+    let mut pieces = TextPieces::new(conn, run, wanted, limit)?;
     let (mut found, mut at) = (Vec::new(), from);
     for _ in 0..BLOCKS {
         if at > end || found.len() >= limit {
@@ -73,7 +73,7 @@ pub fn after(
             at = at.max(last + 1);
         }
     }
-    Ok(Page {
+    Ok(EventMatches {
         events: found,
         from,
         to: at - 1,
@@ -87,12 +87,12 @@ pub fn after(
 pub fn before(
     conn: &Connection,
     run: RunId,
-    wanted: &Wanted,
+    wanted: &EventFilter,
     before: u64,
     limit: usize,
-) -> Result<Page> {
+) -> Result<EventMatches> {
     let to = before.saturating_sub(1).min(events::last_seq(conn, run)?);
-    let mut pieces = Pieces::new(conn, run, wanted, limit)?;
+    let mut pieces = TextPieces::new(conn, run, wanted, limit)?;
     let (mut found, mut at) = (Vec::new(), to);
     for _ in 0..BLOCKS {
         if at == 0 || found.len() >= limit {
@@ -111,7 +111,7 @@ pub fn before(
         }
     }
     found.reverse();
-    Ok(Page {
+    Ok(EventMatches {
         events: found,
         from: at + 1,
         to,
@@ -119,10 +119,10 @@ pub fn before(
 }
 
 /// Stretches of a journal that may hold what is wanted.
-struct Pieces<'a> {
+struct TextPieces<'a> {
     conn: &'a Connection,
     run: RunId,
-    wanted: &'a Wanted,
+    wanted: &'a EventFilter,
     /// The question to the index; none where it cannot help.
     letters: Option<String>,
     /// The last event that lies in a block.
@@ -133,8 +133,13 @@ struct Pieces<'a> {
     named: Vec<(u64, u64)>,
 }
 
-impl<'a> Pieces<'a> {
-    fn new(conn: &'a Connection, run: RunId, wanted: &'a Wanted, limit: usize) -> Result<Self> {
+impl<'a> TextPieces<'a> {
+    fn new(
+        conn: &'a Connection,
+        run: RunId,
+        wanted: &'a EventFilter,
+        limit: usize,
+    ) -> Result<Self> {
         let through = blocks::through(conn, run)?;
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let stretch = if wanted.is_all() { limit } else { BLOCK };
@@ -155,7 +160,7 @@ impl<'a> Pieces<'a> {
             return Ok((at, end.min(at.saturating_add(self.stretch - 1))));
         };
         if self.named.is_empty() {
-            self.named = self.ask(AFTER, &letters, at)?;
+            self.named = self.query(AFTER, &letters, at)?;
         }
         let rest = (self.through + 1, end.min(self.through + self.stretch));
         Ok(self
@@ -176,7 +181,7 @@ impl<'a> Pieces<'a> {
             ));
         }
         if self.named.is_empty() {
-            self.named = self.ask(BEFORE, &letters, at)?;
+            self.named = self.query(BEFORE, &letters, at)?;
         }
         Ok(self
             .named
@@ -185,7 +190,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// The next blocks in which all wanted letters occur.
-    fn ask(&self, sql: &str, letters: &str, at: u64) -> Result<Vec<(u64, u64)>> {
+    fn query(&self, sql: &str, letters: &str, at: u64) -> Result<Vec<(u64, u64)>> {
         let run = self.run.to_string();
         let id: Option<i64> = self
             .conn
@@ -202,7 +207,7 @@ impl<'a> Pieces<'a> {
         Ok(named)
     }
 
-    fn read(&self, first: u64, last: u64) -> Result<Vec<Stored>> {
+    fn read(&self, first: u64, last: u64) -> Result<Vec<StoredEvent>> {
         let mut read = Vec::new();
         events::for_range(self.conn, self.run, first, last, |stored| {
             read.push(stored);
@@ -211,26 +216,26 @@ impl<'a> Pieces<'a> {
         Ok(read)
     }
 
-    fn fits(&self, stored: &Stored) -> bool {
+    fn fits(&self, stored: &StoredEvent) -> bool {
         if self.wanted.is_all() {
             return true;
         }
-        let words = if self.wanted.words().next().is_some() {
+        let words = if self.wanted.terms().next().is_some() {
             words(&stored.kind, &stored.payload)
         } else {
             String::new()
         };
         self.wanted
-            .fits_words(&stored.kind, stored.phase.as_deref(), &words)
+            .matches_text(&stored.kind, stored.phase.as_deref(), &words)
     }
 }
 
 /// What the index is asked; none when no condition has three letters.
-fn question(wanted: &Wanted) -> Option<String> {
+fn question(wanted: &EventFilter) -> Option<String> {
     let all = |parts: Vec<String>| (!parts.is_empty()).then(|| parts.join(" AND "));
-    let of = |condition: &Condition| match condition {
-        Condition::Word(text) | Condition::Phase(text) => all(letters(text)),
-        Condition::Kinds(starts) => {
+    let of = |condition: &EventCondition| match condition {
+        EventCondition::Word(text) | EventCondition::Phase(text) => all(letters(text)),
+        EventCondition::Kinds(starts) => {
             let each: Option<Vec<String>> = starts
                 .iter()
                 .map(|start| all(letters(start)).map(|part| format!("({part})")))

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::row;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Tokens;
+use crate::model::event::TokenUsage;
 use crate::model::id::{PhaseKey, RoleId, RunId, SessionId, TurnId};
 use crate::model::money::NanoUsd;
 use crate::model::record::SessionRecord;
@@ -32,12 +32,12 @@ pub struct AgentSession {
     /// Everything paid in it, as the program told last; absent while it tells nothing.
     pub cost: Option<NanoUsd>,
     /// Everything used in it, as the program told last.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
 }
 
 /// What kind of thing a piece of a transcript is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum TranscriptKind {
     /// Part of the answer.
     Answer,
     /// Part of the reasoning.
@@ -120,7 +120,7 @@ fn read(conn: &Connection, id: SessionId, role: RoleId) -> Result<AgentSession> 
             program_session: row.get("program_session")?,
             state: row::named(row, "state", SessionStatus::parse)?,
             cost: row.get::<_, Option<i64>>("cost_nano")?.map(NanoUsd),
-            tokens: Tokens {
+            tokens: TokenUsage {
                 input: row::large(row, "tokens_input")?,
                 output: row::large(row, "tokens_output")?,
                 cached: row::large(row, "tokens_cached")?,
@@ -222,7 +222,11 @@ pub fn ordinal(conn: &Connection, id: SessionId) -> Result<u32> {
 ///
 /// # Errors
 /// What the database says.
-pub fn add_to_transcript(tx: &Connection, turn: TurnId, pieces: &[(Said, String)]) -> Result<()> {
+pub fn add_to_transcript(
+    tx: &Connection,
+    turn: TurnId,
+    pieces: &[(TranscriptKind, String)],
+) -> Result<()> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO session_transcript (turn_id, position, kind, text) \
          VALUES (?1, (SELECT coalesce(max(position), 0) + 1 FROM session_transcript WHERE turn_id = ?1), ?2, ?3)",
@@ -242,7 +246,7 @@ pub fn transcript(
     run: RunId,
     phase: &PhaseKey,
     attempt: u32,
-) -> Result<Vec<(Said, String)>> {
+) -> Result<Vec<(TranscriptKind, String)>> {
     let mut turns =
         conn.prepare_cached("SELECT turn_id FROM ledger WHERE run_id = ?1 AND phase_key = ?2 AND attempt = ?3 ORDER BY at_ms, turn_id")?;
     let turns: Vec<String> = turns
@@ -254,7 +258,10 @@ pub fn transcript(
     let mut said = Vec::new();
     for turn in turns {
         let of_turn = pieces.query_map([turn], |row| {
-            Ok((row::named(row, "kind", Said::parse)?, row.get("text")?))
+            Ok((
+                row::named(row, "kind", TranscriptKind::parse)?,
+                row.get("text")?,
+            ))
         })?;
         said.extend(of_turn.collect::<rusqlite::Result<Vec<_>>>()?);
     }
@@ -265,17 +272,20 @@ pub fn transcript(
 ///
 /// # Errors
 /// What the database says.
-pub fn pieces(conn: &Connection, turn: TurnId) -> Result<Vec<(Said, String)>> {
+pub fn pieces(conn: &Connection, turn: TurnId) -> Result<Vec<(TranscriptKind, String)>> {
     let mut query = conn.prepare_cached(
         "SELECT kind, text FROM session_transcript WHERE turn_id = ?1 ORDER BY position",
     )?;
     let rows = query.query_map([turn.to_string()], |row| {
-        Ok((row::named(row, "kind", Said::parse)?, row.get("text")?))
+        Ok((
+            row::named(row, "kind", TranscriptKind::parse)?,
+            row.get("text")?,
+        ))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-impl Said {
+impl TranscriptKind {
     /// The wire name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -298,15 +308,15 @@ mod tests {
     use super::super::turns::{self, NewTurn};
     use super::super::{fixture, journal};
     use super::*;
-    use crate::model::event::Fact;
+    use crate::model::event::RunFact;
 
     fn begun(conn: &Connection) -> RunId {
         let run = fixture::insert_run(conn, "lane");
         let session = SessionId("01930000-0000-7000-8000-00000000000a".parse().unwrap());
-        let Fact::PhaseStarted { role, .. } = fixture::phase_started("spec", 1) else {
+        let RunFact::PhaseStarted { role, .. } = fixture::phase_started("spec", 1) else {
             panic!("no phase")
         };
-        let opened = Fact::SessionStarted {
+        let opened = RunFact::SessionStarted {
             session_id: session,
             role,
             backend: "acp".to_owned(),
@@ -401,9 +411,9 @@ mod tests {
         let run = begun(&conn);
         let turn = turn(&conn, run);
         let pieces = [
-            (Said::Answer, "one"),
-            (Said::Tool, "read_file a"),
-            (Said::Answer, "two"),
+            (TranscriptKind::Answer, "one"),
+            (TranscriptKind::Tool, "read_file a"),
+            (TranscriptKind::Answer, "two"),
         ]
         .map(|(said, text)| (said, text.to_owned()));
         add_to_transcript(&conn, turn, &pieces[..2]).unwrap();
@@ -417,7 +427,7 @@ mod tests {
         let conn = fixture::memory();
         let run = begun(&conn);
         with_program(&conn, run, &"spec".into(), "p", Timestamp(1)).unwrap();
-        let failed = Fact::RunFailed {
+        let failed = RunFact::RunFailed {
             code: Code::Internal,
             message: String::new(),
             hint: String::new(),

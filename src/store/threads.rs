@@ -10,7 +10,7 @@ use crate::model::state::Strategy;
 
 /// The first in the line of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiter {
+pub struct QueuedRun {
     /// Who waits.
     pub run: RunId,
     /// How it asks for the thread.
@@ -37,7 +37,7 @@ pub fn holder(conn: &Connection, thread: &ThreadId) -> Result<Option<RunId>> {
 ///
 /// # Errors
 /// What the database says.
-pub fn first_in_line(conn: &Connection) -> Result<Vec<Waiter>> {
+pub fn first_in_line(conn: &Connection) -> Result<Vec<QueuedRun>> {
     let mut query = conn.prepare_cached(
         "SELECT id, strategy, (SELECT h.id FROM runs h WHERE h.thread = runs.thread AND h.state IN ('executing', 'awaiting_approval')) \
          AS holder, thread FROM runs WHERE state = 'created' AND strategy <> 'reject' ORDER BY thread, created_at_ms, id",
@@ -51,14 +51,14 @@ pub fn first_in_line(conn: &Connection) -> Result<Vec<Waiter>> {
         let holder = text("holder")?.and_then(|id| id.parse().ok());
         Ok((
             row.get::<_, String>("thread")?,
-            id.map(|run| Waiter {
+            id.map(|run| QueuedRun {
                 run,
                 strategy,
                 holder,
             }),
         ))
     })?;
-    let mut first: Vec<(String, Waiter)> = Vec::new();
+    let mut first: Vec<(String, QueuedRun)> = Vec::new();
     for row in rows {
         // Who cannot be read holds up nobody behind it.
         let (thread, Some(waiter)) = row? else {
@@ -166,7 +166,7 @@ pub fn forks(conn: &Connection, run: RunId) -> Result<Vec<RunId>> {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{self, BEGIN};
-    use super::super::runs::{self, NewRun};
+    use super::super::runs::{self, RunInsert};
     use super::super::{journal, run_list};
     use super::*;
     use crate::model::record::RunOptions;
@@ -177,7 +177,7 @@ mod tests {
             strategy: Some(strategy),
             ..RunOptions::default()
         };
-        let run = NewRun {
+        let run = RunInsert {
             options,
             created_at: Timestamp(at),
             ..fixture::new_run(thread)
@@ -203,12 +203,12 @@ mod tests {
         // Who waits was here first, and stands behind who takes the thread all the same.
         let waits_first = waits(&conn, "a", Strategy::Enqueue, 1_500);
         let lines = [
-            Waiter {
+            QueuedRun {
                 run: first,
                 strategy: Strategy::Interrupt,
                 holder: Some(held),
             },
-            Waiter {
+            QueuedRun {
                 run: alone,
                 strategy: Strategy::Enqueue,
                 holder: None,
@@ -260,7 +260,7 @@ mod tests {
         journal::append(
             &conn,
             run,
-            &[crate::model::event::Fact::RunCompleted {}],
+            &[crate::model::event::RunFact::RunCompleted {}],
             BEGIN,
         )
         .unwrap();

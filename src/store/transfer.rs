@@ -15,7 +15,7 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 
 /// A row by its columns' names.
-pub type Row = Map<String, Value>;
+pub type TransferRow = Map<String, Value>;
 
 /// Each table with the rows of a run in it, in the order in which they can be put back.
 const TABLES: &[(&str, &str)] = &[
@@ -68,7 +68,7 @@ const ONLY_THERE: &[&str] = &[
 pub fn rows(
     conn: &Connection,
     run: RunId,
-    mut take: impl FnMut(&'static str, Row) -> Result<()>,
+    mut take: impl FnMut(&'static str, TransferRow) -> Result<()>,
 ) -> Result<()> {
     for (table, which) in TABLES {
         let mut query = conn.prepare(&format!("SELECT * FROM {table} WHERE {which}"))?;
@@ -90,7 +90,7 @@ pub fn rows(
 /// # Errors
 /// `usage_invalid` for a run that is here already, and for a table or column that this schema does not
 /// know; what the journal or the database says.
-pub fn put(tx: &Connection, run: RunId, all: &[(String, Row)]) -> Result<()> {
+pub fn insert_rows(tx: &Connection, run: RunId, all: &[(String, TransferRow)]) -> Result<()> {
     if tx
         .query_row(
             "SELECT 1 FROM runs WHERE id = ?1",
@@ -121,7 +121,7 @@ pub fn put(tx: &Connection, run: RunId, all: &[(String, Row)]) -> Result<()> {
     Ok(())
 }
 
-fn insert(tx: &Connection, table: &str, row: &Row) -> Result<()> {
+fn insert(tx: &Connection, table: &str, row: &TransferRow) -> Result<()> {
     let foreign = |what: String| {
         Failure::new(Code::UsageInvalid, what)
             .hint("import it with the phasedeck that exported it, or a newer one")

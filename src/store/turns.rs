@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::{ledger, row};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{CallStatus, Tokens, ToolOutcome};
+use crate::model::event::{CallStatus, TokenUsage, ToolOutcome};
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::money::NanoUsd;
 use crate::model::record::{ToolRecord, TurnRecord, TurnStatus};
@@ -38,11 +38,11 @@ pub struct NewTurn {
 
 /// What an answered call used and cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settlement {
+pub struct TurnSettlement {
     /// How it ended.
     pub status: CallStatus,
     /// What it used.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
     /// What it cost; absent when unknown.
     pub cost: Option<NanoUsd>,
     /// Whether the cost is the reserve, because the true one was not told.
@@ -113,7 +113,7 @@ pub fn answered(
     turn: TurnId,
     answer: &str,
     tools: &[(String, String, String)],
-    settlement: &Settlement,
+    settlement: &TurnSettlement,
     now: Timestamp,
 ) -> Result<()> {
     let to = if tools.is_empty() {
@@ -136,9 +136,9 @@ pub fn answered(
 /// `internal` when the turn is not reserved; what the database says.
 pub fn failed(tx: &Connection, turn: TurnId, failure: &CallFailure, now: Timestamp) -> Result<()> {
     step(tx, turn, TurnStatus::Reserved, TurnStatus::Void, None)?;
-    let settlement = Settlement {
+    let settlement = TurnSettlement {
         status: failure.status,
-        tokens: Tokens::default(),
+        tokens: TokenUsage::default(),
         cost: failure.charge,
         estimated: failure.estimated,
         latency_ms: failure.latency_ms,
@@ -163,7 +163,12 @@ pub fn tools_done(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Resu
 ///
 /// # Errors
 /// `internal` when the turn is not answered or a call id is not of this turn; what the database says.
-pub fn hold(tx: &Connection, turn: TurnId, results: &[ToolResult], at: Option<&str>) -> Result<()> {
+pub fn suspend(
+    tx: &Connection,
+    turn: TurnId,
+    results: &[ToolResult],
+    at: Option<&str>,
+) -> Result<()> {
     let changed = tx
         .prepare_cached("UPDATE turns SET held_at = ?2 WHERE id = ?1 AND status = 'answered'")?
         .execute((turn.to_string(), at))?;
@@ -322,10 +327,10 @@ fn outcome_name(outcome: ToolOutcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{self, BEGIN};
-    use super::super::ledger::CostBy;
+    use super::super::ledger::CostGrouping;
     use super::super::{journal, runs};
     use super::*;
-    use crate::model::money::Cost;
+    use crate::model::money::CallCost;
 
     fn begun(conn: &Connection) -> RunId {
         let run = fixture::insert_run(conn, "lane");
@@ -349,10 +354,10 @@ mod tests {
         }
     }
 
-    fn settlement(cost: Option<i64>) -> Settlement {
-        Settlement {
+    fn settlement(cost: Option<i64>) -> TurnSettlement {
+        TurnSettlement {
             status: CallStatus::Ok,
-            tokens: Tokens {
+            tokens: TokenUsage {
                 input: 10,
                 output: 4,
                 cached: 3,
@@ -551,7 +556,7 @@ mod tests {
             &[fixture::called(
                 lost.id,
                 "plan",
-                Tokens::default(),
+                TokenUsage::default(),
                 Some(NanoUsd(50)),
             )],
             BEGIN,
@@ -562,15 +567,15 @@ mod tests {
         let record = runs::get(&conn, run).unwrap();
         assert_eq!(
             record.cost,
-            Cost {
+            CallCost {
                 known: NanoUsd(67),
                 unknown_calls: 1
             }
         );
-        for by in [CostBy::Phase, CostBy::Model, CostBy::Day] {
+        for by in [CostGrouping::Phase, CostGrouping::Model, CostGrouping::Day] {
             for of in [Some(run), None] {
                 let lines = ledger::costs(&conn, of, by).unwrap();
-                let mut sum = Cost::default();
+                let mut sum = CallCost::default();
                 lines.iter().for_each(|line| sum += line.cost);
                 assert_eq!(
                     (sum, lines.iter().map(|line| line.calls).sum::<u32>()),
@@ -588,7 +593,7 @@ mod tests {
             (by_run.len(), by_run[0].label.as_str(), by_run[0].cost),
             (1, run.to_string().as_str(), record.cost)
         );
-        let phases = ledger::costs(&conn, Some(run), CostBy::Phase).unwrap();
+        let phases = ledger::costs(&conn, Some(run), CostGrouping::Phase).unwrap();
         let rows = super::super::phases::of_run(&conn, run).unwrap();
         for row in rows {
             assert_eq!(
@@ -601,11 +606,11 @@ mod tests {
             );
         }
         assert_eq!(
-            ledger::costs(&conn, Some(run), CostBy::Day).unwrap()[0].label,
+            ledger::costs(&conn, Some(run), CostGrouping::Day).unwrap()[0].label,
             "1970-01-01"
         );
         assert_eq!(
-            ledger::costs(&conn, Some(RunId::new()), CostBy::Day).unwrap(),
+            ledger::costs(&conn, Some(RunId::new()), CostGrouping::Day).unwrap(),
             []
         );
     }

@@ -4,7 +4,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 
 /// Arrangement of the panes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrangement {
+pub enum PaneLayout {
     /// Too small: only a message.
     TooSmall,
     /// One pane, a short strip.
@@ -17,10 +17,10 @@ pub enum Arrangement {
     Columns,
 }
 
-impl Arrangement {
+impl PaneLayout {
     /// Chooses the arrangement for the size of the terminal.
     #[must_use]
-    pub fn of(area: Rect) -> Self {
+    pub fn for_size(area: Rect) -> Self {
         match (area.width, area.height) {
             (..40, _) | (_, ..10) => Self::TooSmall,
             (..80, _) | (_, ..20) => Self::OnePane,

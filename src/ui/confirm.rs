@@ -3,14 +3,14 @@
 use ratatui::layout::Rect;
 
 use super::arrange;
-use super::pen::Pen;
-use super::text::{cells, ink, wrapped};
-use crate::app::state::Confirm;
+use super::pen::DrawContext;
+use super::text::{cells, styled, wrapped};
+use crate::app::state::ConfirmDialog;
 
 /// Draws the dialog.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, confirm: &Confirm) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, confirm: &ConfirmDialog) {
     let width = area.width.saturating_sub(4).min(64);
-    let choices = rows_of(confirm, usize::from(width).saturating_sub(2)).len();
+    let choices = dialog_rows(confirm, usize::from(width).saturating_sub(2)).len();
     let room = usize::from(area.height).saturating_sub(choices + 4);
     let detail = shortened(
         wrapped(&confirm.detail, usize::from(width).saturating_sub(4)),
@@ -23,23 +23,26 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, confirm: &Confirm) {
     pen.clear(area);
     let inner = pen.framed(
         area,
-        vec![ink(format!(" {} ", confirm.question), pen.theme.waiting())],
+        vec![styled(
+            format!(" {} ", confirm.question),
+            pen.theme.waiting(),
+        )],
         pen.theme.waiting(),
     );
     for (row, line) in detail.iter().enumerate() {
         pen.text(inner, row + 1, &format!(" {line}"), pen.theme.plain());
     }
     let wide = usize::from(inner.width);
-    for (row, choices) in rows_of(confirm, wide).into_iter().enumerate() {
-        let mut spans = vec![ink(" ", pen.theme.plain())];
+    for (row, choices) in dialog_rows(confirm, wide).into_iter().enumerate() {
+        let mut spans = vec![styled(" ", pen.theme.plain())];
         for index in choices {
             let style = if index == confirm.cursor {
                 pen.theme.selected()
             } else {
                 pen.theme.plain()
             };
-            spans.push(ink(shown(confirm, index), style));
-            spans.push(ink("  ", pen.theme.plain()));
+            spans.push(styled(shown(confirm, index), style));
+            spans.push(styled("  ", pen.theme.plain()));
         }
         pen.line(inner, detail.len() + 2 + row, spans);
     }
@@ -55,7 +58,7 @@ fn shortened(mut lines: Vec<String>, room: usize) -> Vec<String> {
     lines
 }
 
-fn shown(confirm: &Confirm, index: usize) -> String {
+fn shown(confirm: &ConfirmDialog, index: usize) -> String {
     confirm
         .choices
         .get(index)
@@ -63,7 +66,7 @@ fn shown(confirm: &Confirm, index: usize) -> String {
 }
 
 /// The answers in rows; none is cut where one fits alone.
-fn rows_of(confirm: &Confirm, width: usize) -> Vec<Vec<usize>> {
+fn dialog_rows(confirm: &ConfirmDialog, width: usize) -> Vec<Vec<usize>> {
     let (mut rows, mut used) = (vec![Vec::new()], 1);
     for index in 0..confirm.choices.len() {
         let needs = cells(&shown(confirm, index)) + 2;

@@ -5,9 +5,9 @@ use ratatui::symbols::bar;
 use ratatui::widgets::Sparkline;
 
 use super::arrange;
-use super::pen::Pen;
-use super::text::{cell, cell_right, cells, cut, ink};
-use crate::app::looks::{Costs, Grouping};
+use super::pen::DrawContext;
+use super::text::{cell, cell_right, cells, cut, styled};
+use crate::app::looks::{CostBreakdown, CostView};
 use crate::app::wake::takes_long;
 use crate::model::id::RunId;
 use crate::model::record::CostLine;
@@ -29,7 +29,7 @@ const ASCII_BARS: bar::Set<'static> = bar::Set {
 };
 
 /// Draws the cost screen.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let cost = &pen.state.cost;
     if let Some(failure) = &cost.failure {
         pen.text(
@@ -67,32 +67,32 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
             let columns: [Rect; 4] =
                 ratatui::layout::Layout::horizontal([ratatui::layout::Constraint::Ratio(1, 4); 4])
                     .areas(rest);
-            for (by, column) in Grouping::ALL.iter().zip(columns) {
+            for (by, column) in CostView::ALL.iter().zip(columns) {
                 bars(pen, column, costs, *by);
             }
         }
         120.. => {
             let [left, right] = arrange::halves(rest);
-            let beside = if cost.by == Grouping::Day {
-                Grouping::Model
+            let beside = if cost.by == CostView::Day {
+                CostView::Model
             } else {
                 cost.by
             };
-            bars(pen, left, costs, Grouping::Day);
+            bars(pen, left, costs, CostView::Day);
             bars(pen, right, costs, beside);
         }
         _ => bars(pen, rest, costs, cost.by),
     }
 }
 
-fn total(pen: &mut Pen<'_>, area: Rect, costs: &Costs) {
+fn total(pen: &mut DrawContext<'_>, area: Rect, costs: &CostBreakdown) {
     let calls: u32 = costs.days.iter().map(|line| line.calls).sum();
     let (sent, received) = costs.days.iter().fold((0, 0), |(sent, got), line| {
         (sent + line.tokens.input, got + line.tokens.output)
     });
     let spans = vec![
-        ink(format!(" {} ", costs.total()), pen.theme.title()),
-        ink(
+        styled(format!(" {} ", costs.total()), pen.theme.title()),
+        styled(
             format!(
                 "in {calls} calls, {} tokens in, {} out",
                 count(sent),
@@ -107,17 +107,17 @@ fn total(pen: &mut Pen<'_>, area: Rect, costs: &Costs) {
             "? = {} calls without a known price ",
             costs.total().unknown_calls
         );
-        pen.right(area, 0, 50, vec![ink(said, pen.theme.waiting())]);
+        pen.right(area, 0, 50, vec![styled(said, pen.theme.waiting())]);
     }
 }
 
 /// The last days, a column a day, days without a call too.
-fn over_time(pen: &mut Pen<'_>, area: Rect, costs: &Costs) -> Rect {
+fn over_time(pen: &mut DrawContext<'_>, area: Rect, costs: &CostBreakdown) -> Rect {
     let [upper, rest] = arrange::top(area, OVER_TIME);
     let days = usize::from(upper.width).saturating_sub(2);
     let amounts = daily(costs, days);
     let title = format!(" The last {} days ", amounts.len());
-    let inner = pen.panel(upper, vec![ink(title, pen.theme.plain())], false);
+    let inner = pen.panel(upper, vec![styled(title, pen.theme.plain())], false);
     let set = if pen.state.look.ascii {
         ASCII_BARS
     } else {
@@ -137,7 +137,7 @@ fn over_time(pen: &mut Pen<'_>, area: Rect, costs: &Costs) -> Rect {
 }
 
 /// What each of the last days cost, in nano-dollars, the last one last; at most `most` days.
-fn daily(costs: &Costs, most: usize) -> Vec<u64> {
+fn daily(costs: &CostBreakdown, most: usize) -> Vec<u64> {
     let date = |line: &CostLine| line.label.parse::<jiff::civil::Date>().ok();
     let (Some(first), Some(last)) = (
         costs.days.first().and_then(date),
@@ -159,14 +159,18 @@ fn daily(costs: &Costs, most: usize) -> Vec<u64> {
 }
 
 /// A grouping as bars, longest for what cost most.
-fn bars(pen: &mut Pen<'_>, area: Rect, costs: &Costs, by: Grouping) {
+fn bars(pen: &mut DrawContext<'_>, area: Rect, costs: &CostBreakdown, by: CostView) {
     let focused = pen.state.cost.by == by;
     let title = if focused {
         pen.theme.title()
     } else {
         pen.theme.plain()
     };
-    let inner = pen.panel(area, vec![ink(format!(" {} ", by.title()), title)], focused);
+    let inner = pen.panel(
+        area,
+        vec![styled(format!(" {} ", by.title()), title)],
+        focused,
+    );
     let lines = costs.lines(by);
     let top = if focused {
         pen.state
@@ -200,14 +204,14 @@ fn bars(pen: &mut Pen<'_>, area: Rect, costs: &Costs, by: Grouping) {
         .enumerate()
     {
         let spans = vec![
-            ink(
+            styled(
                 format!(
                     " {} ",
                     cell(&cut(&name(line, by), label, pen.theme.more()), label, "")
                 ),
                 pen.theme.plain(),
             ),
-            ink(
+            styled(
                 cell(
                     &drawn(line.cost.known.0, most, room, pen.state.look.ascii),
                     room,
@@ -215,7 +219,7 @@ fn bars(pen: &mut Pen<'_>, area: Rect, costs: &Costs, by: Grouping) {
                 ),
                 pen.theme.focus(),
             ),
-            ink(
+            styled(
                 cell_right(&line.cost.to_string(), 12, pen.theme.more()),
                 pen.theme.plain(),
             ),
@@ -228,9 +232,9 @@ fn bars(pen: &mut Pen<'_>, area: Rect, costs: &Costs, by: Grouping) {
     }
 }
 
-fn name(line: &CostLine, by: Grouping) -> String {
+fn name(line: &CostLine, by: CostView) -> String {
     match by {
-        Grouping::Run => line
+        CostView::Run => line
             .label
             .parse::<RunId>()
             .map_or_else(|_| line.label.clone(), |id| id.short()),
@@ -264,31 +268,31 @@ fn count(tokens: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::Tokens;
-    use crate::model::money::{Cost, NanoUsd};
+    use crate::model::event::TokenUsage;
+    use crate::model::money::{CallCost, NanoUsd};
 
     fn day(label: &str, nano: i64) -> CostLine {
-        let cost = Cost {
+        let cost = CallCost {
             known: NanoUsd(nano),
             unknown_calls: 0,
         };
         CostLine {
             label: label.to_owned(),
             calls: 1,
-            tokens: Tokens::default(),
+            tokens: TokenUsage::default(),
             cost,
         }
     }
 
     #[test]
     fn days_without_a_call_are_columns_too() {
-        let costs = Costs {
+        let costs = CostBreakdown {
             days: vec![day("2026-02-27", 5), day("2026-03-02", 7)],
-            ..Costs::default()
+            ..CostBreakdown::default()
         };
         assert_eq!(daily(&costs, 10), [5, 0, 0, 7]);
         assert_eq!(daily(&costs, 2), [0, 7]);
-        assert_eq!(daily(&Costs::default(), 2), [0; 0]);
+        assert_eq!(daily(&CostBreakdown::default(), 2), [0; 0]);
     }
 
     #[test]

@@ -2,16 +2,16 @@
 
 use ratatui::text::Span;
 
-use super::pen::Pen;
-use super::text::{cell, cut, ink};
-use super::theme::Mark;
+use super::pen::DrawContext;
+use super::text::{cell, cut, styled};
+use super::theme::StatusGlyph;
 use crate::app::keymap::Action;
-use crate::engine::api::{CrashCard, Unsure};
+use crate::engine::api::{CrashCard, UnknownOutcome};
 
 /// The card in lines of a width; `cursor` is the unsure call that an answer is about.
 #[must_use]
 pub fn lines(
-    pen: &Pen<'_>,
+    pen: &DrawContext<'_>,
     card: &CrashCard,
     cursor: usize,
     width: usize,
@@ -19,21 +19,21 @@ pub fn lines(
     let (theme, more) = (pen.theme, pen.theme.more());
     let line = |label: &str, text: &str, style| {
         vec![
-            ink(format!(" {}", cell(label, 8, "")), theme.dim()),
-            ink(cut(text, width.saturating_sub(9), more), style),
+            styled(format!(" {}", cell(label, 8, "")), theme.dim()),
+            styled(cut(text, width.saturating_sub(9), more), style),
         ]
     };
     let mut lines = vec![line(
         "certain",
-        &certain(card, pen.state.dot()),
+        &certain(card, pen.state.separator()),
         theme.good(),
     )];
     let mut tools = 0;
     for (index, unsure) in card.unsure.iter().enumerate() {
         let label = if index == 0 { "unsure" } else { "" };
-        let style = theme.of_mark(Mark::Unsure);
+        let style = theme.mark_style(StatusGlyph::NeedsCheck);
         match unsure {
-            Unsure::Tool {
+            UnknownOutcome::Tool {
                 tool,
                 arguments,
                 redo,
@@ -56,7 +56,7 @@ pub fn lines(
                 ));
                 tools += 1;
             }
-            Unsure::Bill { model, charged, .. } => {
+            UnknownOutcome::Bill { model, charged, .. } => {
                 let charged = charged.map_or_else(|| "?".to_owned(), |charged| charged.to_string());
                 lines.push(line(
                     label,
@@ -122,10 +122,10 @@ fn certain(card: &CrashCard, dot: &str) -> String {
 /// What can be said of the selected call, for the frame, so that it never scrolls away. Unanswered, the
 /// agent is told that the call may have run.
 #[must_use]
-pub fn keys(pen: &Pen<'_>, card: &CrashCard) -> Option<String> {
+pub fn keys(pen: &DrawContext<'_>, card: &CrashCard) -> Option<String> {
     card.unsure
         .iter()
-        .any(|unsure| matches!(unsure, Unsure::Tool { .. }))
+        .any(|unsure| matches!(unsure, UnknownOutcome::Tool { .. }))
         .then(|| {
             let words = [
                 (Action::PickPrevUnsure, ""),
@@ -135,12 +135,12 @@ pub fn keys(pen: &Pen<'_>, card: &CrashCard) -> Option<String> {
             ];
             let told: Vec<String> = words
                 .iter()
-                .map(|(action, word)| format!("{} {word}", pen.state.keys.shown(*action)))
+                .map(|(action, word)| format!("{} {word}", pen.state.keys.display_keys(*action)))
                 .collect();
             format!(
                 "{}  {} skip",
                 told.join("  ").replace("   ", " "),
-                pen.state.keys.shown(Action::PickSkip)
+                pen.state.keys.display_keys(Action::PickSkip)
             )
         })
 }

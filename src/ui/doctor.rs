@@ -4,19 +4,19 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::arrange;
-use super::pen::Pen;
-use super::text::{cell, ink, wrapped};
-use super::theme::Mark;
-use crate::engine::api::{Check, Subject, Verdict};
+use super::pen::DrawContext;
+use super::text::{cell, styled, wrapped};
+use super::theme::StatusGlyph;
+use crate::engine::api::{CheckStatus, EnvironmentCheck, Subject};
 
 /// Cells of the column of names.
 const NAME: usize = 18;
 
 /// One line: subject, sign, name, text.
-type Line = (String, Option<Verdict>, String, String, Style);
+type CheckLine = (String, Option<CheckStatus>, String, String, Style);
 
 /// Draws the doctor screen.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let [head, body] = arrange::top(area, 2);
     summary(pen, head);
     let lines = lines(pen, usize::from(area.width));
@@ -33,14 +33,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         .enumerate()
     {
         let sign = verdict.map_or_else(
-            || ink("  ", pen.theme.plain()),
+            || styled("  ", pen.theme.plain()),
             |verdict| sign(pen, verdict),
         );
         let spans = vec![
-            ink(format!(" {}", cell(subject, 16, "")), pen.theme.title()),
+            styled(format!(" {}", cell(subject, 16, "")), pen.theme.title()),
             sign,
-            ink(cell(name, NAME, pen.theme.more()), pen.theme.plain()),
-            ink(text, *style),
+            styled(cell(name, NAME, pen.theme.more()), pen.theme.plain()),
+            styled(text, *style),
         ];
         pen.line(body, row, spans);
     }
@@ -50,22 +50,22 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
             head,
             0,
             40,
-            vec![ink(format!("{below} more below "), pen.theme.dim())],
+            vec![styled(format!("{below} more below "), pen.theme.dim())],
         );
     }
 }
 
-fn summary(pen: &mut Pen<'_>, area: Rect) {
+fn summary(pen: &mut DrawContext<'_>, area: Rect) {
     let doctor = &pen.state.doctor;
     let said = format!(
         " {} ok, {} warnings, {} failed",
-        doctor.count(Verdict::Ok),
-        doctor.count(Verdict::Warning),
-        doctor.count(Verdict::Failure)
+        doctor.count(CheckStatus::Ok),
+        doctor.count(CheckStatus::Warning),
+        doctor.count(CheckStatus::Failure)
     );
     let style = match () {
-        () if doctor.count(Verdict::Failure) > 0 => pen.theme.bad(),
-        () if doctor.count(Verdict::Warning) > 0 => pen.theme.waiting(),
+        () if doctor.count(CheckStatus::Failure) > 0 => pen.theme.bad(),
+        () if doctor.count(CheckStatus::Warning) > 0 => pen.theme.waiting(),
         () => pen.theme.title(),
     };
     let waits: Vec<&str> = Subject::ALL
@@ -78,24 +78,28 @@ fn summary(pen: &mut Pen<'_>, area: Rect) {
     } else {
         "; Enter checks again".to_owned()
     };
-    pen.line(area, 0, vec![ink(said, style), ink(rest, pen.theme.dim())]);
+    pen.line(
+        area,
+        0,
+        vec![styled(said, style), styled(rest, pen.theme.dim())],
+    );
 }
 
-fn sign(pen: &Pen<'_>, verdict: Verdict) -> ratatui::text::Span<'static> {
+fn sign(pen: &DrawContext<'_>, verdict: CheckStatus) -> ratatui::text::Span<'static> {
     let mark = match verdict {
-        Verdict::Ok => Mark::Done,
-        Verdict::Warning => Mark::Gate,
-        Verdict::Failure => Mark::Failed,
+        CheckStatus::Ok => StatusGlyph::Done,
+        CheckStatus::Warning => StatusGlyph::Gate,
+        CheckStatus::Failure => StatusGlyph::Failed,
     };
-    ink(
+    styled(
         format!("{} ", pen.theme.glyph(mark)),
-        pen.theme.of_mark(mark),
+        pen.theme.mark_style(mark),
     )
 }
 
-fn lines(pen: &Pen<'_>, width: usize) -> Vec<Line> {
+fn lines(pen: &DrawContext<'_>, width: usize) -> Vec<CheckLine> {
     let room = width.saturating_sub(17 + 2 + NAME + 1).max(10);
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<CheckLine> = Vec::new();
     let mut last = None;
     for check in &pen.state.doctor.checks {
         let subject = if last == Some(check.subject) {
@@ -109,7 +113,12 @@ fn lines(pen: &Pen<'_>, width: usize) -> Vec<Line> {
     lines
 }
 
-fn of_check(pen: &Pen<'_>, subject: String, check: &Check, room: usize) -> Vec<Line> {
+fn of_check(
+    pen: &DrawContext<'_>,
+    subject: String,
+    check: &EnvironmentCheck,
+    room: usize,
+) -> Vec<CheckLine> {
     let advice = if check.advice.is_empty() {
         Vec::new()
     } else {

@@ -6,24 +6,24 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::pen::Pen;
-use super::text::{cell, cell_right, cut, ink, wrapped};
-use super::theme::Mark;
+use super::pen::DrawContext;
+use super::text::{cell, cell_right, cut, styled, wrapped};
+use super::theme::StatusGlyph;
 use super::{arrange, panes, reader};
-use crate::app::finding::{Asked, Hit, Prompt};
-use crate::app::run_view::{Pane, RunView};
-use crate::app::telling::told;
-use crate::model::event::Event;
+use crate::app::finding::{MatchStatus, PromptKind, SearchPrompt};
+use crate::app::run_view::{RunPane, RunScreen};
+use crate::app::telling::describe;
+use crate::model::event::JournalEvent;
 use crate::model::money::grouped;
 
 /// Draws the framed pane.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let focused = run.focus == Pane::Events;
-    let mut title = panes::title(pen, run, Pane::Events);
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
+    let focused = run.focus == RunPane::Events;
+    let mut title = panes::title(pen, run, RunPane::Events);
     let room = usize::from(area.width / 2);
     for (sign, typed) in [("&", &run.finding.filter), ("/", &run.finding.search)] {
         if !typed.is_empty() {
-            title.push(ink(
+            title.push(styled(
                 format!(
                     " {} ",
                     cut(&format!("{sign}{typed}"), room, pen.theme.more())
@@ -39,7 +39,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// Draws the event lines without a frame.
-pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
+pub fn body(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen, focused: bool) {
     let asks = u16::from(run.finding.prompt.is_some()).min(area.height);
     let [list, foot] = arrange::bottom(area, asks);
     pen.drawn.log = Some(list.height);
@@ -47,14 +47,14 @@ pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
         typed(pen, foot, run, prompt);
     }
     lines(pen, list, run, focused);
-    if run.tail.loads() {
+    if run.tail.is_loading() {
         pen.text(
             list,
             usize::from(list.height.saturating_sub(1)),
             &pen.theme.own(" loading …"),
             pen.theme.dim(),
         );
-    } else if run.tail.events().next().is_none() && !run.tail.wanted().is_all() {
+    } else if run.tail.events().next().is_none() && !run.tail.filter().is_all() {
         pen.text(
             list,
             0,
@@ -65,8 +65,8 @@ pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
 }
 
 /// Shows live tail or scrolled state in the bottom frame.
-pub fn follow_mark(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    if run.tail.follows() {
+pub fn follow_mark(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
+    if run.tail.is_following() {
         let style = pen.theme.dim();
         pen.foot(area, "LIVE", style);
     } else {
@@ -80,8 +80,8 @@ pub fn follow_mark(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// Shows the number of filtered-out events in the bottom frame.
-fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let (count, since) = run.tail.left_out();
+fn left_out(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
+    let (count, since) = run.tail.filtered_out();
     if count == 0 || area.width < 60 || area.height < 2 {
         return;
     }
@@ -105,10 +105,10 @@ fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// Draws the search or filter line with its match status.
-fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
+fn typed(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen, prompt: &SearchPrompt) {
     let (sign, aside) = match prompt.asked {
-        Asked::Search => ('/', hit(run)),
-        Asked::Filter => (
+        PromptKind::Search => ('/', hit(run)),
+        PromptKind::Filter => (
             '&',
             "text, type:phase. or phase:plan; empty shows all".to_owned(),
         ),
@@ -123,36 +123,41 @@ fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
         area,
         (sign, &prompt.text),
         &aside,
-        run.finding.hit == Hit::Nowhere,
+        run.finding.hit == MatchStatus::Nowhere,
     );
 }
 
-fn hit(run: &RunView) -> String {
+fn hit(run: &RunScreen) -> String {
     let end = grouped(run.tail.span().1);
     match run.finding.hit {
-        Hit::None => "searches as you type".to_owned(),
-        Hit::Looking(at) => format!("looking … {} of {end}", grouped(at)),
-        Hit::At(seq) => format!("#{} of {end}", grouped(seq)),
-        Hit::Nowhere => "no matches".to_owned(),
-        Hit::NoMore(true) => "no later match".to_owned(),
-        Hit::NoMore(false) => "no earlier match".to_owned(),
+        MatchStatus::None => "searches as you type".to_owned(),
+        MatchStatus::Looking(at) => format!("looking … {} of {end}", grouped(at)),
+        MatchStatus::At(seq) => format!("#{} of {end}", grouped(seq)),
+        MatchStatus::Nowhere => "no matches".to_owned(),
+        MatchStatus::NoMore(true) => "no later match".to_owned(),
+        MatchStatus::NoMore(false) => "no earlier match".to_owned(),
     }
 }
 
 /// Drawing parameters of the events in this frame.
-struct Page<'a> {
-    run: &'a RunView,
+struct EventPage<'a> {
+    run: &'a RunScreen,
     needle: Vec<String>,
     moment: Option<u64>,
     width: usize,
 }
 
-fn lines(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
-    let needle = run.finding.needle().words().map(str::to_owned).collect();
-    let page = Page {
+fn lines(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen, focused: bool) {
+    let needle = run
+        .finding
+        .event_filter()
+        .terms()
+        .map(str::to_owned)
+        .collect();
+    let page = EventPage {
         run,
         needle,
-        moment: run.moment(),
+        moment: run.history_seq(),
         width: usize::from(area.width),
     };
     let cursor = run.tail.cursor();
@@ -173,9 +178,14 @@ fn lines(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
     }
 }
 
-impl Page<'_> {
+impl EventPage<'_> {
     /// Returns how many events to skip at the top so that the selected event is fully visible.
-    fn skipped(&self, shown: &[&std::sync::Arc<Event>], pen: &Pen<'_>, area: Rect) -> usize {
+    fn skipped(
+        &self,
+        shown: &[&std::sync::Arc<JournalEvent>],
+        pen: &DrawContext<'_>,
+        area: Rect,
+    ) -> usize {
         if !self.run.finding.wrap {
             return 0;
         }
@@ -195,53 +205,53 @@ impl Page<'_> {
         first.min(last.saturating_sub(1))
     }
 
-    fn lines(&self, pen: &Pen<'_>, event: &Event) -> Vec<Vec<Span<'static>>> {
+    fn lines(&self, pen: &DrawContext<'_>, event: &JournalEvent) -> Vec<Vec<Span<'static>>> {
         let (theme, more) = (pen.theme, pen.theme.more());
         let later = self.moment.is_some_and(|moment| event.seq > moment);
         let tinted = |style: Style| if later { theme.dim() } else { style };
-        let mut spans = vec![ink(
+        let mut spans = vec![styled(
             format!(" {}  ", pen.state.clock(event.at)),
             theme.dim(),
         )];
         let mut used = 11;
         if self.width >= 70 {
             let digits = self.run.tail.span().1.to_string().len().max(5);
-            spans.push(ink(
+            spans.push(styled(
                 format!("{}  ", cell_right(&event.seq.to_string(), digits, more)),
                 theme.dim(),
             ));
             used += digits + 2;
         }
-        let mark = Mark::of_event(&event.fact);
-        let style = tinted(if mark == Mark::InLine {
+        let mark = StatusGlyph::of_event(&event.fact);
+        let style = tinted(if mark == StatusGlyph::Queued {
             theme.plain()
         } else {
-            theme.of_mark(mark)
+            theme.mark_style(mark)
         });
-        spans.push(ink(format!("{} ", theme.glyph(mark)), style));
-        spans.extend(self.found(pen, &cell(event.fact.kind(), 19, more), style));
+        spans.push(styled(format!("{} ", theme.glyph(mark)), style));
+        spans.extend(self.match_status(pen, &cell(event.fact.kind(), 19, more), style));
         used += 21;
         let room = self.width.saturating_sub(used);
-        let text = told(&event.fact, pen.state.dot());
+        let text = describe(&event.fact, pen.state.separator());
         let plain = tinted(theme.plain());
         if !self.run.finding.wrap || room < 10 {
-            spans.extend(self.found(pen, &cut(&text, room, more), plain));
+            spans.extend(self.match_status(pen, &cut(&text, room, more), plain));
             return vec![spans];
         }
         let mut lines = Vec::new();
         for piece in wrapped(&text, room) {
             let mut line = std::mem::take(&mut spans);
             if line.is_empty() {
-                line.push(ink(" ".repeat(used), plain));
+                line.push(styled(" ".repeat(used), plain));
             }
-            line.extend(self.found(pen, &piece, plain));
+            line.extend(self.match_status(pen, &piece, plain));
             lines.push(line);
         }
         lines
     }
 
     /// Splits a text into highlighted matches and other text.
-    fn found(&self, pen: &Pen<'_>, text: &str, style: Style) -> Vec<Span<'static>> {
+    fn match_status(&self, pen: &DrawContext<'_>, text: &str, style: Style) -> Vec<Span<'static>> {
         let lower = text.to_lowercase();
         let hit = pen.theme.found();
         let (mut spans, mut at) = (Vec::new(), 0);
@@ -257,10 +267,10 @@ impl Page<'_> {
             else {
                 break;
             };
-            spans.extend([ink(before, style), ink(word, hit)]);
+            spans.extend([styled(before, style), styled(word, hit)]);
             at = begin + length;
         }
-        spans.push(ink(text.get(at..).unwrap_or_default(), style));
+        spans.push(styled(text.get(at..).unwrap_or_default(), style));
         spans
     }
 }

@@ -7,22 +7,22 @@
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::text::{cells, ink};
+use super::text::{cells, styled};
 
 /// A part of a line, with shorter forms.
-pub struct Part {
+pub struct LinePart {
     rank: u8,
     forms: Vec<Vec<Span<'static>>>,
     style: Style,
 }
 
-impl Part {
+impl LinePart {
     /// Creates a part; parts with a higher rank are shortened first.
     #[must_use]
     pub fn new(rank: u8, style: Style, form: impl AsRef<str>) -> Self {
         Self {
             rank,
-            forms: vec![vec![ink(form, style)]],
+            forms: vec![vec![styled(form, style)]],
             style,
         }
     }
@@ -40,7 +40,7 @@ impl Part {
     /// Adds a shorter form.
     #[must_use]
     pub fn or(mut self, shorter: impl AsRef<str>) -> Self {
-        self.forms.push(vec![ink(shorter, self.style)]);
+        self.forms.push(vec![styled(shorter, self.style)]);
         self
     }
 
@@ -69,8 +69,8 @@ impl Part {
 
 /// Returns the spans of the parts, shortened to `width` cells.
 #[must_use]
-pub fn fitted(mut parts: Vec<Part>, width: usize) -> Vec<Span<'static>> {
-    while parts.iter().map(Part::width).sum::<usize>() > width {
+pub fn fitted(mut parts: Vec<LinePart>, width: usize) -> Vec<Span<'static>> {
+    while parts.iter().map(LinePart::width).sum::<usize>() > width {
         let mut order: Vec<usize> = (0..parts.len()).collect();
         order.sort_by_key(|at| std::cmp::Reverse(parts[*at].rank));
         if !order.into_iter().any(|at| parts[at].shrink()) {
@@ -93,10 +93,10 @@ mod tests {
         let line = |width| {
             let plain = Style::new();
             let parts = vec![
-                Part::new(0, plain, "gate "),
-                Part::new(2, plain, "1 of 3 "),
-                Part::new(1, plain, "spec -> plan ").or("spec "),
-                Part::new(0, plain, "v2 3f9c12ab"),
+                LinePart::new(0, plain, "gate "),
+                LinePart::new(2, plain, "1 of 3 "),
+                LinePart::new(1, plain, "spec -> plan ").or("spec "),
+                LinePart::new(0, plain, "v2 3f9c12ab"),
             ];
             fitted(parts, width)
                 .iter()

@@ -6,40 +6,40 @@
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::arrange::{self, Arrangement};
-use super::fitting::{Part, fitted};
+use super::arrange::{self, PaneLayout};
+use super::fitting::{LinePart, fitted};
 use super::gate_answers;
-use super::pen::Pen;
-use super::text::{cells, ink};
-use super::theme::Mark;
+use super::pen::DrawContext;
+use super::text::{cells, styled};
+use super::theme::StatusGlyph;
 use super::{reader, run};
-use crate::app::gate::{GateView, Stage, Tab};
+use crate::app::gate::{DecisionStep, GateTab, GateView};
 use crate::app::keymap::Action;
 use crate::app::question;
-use crate::app::run_view::{Foretold, Known};
-use crate::model::forecast::Forecast;
+use crate::app::run_view::{LoadedRun, PhaseForecast};
+use crate::model::forecast::CostForecast;
 use crate::model::id::PhaseKey;
-use crate::model::persona::{Permission, Persona};
-use crate::model::question::Question;
+use crate::model::persona::{Persona, ToolPermission};
+use crate::model::question::GateQuestion;
 use crate::model::state::Risk;
 use crate::model::time::human_duration;
 
 /// Draws the gate screen.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let state = pen.state;
     let (Some(gate), Some(view)) = (&state.gate, &state.run) else {
         return;
     };
     let Some(known) = &view.opened else { return };
-    let area = match Arrangement::of(Rect::new(0, 0, state.look.size.0, state.look.size.1)) {
-        Arrangement::Rail | Arrangement::Columns => {
+    let area = match PaneLayout::for_size(Rect::new(0, 0, state.look.size.0, state.look.size.1)) {
+        PaneLayout::Rail | PaneLayout::Columns => {
             let [left, rest] = arrange::left(area, 36);
             run::left_rail(pen, left, view);
             rest
         }
         _ => area,
     };
-    let area = standing(pen, area, known);
+    let area = pause_notice(pen, area, known);
     let area = resting(pen, area, known);
     let area = warned(pen, area, gate, known);
     let [facts, rest] = arrange::top(area, 3);
@@ -63,13 +63,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 }
 
 /// Draws the standing tool permissions; returns the remaining area.
-pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
-    let Some(told) = question::standing(&known.state) else {
+pub fn pause_notice(pen: &mut DrawContext<'_>, area: Rect, known: &LoadedRun) -> Rect {
+    let Some(told) = question::permits_banner(&known.state) else {
         return area;
     };
     let [line, rest] = arrange::top(area, 1);
-    let glyph = pen.theme.glyph(Mark::Unsure);
-    let keys = pen.state.keys.shown(Action::Permits);
+    let glyph = pen.theme.glyph(StatusGlyph::NeedsCheck);
+    let keys = pen.state.keys.display_keys(Action::Permits);
     let style = pen.theme.waiting();
     let hint = if pen.state.screen() == crate::app::state::Screen::Run {
         format!("  {keys} lists")
@@ -78,13 +78,17 @@ pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     };
     let room = usize::from(area.width).saturating_sub(cells(&hint) + 1);
     let text = super::text::cut(&format!(" {glyph} {told}"), room, pen.theme.more());
-    pen.line(line, 0, vec![ink(text, style), ink(hint, pen.theme.dim())]);
+    pen.line(
+        line,
+        0,
+        vec![styled(text, style), styled(hint, pen.theme.dim())],
+    );
     rest
 }
 
 /// While the run is paused, draws that a decision takes effect after resume; returns the remaining
 /// area.
-fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
+fn resting(pen: &mut DrawContext<'_>, area: Rect, known: &LoadedRun) -> Rect {
     if !gate_answers::rests(&known.state) {
         return area;
     }
@@ -96,15 +100,15 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
         .unwrap_or_default();
     let told = format!(
         " {} Run is paused{reason}. Your answer takes effect after resume ({}).",
-        pen.theme.glyph(Mark::Paused),
-        pen.state.keys.shown(Action::GateResume)
+        pen.theme.glyph(StatusGlyph::Paused),
+        pen.state.keys.display_keys(Action::GateResume)
     );
     pen.text(line, 0, &told, pen.theme.waiting());
     rest
 }
 
 /// Draws warnings about the artifact's content; returns the remaining area.
-fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect {
+fn warned(pen: &mut DrawContext<'_>, area: Rect, gate: &GateView, known: &LoadedRun) -> Rect {
     let phase = gate
         .phase_key
         .as_ref()
@@ -118,7 +122,7 @@ fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect
     let [line, rest] = arrange::top(area, 1);
     let told = format!(
         " {} contains {words}; approval accepts it",
-        pen.theme.glyph(Mark::Unsure)
+        pen.theme.glyph(StatusGlyph::NeedsCheck)
     );
     pen.text(
         line,
@@ -130,28 +134,28 @@ fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect
 }
 
 /// Gate, which of how many, phase → next, artifact, version, hash, waiting time.
-fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
+fn first_line(pen: &DrawContext<'_>, gate: &GateView, known: &LoadedRun) -> Vec<LinePart> {
     let theme = pen.theme;
-    let waiting: Vec<_> = pen.state.runs.waiting().map(|r| r.id).collect();
+    let waiting: Vec<_> = pen.state.runs.awaiting_operator().map(|r| r.id).collect();
     // Once this gate is decided, the pending approval is a different one.
-    let answered = matches!(gate.stage, Stage::Receipt(_));
+    let answered = matches!(gate.stage, DecisionStep::Receipt(_));
     let (glyph, style) = if answered {
-        (theme.glyph(Mark::Done), theme.dim())
+        (theme.glyph(StatusGlyph::Done), theme.dim())
     } else {
-        (theme.glyph(Mark::Gate), theme.waiting())
+        (theme.glyph(StatusGlyph::Gate), theme.waiting())
     };
     let age = if answered {
         "answered".to_owned()
     } else {
         format!("since {}", pen.state.time(gate.requested_at))
     };
-    let mut parts = vec![Part::new(0, style, format!(" {glyph} {}  ", gate.gate))];
+    let mut parts = vec![LinePart::new(0, style, format!(" {glyph} {}  ", gate.gate))];
     if let Some(at) = waiting
         .iter()
         .position(|id| *id == gate.run_id)
         .filter(|_| !answered)
     {
-        parts.push(Part::new(
+        parts.push(LinePart::new(
             5,
             theme.dim(),
             format!("{} of {}  ", at + 1, waiting.len()),
@@ -168,24 +172,24 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         } else {
             format!("{key} {} {next}  ", theme.own("→"))
         };
-        parts.push(Part::new(3, theme.title(), long).or(format!("{key}  ")));
+        parts.push(LinePart::new(3, theme.title(), long).or(format!("{key}  ")));
     }
     if let Some(path) = path(gate, known) {
-        parts.push(Part::new(6, theme.plain(), format!("{path} ")));
+        parts.push(LinePart::new(6, theme.plain(), format!("{path} ")));
     }
     if let Some(hash) = &gate.sha256 {
-        parts.push(Part::new(
+        parts.push(LinePart::new(
             0,
             theme.plain(),
             format!("{}{}  ", version(gate), hash.short()),
         ));
     }
-    parts.push(Part::new(4, theme.dim(), age));
+    parts.push(LinePart::new(4, theme.dim(), age));
     parts
 }
 
 /// Returns the phase of the gate, or the current phase for a run-level gate.
-fn about<'a>(gate: &'a GateView, known: &'a Known) -> Option<&'a PhaseKey> {
+fn about<'a>(gate: &'a GateView, known: &'a LoadedRun) -> Option<&'a PhaseKey> {
     let current = || {
         known
             .state
@@ -196,7 +200,7 @@ fn about<'a>(gate: &'a GateView, known: &'a Known) -> Option<&'a PhaseKey> {
     gate.phase_key.as_ref().or_else(current)
 }
 
-fn path<'a>(gate: &GateView, known: &'a Known) -> Option<&'a str> {
+fn path<'a>(gate: &GateView, known: &'a LoadedRun) -> Option<&'a str> {
     known
         .details
         .artifacts
@@ -210,10 +214,10 @@ fn version(gate: &GateView) -> String {
 }
 
 /// Persona and model (or who wrote it instead), verdict, spent, what the next phase will cost.
-fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
+fn second_line(pen: &DrawContext<'_>, gate: &GateView, known: &LoadedRun) -> Vec<LinePart> {
     let theme = pen.theme;
     let phase = about(gate, known).and_then(|key| known.state.phase(key));
-    let model = about(gate, known).and_then(|key| known.works_on(key));
+    let model = about(gate, known).and_then(|key| known.effective_binding(key));
     let model = model
         .map(|b| b.model.clone().unwrap_or_else(|| b.backend.clone()))
         .unwrap_or_default();
@@ -221,45 +225,49 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         .and_then(|p| p.made_by())
         .map(ToString::to_string)
         .unwrap_or_default();
-    let mut parts = vec![Part::new(0, theme.plain(), " ")];
+    let mut parts = vec![LinePart::new(0, theme.plain(), " ")];
     if let Some(by) = phase.and_then(|p| p.revised_by.as_ref()) {
-        parts.push(Part::new(0, theme.waiting(), format!("edited by {by}  ")));
+        parts.push(LinePart::new(
+            0,
+            theme.waiting(),
+            format!("edited by {by}  "),
+        ));
     } else if let Some(picked) = phase.and_then(|p| p.picked.as_ref()) {
-        parts.push(Part::new(
+        parts.push(LinePart::new(
             0,
             theme.waiting(),
             format!("{} ", picked.persona),
         ));
-        parts.push(Part::new(
+        parts.push(LinePart::new(
             2,
             theme.waiting(),
             format!("in fork {} ", picked.fork.short()),
         ));
-        parts.push(Part::new(2, theme.plain(), " "));
+        parts.push(LinePart::new(2, theme.plain(), " "));
     } else if !persona.is_empty() {
-        parts.push(Part::new(2, theme.plain(), format!("{persona} ")));
-        parts.push(Part::new(4, theme.plain(), format!("({model}) ")));
-        parts.push(Part::new(2, theme.plain(), " "));
+        parts.push(LinePart::new(2, theme.plain(), format!("{persona} ")));
+        parts.push(LinePart::new(4, theme.plain(), format!("({model}) ")));
+        parts.push(LinePart::new(2, theme.plain(), " "));
     }
     if gate.sha256.is_some() {
         let repairs = phase.map_or(0, |p| p.repairs);
         let after = if repairs > 0 { " after repair" } else { "" };
-        parts.push(Part::new(
+        parts.push(LinePart::new(
             0,
             theme.good(),
-            format!("{} valid{after}  ", theme.glyph(Mark::Done)),
+            format!("{} valid{after}  ", theme.glyph(StatusGlyph::Done)),
         ));
     }
     if gate.risk == Risk::High && gate.phase_key.is_some() {
-        parts.push(Part::new(1, theme.waiting(), "high risk  "));
+        parts.push(LinePart::new(1, theme.waiting(), "high risk  "));
     }
     let run = known.state.cost;
     match phase.map(|p| p.cost) {
         Some(cost) => parts.push(
-            Part::new(3, theme.plain(), format!("phase {cost}, run {run}  "))
+            LinePart::new(3, theme.plain(), format!("phase {cost}, run {run}  "))
                 .or(format!("run {run}  ")),
         ),
-        None => parts.push(Part::new(3, theme.plain(), format!("run {run}  "))),
+        None => parts.push(LinePart::new(3, theme.plain(), format!("run {run}  "))),
     }
     if gate.question.is_none() {
         parts.extend(forecast(pen));
@@ -268,24 +276,28 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
 }
 
 /// Formats the p50 and p90 of earlier runs.
-fn forecast(pen: &Pen<'_>) -> Vec<Part> {
+fn forecast(pen: &DrawContext<'_>) -> Vec<LinePart> {
     let dim = pen.theme.dim();
     let told = match pen.state.run.as_ref().and_then(|run| run.foretold()) {
         None => return Vec::new(),
-        Some(Foretold::NoHistory) => {
-            return vec![Part::new(1, dim, "next phase: no history").or("no history")];
+        Some(PhaseForecast::NoHistory) => {
+            return vec![LinePart::new(1, dim, "next phase: no history").or("no history")];
         }
-        Some(Foretold::Known(forecast)) => forecast,
+        Some(PhaseForecast::Known(forecast)) => forecast,
     };
-    let [cost, time, of] = foretold(&told);
+    let [cost, time, of] = forecast_parts(&told);
     vec![
-        Part::new(1, dim, format!("next {cost}{}{time}", pen.state.dot())),
-        Part::new(5, dim, format!(" ({of})")),
+        LinePart::new(
+            1,
+            dim,
+            format!("next {cost}{}{time}", pen.state.separator()),
+        ),
+        LinePart::new(5, dim, format!(" ({of})")),
     ]
 }
 
 /// Returns the forecast of cost and duration, and its sample size.
-pub fn foretold(forecast: &Forecast) -> [String; 3] {
+pub fn forecast_parts(forecast: &CostForecast) -> [String; 3] {
     let time = format!(
         "{} to {}",
         human_duration(forecast.working_ms.p50),
@@ -299,13 +311,17 @@ pub fn foretold(forecast: &Forecast) -> [String; 3] {
 }
 
 /// Describes the phase that approval starts: its tools, its artifact, and how to undo it.
-fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
-    let (plain, dot) = (pen.theme.plain(), pen.state.dot());
+fn third_line(pen: &DrawContext<'_>, gate: &GateView, known: &LoadedRun) -> Vec<LinePart> {
+    let (plain, dot) = (pen.theme.plain(), pen.state.separator());
     if let Some(asked) = &gate.question {
         return unlocked_by(pen, asked);
     }
     let Some(key) = &gate.phase_key else {
-        return vec![Part::new(0, plain, " Next: same phase, new conversation")];
+        return vec![LinePart::new(
+            0,
+            plain,
+            " Next: same phase, new conversation",
+        )];
     };
     let more_gates = known.phase(key).map_or(0, |phase| {
         known.workflow.as_ref().map_or(0, |w| w.gates(phase).len())
@@ -315,7 +331,7 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         .phase(key)
         .map_or(0, |p| usize::try_from(p.gates_passed).unwrap_or(0));
     if passed + 1 < more_gates {
-        return vec![Part::new(
+        return vec![LinePart::new(
             0,
             plain,
             format!(" Next: gate {} of {more_gates} in this phase", passed + 2),
@@ -323,50 +339,54 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     }
     let Some(next) = known.phase_after(key) else {
         let long = " Next: none. This is the last phase; approval completes the run";
-        return vec![Part::new(0, plain, long).or(" Next: none, run completes")];
+        return vec![LinePart::new(0, plain, long).or(" Next: none, run completes")];
     };
-    let mut parts = vec![Part::new(0, plain, format!(" Next: {}", next.key))];
+    let mut parts = vec![LinePart::new(0, plain, format!(" Next: {}", next.key))];
     if let Some((binding, persona)) = known.binding(next) {
         let (all, short) = tools(persona);
         let persona = known
-            .works_on(&next.key)
+            .effective_binding(&next.key)
             .map_or(&binding.persona, |seat| &seat.persona);
-        parts.push(Part::new(4, plain, format!(": {persona}")));
-        parts.push(Part::new(3, plain, format!("{dot}{all}")).or(format!("{dot}{short}")));
+        parts.push(LinePart::new(4, plain, format!(": {persona}")));
+        parts.push(LinePart::new(3, plain, format!("{dot}{all}")).or(format!("{dot}{short}")));
     }
     if let Some(expected) = &next.expected_artifact {
-        parts.push(Part::new(
+        parts.push(LinePart::new(
             1,
             plain,
             format!("{dot}writes {}", expected.path),
         ));
     }
-    parts.push(Part::new(2, pen.theme.dim(), format!("{dot}undo: abort")));
-    parts.push(Part::new(6, pen.theme.dim(), " (keeps all commits)"));
+    parts.push(LinePart::new(
+        2,
+        pen.theme.dim(),
+        format!("{dot}undo: abort"),
+    ));
+    parts.push(LinePart::new(6, pen.theme.dim(), " (keeps all commits)"));
     parts
 }
 
 /// Describes what approving a tool call or budget allows, and that it cannot be undone.
-fn unlocked_by(pen: &Pen<'_>, asked: &Question) -> Vec<Part> {
-    let (plain, dim, dot) = (pen.theme.plain(), pen.theme.dim(), pen.state.dot());
+fn unlocked_by(pen: &DrawContext<'_>, asked: &GateQuestion) -> Vec<LinePart> {
+    let (plain, dim, dot) = (pen.theme.plain(), pen.theme.dim(), pen.state.separator());
     match asked {
-        Question::Tool(tool) => vec![
-            Part::new(0, plain, format!(" Allows {}", tool.tool)),
-            Part::new(3, plain, format!("{dot}{}", tool.target)),
-            Part::new(1, dim, format!("{dot}cannot be undone")).or(format!("{dot}no undo")),
+        GateQuestion::Tool(tool) => vec![
+            LinePart::new(0, plain, format!(" Allows {}", tool.tool)),
+            LinePart::new(3, plain, format!("{dot}{}", tool.target)),
+            LinePart::new(1, dim, format!("{dot}cannot be undone")).or(format!("{dot}no undo")),
         ],
-        Question::Budget(budget) => vec![
-            Part::new(
+        GateQuestion::Budget(budget) => vec![
+            LinePart::new(
                 0,
                 plain,
                 format!(" Allows a call of at most {}", budget.needed),
             ),
-            Part::new(
+            LinePart::new(
                 1,
                 plain,
                 format!("{dot}{} of {} spent", budget.spent, budget.limit),
             ),
-            Part::new(3, dim, format!("{dot}spending cannot be undone"))
+            LinePart::new(3, dim, format!("{dot}spending cannot be undone"))
                 .or(format!("{dot}no undo")),
         ],
     }
@@ -377,8 +397,8 @@ fn tools(persona: &Persona) -> (String, String) {
     let allowed = persona
         .tools
         .iter()
-        .filter(|tool| persona.permission(tool) != Permission::Deny);
-    let asks = |tool: &String| persona.permission(tool) == Permission::Ask;
+        .filter(|tool| persona.permission(tool) != ToolPermission::Deny);
+    let asks = |tool: &String| persona.permission(tool) == ToolPermission::Ask;
     let named: Vec<String> = allowed
         .clone()
         .map(|tool| {
@@ -405,8 +425,8 @@ fn tools(persona: &Persona) -> (String, String) {
 const BELOW: usize = 24;
 
 /// Shows in the bottom frame how much of the text was viewed.
-fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
-    let Some(measured) = gate.measured() else {
+fn seen(pen: &mut DrawContext<'_>, area: Rect, gate: &GateView) {
+    let Some(measured) = gate.coverage_view() else {
         return;
     };
     let (unseen, theme) = (measured.unseen(), pen.theme);
@@ -436,22 +456,22 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     );
 }
 
-fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
+fn body(pen: &mut DrawContext<'_>, area: Rect, gate: &GateView) {
     let found = reader::sought(
         pen,
         &gate.search,
-        gate.reading(),
+        gate.scroll_view(),
         usize::from(area.width / 3),
     );
     let taken: usize = found.iter().map(|span| cells(&span.content)).sum();
     let mut title = tab_titles(pen, gate, usize::from(area.width).saturating_sub(2 + taken));
     title.extend(found);
-    let focused = matches!(gate.stage, Stage::Reading);
+    let focused = matches!(gate.stage, DecisionStep::Reading);
     let inner = pen.panel(area, title, focused);
-    let inner = reader::typed(pen, arrange::inset(inner), &gate.search, gate.reading());
+    let inner = reader::typed(pen, arrange::inset(inner), &gate.search, gate.scroll_view());
     let inner = beside(pen, inner, gate);
     pen.drawn.reading = Some((inner.width, inner.height));
-    match gate.reading() {
+    match gate.scroll_view() {
         Some(reading) => {
             reader::draw(pen, inner, reading);
             reader::foot(pen, area, reading);
@@ -462,16 +482,16 @@ fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
 }
 
 /// Draws the tabs; if they do not fit, only the current one and the number of tabs.
-fn tab_titles(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
+fn tab_titles(pen: &DrawContext<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let tabs = gate.tabs();
-    let mut title = vec![ink(" ", pen.theme.plain())];
+    let mut title = vec![styled(" ", pen.theme.plain())];
     for tab in &tabs {
         let style = if *tab == gate.tab {
             pen.theme.selected()
         } else {
             pen.theme.dim()
         };
-        title.push(ink(format!(" {} ", tab_title(gate, *tab)), style));
+        title.push(styled(format!(" {} ", tab_title(gate, *tab)), style));
     }
     if title.iter().map(|span| cells(&span.content)).sum::<usize>() <= width {
         return title;
@@ -481,18 +501,18 @@ fn tab_titles(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>
         .position(|tab| *tab == gate.tab)
         .map_or(1, |at| at + 1);
     vec![
-        ink(" ", pen.theme.plain()),
-        ink(
+        styled(" ", pen.theme.plain()),
+        styled(
             format!(" {} ", tab_title(gate, gate.tab)),
             pen.theme.selected(),
         ),
-        ink(format!(" {at} of {} tabs ", tabs.len()), pen.theme.dim()),
+        styled(format!(" {at} of {} tabs ", tabs.len()), pen.theme.dim()),
     ]
 }
 
 /// Draws the repaired text beside the invalid version, if there is room for both.
-fn beside(pen: &mut Pen<'_>, area: Rect, gate: &GateView) -> Rect {
-    let (Tab::Errors, Some(repaired), 88..) = (gate.tab, &gate.repaired, area.width) else {
+fn beside(pen: &mut DrawContext<'_>, area: Rect, gate: &GateView) -> Rect {
+    let (GateTab::Errors, Some(repaired), 88..) = (gate.tab, &gate.repaired, area.width) else {
         return area;
     };
     let [left, right] = arrange::halves(area);
@@ -522,16 +542,16 @@ fn beside(pen: &mut Pen<'_>, area: Rect, gate: &GateView) -> Rect {
     }
 }
 
-fn tab_title(gate: &GateView, tab: Tab) -> String {
+fn tab_title(gate: &GateView, tab: GateTab) -> String {
     match (tab, &gate.reviewed) {
-        (Tab::Diff, Some((version, _))) => format!("Diff to v{version}"),
-        (Tab::Diff, None) => "Diff".to_owned(),
-        (Tab::Whole, _) if gate.sha256.is_none() => "Question".to_owned(),
-        (Tab::Whole, _) => "Artifact".to_owned(),
-        (Tab::Forks, _) => format!("Forks ({})", gate.forks.candidates.len().saturating_sub(1)),
-        (Tab::Errors, _) => "Previous errors".to_owned(),
-        (Tab::Comments, _) => "Comments".to_owned(),
-        (Tab::Inputs, _) => "Prompt".to_owned(),
-        (Tab::Log, _) => "Log".to_owned(),
+        (GateTab::Diff, Some((version, _))) => format!("Diff to v{version}"),
+        (GateTab::Diff, None) => "Diff".to_owned(),
+        (GateTab::Whole, _) if gate.sha256.is_none() => "Question".to_owned(),
+        (GateTab::Whole, _) => "Artifact".to_owned(),
+        (GateTab::Forks, _) => format!("Forks ({})", gate.forks.candidates.len().saturating_sub(1)),
+        (GateTab::Errors, _) => "Previous errors".to_owned(),
+        (GateTab::Comments, _) => "Comments".to_owned(),
+        (GateTab::Inputs, _) => "Prompt".to_owned(),
+        (GateTab::Log, _) => "Log".to_owned(),
     }
 }

@@ -5,17 +5,17 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::arrange;
-use super::fitting::{Part, fitted};
-use super::pen::Pen;
-use super::text::{cells, cut, ink, wrapped};
-use super::theme::Mark;
+use super::fitting::{LinePart, fitted};
+use super::pen::DrawContext;
+use super::text::{cells, cut, styled, wrapped};
+use super::theme::StatusGlyph;
 use crate::app::forks;
-use crate::app::gate::{GateView, Receipt, Stage};
+use crate::app::gate::{DecisionStep, GateReceipt, GateView};
 use crate::app::keymap::Action;
-use crate::app::question::{budget_of, short_of, terms};
-use crate::app::run_view::RunView;
-use crate::engine::api::Cheaper;
-use crate::model::question::{Question, Scope};
+use crate::app::question::{budget_owner, budget_shortfall, describe_terms};
+use crate::app::run_view::RunScreen;
+use crate::engine::api::CheaperPersona;
+use crate::model::question::{GateQuestion, PermissionScope};
 use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, RunStatus};
 
@@ -27,20 +27,20 @@ const STEADY: usize = 58;
 pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
     let failed = if gate.failure.is_some() { 2 } else { 0 };
     match &gate.stage {
-        Stage::Reading
-        | Stage::Sending { .. }
-        | Stage::Recorded { .. }
-        | Stage::Revising { .. } => 1 + failed,
-        Stage::Confirm { .. } => {
+        DecisionStep::Reading
+        | DecisionStep::Sending { .. }
+        | DecisionStep::Recorded { .. }
+        | DecisionStep::Revising { .. } => 1 + failed,
+        DecisionStep::Confirm { .. } => {
             if gate.question.is_some() {
                 5
             } else {
                 4
             }
         }
-        Stage::Writing { .. } => (room / 2).clamp(5, 12),
-        Stage::Receipt(receipt) => {
-            let words = words_of(receipt, width).len();
+        DecisionStep::Writing { .. } => (room / 2).clamp(5, 12),
+        DecisionStep::Receipt(receipt) => {
+            let words = decision_prompt(receipt, width).len();
             u16::try_from(words)
                 .unwrap_or(u16::MAX)
                 .saturating_add(4)
@@ -60,30 +60,34 @@ pub fn rests(state: &RunState) -> bool {
 }
 
 /// Draws the lower part of the gate.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, gate: &GateView) {
     match &gate.stage {
-        Stage::Reading => reading(pen, area, gate),
-        Stage::Confirm { typed, .. } => confirm(pen, area, gate, typed),
-        Stage::Writing { action, on_button } => writing(pen, area, gate, *action, *on_button),
-        Stage::Sending { action, .. } => {
+        DecisionStep::Reading => reading(pen, area, gate),
+        DecisionStep::Confirm { typed, .. } => confirm(pen, area, gate, typed),
+        DecisionStep::Writing { action, on_button } => {
+            writing(pen, area, gate, *action, *on_button)
+        }
+        DecisionStep::Sending { action, .. } => {
             progress(pen, area, *action, "sending …", "recorded", "in effect")
         }
-        Stage::Recorded { action } => progress(pen, area, *action, "", "recorded …", "in effect"),
-        Stage::Revising { .. } => {
+        DecisionStep::Recorded { action } => {
+            progress(pen, area, *action, "", "recorded …", "in effect")
+        }
+        DecisionStep::Revising { .. } => {
             let line = vec![
-                ink(
+                styled(
                     pen.theme.own(" new version: sending …"),
                     pen.theme.waiting(),
                 ),
-                ink(", then it needs approval", pen.theme.dim()),
+                styled(", then it needs approval", pen.theme.dim()),
             ];
             pen.line(area, 0, line);
         }
-        Stage::Receipt(receipt) => receipt_of(pen, area, receipt),
+        DecisionStep::Receipt(receipt) => draw_receipt(pen, area, receipt),
     }
 }
 
-fn reading(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
+fn reading(pen: &mut DrawContext<'_>, area: Rect, gate: &GateView) {
     let [said, answers] = arrange::bottom(area, 1);
     if let Some(failure) = &gate.failure {
         pen.text(said, 0, &format!(" {failure}"), pen.theme.bad());
@@ -99,38 +103,38 @@ fn reading(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
 
 /// The answers with their keys. What Enter does stands first: reading on, or the words that were
 /// begun; it never decides.
-fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
+fn offers(pen: &DrawContext<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let (theme, keys) = (pen.theme, &pen.state.keys);
     let words = !gate.input.is_blank();
     let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
     // The first part has a fixed width, so that the keys do not move when the delay ends.
     let rank = if width < STEADY { 4 } else { 0 };
     let first = match (ignored, words) {
-        (0, true) if !gate.takes(Decision::RequestChanges) => {
-            Part::new(rank, theme.selected(), " Edit comment      ")
+        (0, true) if !gate.accepts(Decision::RequestChanges) => {
+            LinePart::new(rank, theme.selected(), " Edit comment      ")
         }
-        (0, true) => Part::new(rank, theme.selected(), " Request changes   "),
-        (0, false) => Part::new(rank, theme.selected(), " Choose an action  "),
-        _ => Part::new(
+        (0, true) => LinePart::new(rank, theme.selected(), " Request changes   "),
+        (0, false) => LinePart::new(rank, theme.selected(), " Choose an action  "),
+        _ => LinePart::new(
             0,
             theme.dim(),
             format!(" Ready in {} s    ", tenths(ignored)),
         ),
     };
-    let mut parts = vec![first, Part::new(4, theme.plain(), " ")];
+    let mut parts = vec![first, LinePart::new(4, theme.plain(), " ")];
     let mut answer = |rank, action, word: &str, short: &str| {
-        let key = || ink(format!(" {} ", keys.shown(action)), theme.key());
-        let said = |word: &str| vec![key(), ink(format!("{word} "), theme.plain())];
-        parts.push(Part::of(rank, said(word)).or_of(said(short)));
+        let key = || styled(format!(" {} ", keys.display_keys(action)), theme.key());
+        let said = |word: &str| vec![key(), styled(format!("{word} "), theme.plain())];
+        parts.push(LinePart::of(rank, said(word)).or_of(said(short)));
     };
     let no = match gate.question.as_deref() {
-        Some(Question::Tool(_)) => {
+        Some(GateQuestion::Tool(_)) => {
             answer(0, Action::Approve, "once", "once");
             answer(0, Action::AllowPhase, "this phase", "phase");
             answer(0, Action::AllowRun, "this run", "run");
             "deny"
         }
-        Some(Question::Budget(_)) => {
+        Some(GateQuestion::Budget(_)) => {
             answer(0, Action::Approve, "raise the budget", "raise");
             if gate.cheaper.as_ref().is_some_and(|found| !found.is_empty()) {
                 answer(0, Action::GateCheaper, "cheaper persona", "cheaper");
@@ -142,7 +146,7 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
             "reject"
         }
     };
-    if gate.takes(Decision::RequestChanges) {
+    if gate.accepts(Decision::RequestChanges) {
         answer(
             0,
             Action::RequestChanges,
@@ -175,20 +179,20 @@ fn tenths(ms: u64) -> String {
 }
 
 /// Draws the confirmation: lines not viewed, and the text to type if the risk is high.
-fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
+fn confirm(pen: &mut DrawContext<'_>, area: Rect, gate: &GateView, typed: &str) {
     let inner = pen.framed(
         area,
-        vec![ink(format!(" {} ", question(gate)), pen.theme.waiting())],
+        vec![styled(format!(" {} ", question(gate)), pen.theme.waiting())],
         pen.theme.waiting(),
     );
     let unseen = match gate.unseen() {
-        None => ink(
+        None => styled(
             " The text is still loading; you have not viewed it",
             pen.theme.bad(),
         ),
-        Some(0) => ink(" You have viewed every line", pen.theme.good()),
-        Some(1) => ink(" You have not scrolled through 1 line", pen.theme.waiting()),
-        Some(lines) => ink(
+        Some(0) => styled(" You have viewed every line", pen.theme.good()),
+        Some(1) => styled(" You have not scrolled through 1 line", pen.theme.waiting()),
+        Some(lines) => styled(
             format!(" You have not scrolled through {lines} lines"),
             pen.theme.waiting(),
         ),
@@ -197,10 +201,11 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     pen.line(inner, 0, vec![unseen]);
     let row = match gate.question.as_deref() {
         Some(asked) => {
-            let meant = gate
-                .successor()
-                .map_or_else(|| meant(asked, gate.scope), |one| taken_over(gate, one));
-            let style = if gate.scope == Scope::Once {
+            let meant = gate.cheaper_persona().map_or_else(
+                || meant(asked, gate.scope),
+                |one| replaced_notice(gate, one),
+            );
+            let style = if gate.scope == PermissionScope::Once {
                 pen.theme.plain()
             } else {
                 pen.theme.waiting()
@@ -210,27 +215,27 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
         }
         None => 1,
     };
-    let must_type = gate.must_type();
+    let must_type = gate.required_text();
     let mut spans = Vec::new();
-    if gate.asks_amount() {
+    if gate.accepts_amount() {
         spans.extend([
-            ink(" raise by $", pen.theme.plain()),
-            ink(format!("{typed}_  "), pen.theme.title()),
+            styled(" raise by $", pen.theme.plain()),
+            styled(format!("{typed}_  "), pen.theme.title()),
         ]);
         let enter = if gate.is_complete() {
             pen.theme.key()
         } else {
             pen.theme.dim()
         };
-        if gate.needs_no_amount() && typed.is_empty() {
-            spans.push(ink("(or leave empty)  ", pen.theme.dim()));
+        if gate.amount_is_optional() && typed.is_empty() {
+            spans.push(styled("(or leave empty)  ", pen.theme.dim()));
         }
-        let word = if gate.successor().is_some() {
+        let word = if gate.cheaper_persona().is_some() {
             "resumes   "
         } else {
             "raises   "
         };
-        spans.extend([ink("Enter ", enter), ink(word, pen.theme.plain())]);
+        spans.extend([styled("Enter ", enter), styled(word, pen.theme.plain())]);
     } else if must_type.is_empty() {
         let word = if gate.question.is_some() {
             "allows   "
@@ -238,19 +243,19 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
             "approves   "
         };
         spans.extend([
-            ink(" Enter ", pen.theme.key()),
-            ink(word, pen.theme.plain()),
+            styled(" Enter ", pen.theme.key()),
+            styled(word, pen.theme.plain()),
         ]);
     } else {
         let said = format!(" high risk: type '{must_type}', then Enter: ");
         spans.extend([
-            ink(said, pen.theme.plain()),
-            ink(format!("{typed}_  "), pen.theme.title()),
+            styled(said, pen.theme.plain()),
+            styled(format!("{typed}_  "), pen.theme.title()),
         ]);
     }
     let esc = [
-        ink("Esc ", pen.theme.key()),
-        ink("cancels", pen.theme.plain()),
+        styled("Esc ", pen.theme.key()),
+        styled("cancels", pen.theme.plain()),
     ];
     // If there is no room, the hint line shows it.
     if spans
@@ -265,55 +270,59 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     let ignored = gate.confirm_ignored_for(pen.state.last_input, pen.state.now.ticks);
     if ignored > 0 {
         let told = format!("Ready in {} s ", tenths(ignored));
-        pen.right(inner, 0, taken, vec![ink(told, pen.theme.dim())]);
+        pen.right(inner, 0, taken, vec![styled(told, pen.theme.dim())]);
     }
     pen.line(inner, row, spans);
     pen.drawn.confirm = usize::from(inner.height) > row && inner.width >= 30;
 }
 
 /// Returns an unambiguous description of what Enter does.
-fn meant(asked: &Question, scope: Scope) -> String {
+fn meant(asked: &GateQuestion, scope: PermissionScope) -> String {
     match (asked, scope) {
-        (Question::Tool(_), Scope::Once) => "this call only; the next call asks again".to_owned(),
-        (Question::Tool(tool), Scope::Phase) => {
+        (GateQuestion::Tool(_), PermissionScope::Once) => {
+            "this call only; the next call asks again".to_owned()
+        }
+        (GateQuestion::Tool(tool), PermissionScope::Phase) => {
             format!("Allow {} for this phase without asking", tool.tool)
         }
-        (Question::Tool(tool), Scope::Run) => {
+        (GateQuestion::Tool(tool), PermissionScope::Run) => {
             format!("Allow {} for this run without asking", tool.tool)
         }
-        (Question::Budget(budget), _) => format!(
+        (GateQuestion::Budget(budget), _) => format!(
             "Needs at least {} more; for this run only",
-            short_of(budget)
+            budget_shortfall(budget)
         ),
     }
 }
 
 /// Describes the switch to a cheaper persona, and whether an amount is needed too.
-fn taken_over(gate: &GateView, one: &Cheaper) -> String {
-    let amount = if gate.needs_no_amount() {
+fn replaced_notice(gate: &GateView, one: &CheaperPersona) -> String {
+    let amount = if gate.amount_is_optional() {
         ""
     } else {
         "; the budget is spent: enter an amount too"
     };
-    format!("{}{amount}", terms(one))
+    format!("{}{amount}", describe_terms(one))
 }
 
 fn question(gate: &GateView) -> String {
-    if let Some(one) = gate.successor() {
+    if let Some(one) = gate.cheaper_persona() {
         return format!("Switch to {} ({})?", one.persona, one.model);
     }
     match (gate.question.as_deref(), gate.scope) {
-        (Some(Question::Tool(tool)), Scope::Once) => return format!("Allow {} once?", tool.tool),
-        (Some(Question::Tool(tool)), Scope::Phase) => {
+        (Some(GateQuestion::Tool(tool)), PermissionScope::Once) => {
+            return format!("Allow {} once?", tool.tool);
+        }
+        (Some(GateQuestion::Tool(tool)), PermissionScope::Phase) => {
             return format!("Allow every call of {} in this phase?", tool.tool);
         }
-        (Some(Question::Tool(tool)), Scope::Run) => {
+        (Some(GateQuestion::Tool(tool)), PermissionScope::Run) => {
             return format!("Allow every call of {} in this run?", tool.tool);
         }
-        (Some(Question::Budget(budget)), _) => {
+        (Some(GateQuestion::Budget(budget)), _) => {
             return format!(
                 "Raise the budget of {} (now {})?",
-                budget_of(&budget.scope),
+                budget_owner(&budget.scope),
                 budget.limit
             );
         }
@@ -332,16 +341,24 @@ fn question(gate: &GateView) -> String {
     format!("Approve {what}{version}{hash}?")
 }
 
-fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_button: bool) {
+fn writing(
+    pen: &mut DrawContext<'_>,
+    area: Rect,
+    gate: &GateView,
+    action: Decision,
+    on_button: bool,
+) {
     let (title, button) = match (action, gate.question.as_deref()) {
-        (_, Some(Question::Tool(_))) => ("Deny: comment for the agent, which continues", "Deny"),
-        (_, Some(Question::Budget(_))) => ("Stop here (fails the run). Reason:", "Stop"),
+        (_, Some(GateQuestion::Tool(_))) => {
+            ("Deny: comment for the agent, which continues", "Deny")
+        }
+        (_, Some(GateQuestion::Budget(_))) => ("Stop here (fails the run). Reason:", "Stop"),
         (Decision::Reject, None) => ("Reject (fails the run). Reason:", "Reject"),
         _ => ("Request changes: comment for the agent", "Request changes"),
     };
     let inner = pen.framed(
         area,
-        vec![ink(format!(" {title} "), pen.theme.title())],
+        vec![styled(format!(" {title} "), pen.theme.title())],
         pen.theme.focus(),
     );
     let [text, foot] = arrange::bottom(inner, 1);
@@ -352,8 +369,8 @@ fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_
         pen.theme.key()
     };
     let mut spans = vec![
-        ink(" ", pen.theme.plain()),
-        ink(format!("[ {button} ]"), style),
+        styled(" ", pen.theme.plain()),
+        styled(format!("[ {button} ]"), style),
     ];
     let older = gate.input.written_for.filter(|v| Some(*v) != gate.version);
     let said = gate
@@ -362,7 +379,7 @@ fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_
         .or_else(|| older.map(|v| format!("your draft was for v{v}")));
     if let Some(said) = said {
         let room = usize::from(foot.width).saturating_sub(cells(button) + 8);
-        spans.push(ink(
+        spans.push(styled(
             format!("  {}", cut(&said, room, pen.theme.more())),
             pen.theme.waiting(),
         ));
@@ -372,7 +389,7 @@ fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_
 
 /// Draws the progress of a decision: sent, recorded, in effect.
 fn progress(
-    pen: &mut Pen<'_>,
+    pen: &mut DrawContext<'_>,
     area: Rect,
     action: Decision,
     sending: &str,
@@ -384,30 +401,30 @@ fn progress(
     let now = |on: bool| if on { theme.waiting() } else { theme.dim() };
     let first = if sending.is_empty() { "sent" } else { sending };
     let spans = vec![
-        ink(format!(" {action}: "), theme.title()),
-        ink(theme.own(first), now(!sending.is_empty())),
-        ink(arrow.clone(), theme.dim()),
-        ink(theme.own(recorded), now(sending.is_empty())),
-        ink(arrow, theme.dim()),
-        ink(effect, theme.dim()),
+        styled(format!(" {action}: "), theme.title()),
+        styled(theme.own(first), now(!sending.is_empty())),
+        styled(arrow.clone(), theme.dim()),
+        styled(theme.own(recorded), now(sending.is_empty())),
+        styled(arrow, theme.dim()),
+        styled(effect, theme.dim()),
     ];
     pen.line(area, 0, spans);
 }
 
 /// Draws the receipt: the decision, who made it, and when.
-fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
+fn draw_receipt(pen: &mut DrawContext<'_>, area: Rect, receipt: &GateReceipt) {
     let rests = pen
         .state
         .run
         .as_ref()
-        .and_then(RunView::now)
+        .and_then(RunScreen::live_run)
         .is_some_and(|known| rests(&known.state));
     let theme = pen.theme;
     let mark = match receipt.action.as_str() {
-        "approved" => Mark::Done,
-        "rejected" => Mark::Failed,
-        "changes_requested" => Mark::Repair,
-        _ => Mark::Stopped,
+        "approved" => StatusGlyph::Done,
+        "rejected" => StatusGlyph::Failed,
+        "changes_requested" => StatusGlyph::Repair,
+        _ => StatusGlyph::Aborted,
     };
     let title = match (receipt.ours, rests) {
         (true, true) => " Recorded ",
@@ -416,8 +433,8 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     };
     let inner = pen.framed(
         area,
-        vec![ink(title, theme.of_mark(mark))],
-        theme.of_mark(mark),
+        vec![styled(title, theme.mark_style(mark))],
+        theme.mark_style(mark),
     );
     let glyph = pen.glyph(mark);
     let line = format!(
@@ -430,9 +447,13 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     pen.line(
         inner,
         0,
-        vec![ink(" ", theme.plain()), glyph, ink(line, theme.plain())],
+        vec![
+            styled(" ", theme.plain()),
+            glyph,
+            styled(line, theme.plain()),
+        ],
     );
-    let words = words_of(receipt, area.width);
+    let words = decision_prompt(receipt, area.width);
     let room = usize::from(inner.height).saturating_sub(2);
     let below = words.len().saturating_sub(room);
     let top = receipt.top.min(below);
@@ -449,13 +470,13 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
             "approved" | "changes_requested" if rests => (
                 format!(
                     "   the run is paused: {} resumes it, then this takes effect",
-                    pen.state.keys.shown(Action::GateResume)
+                    pen.state.keys.display_keys(Action::GateResume)
                 ),
                 theme.waiting(),
             ),
             _ => {
                 let [open, back, next] = [Action::Open, Action::Back, Action::NextGate]
-                    .map(|action| pen.state.keys.shown(action));
+                    .map(|action| pen.state.keys.display_keys(action));
                 (
                     format!("   {open} or {back}: back; {next}: next pending approval"),
                     theme.dim(),
@@ -467,7 +488,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
 }
 
 /// Wraps the comment of a decision to its frame.
-fn words_of(receipt: &Receipt, width: u16) -> Vec<String> {
+fn decision_prompt(receipt: &GateReceipt, width: u16) -> Vec<String> {
     if receipt.comment.trim().is_empty() {
         return Vec::new();
     }

@@ -2,14 +2,14 @@
 
 use ratatui::layout::Rect;
 
-use super::pen::Pen;
-use super::text::{cells, ink};
-use super::theme::Mark;
+use super::pen::DrawContext;
+use super::text::{cells, styled};
+use super::theme::StatusGlyph;
 use crate::app::state::{AppState, Screen};
 use crate::app::wake::takes_long;
 
 /// Draws the header line.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let title = match pen.state.screen() {
         Screen::Runs
             if pen.state.runs.height > 0
@@ -33,7 +33,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let room = usize::from(area.width).saturating_sub(12).max(10);
     let title = super::text::cut(&title, room, more);
     let taken = cells(&title) + 2;
-    pen.line(area, 0, vec![ink(title, pen.theme.title())]);
+    pen.line(area, 0, vec![styled(title, pen.theme.title())]);
     // On a narrow terminal details are dropped; pending approvals are dropped last.
     for detail in (0..4).rev() {
         let news = news(pen, detail);
@@ -69,34 +69,37 @@ fn spent(state: &AppState) -> String {
     )
 }
 
-fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
+fn news(pen: &DrawContext<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
     let (state, theme) = (pen.state, pen.theme);
-    let (gates, running) = (state.runs.waiting().count(), state.runs.working().count());
+    let (gates, running) = (
+        state.runs.awaiting_operator().count(),
+        state.runs.working().count(),
+    );
     let mut spans = Vec::new();
     if gates > 0 {
         let word = if gates == 1 { "gate" } else { "gates" };
-        spans.push(ink(
-            format!("{} {gates} {word}  ", theme.glyph(Mark::Gate)),
+        spans.push(styled(
+            format!("{} {gates} {word}  ", theme.glyph(StatusGlyph::Gate)),
             theme.waiting(),
         ));
     }
     if running > 0 && detail >= 1 {
-        spans.push(ink(
-            format!("{} {running} running  ", theme.glyph(Mark::Running)),
-            theme.of_mark(Mark::Running),
+        spans.push(styled(
+            format!("{} {running} running  ", theme.glyph(StatusGlyph::Running)),
+            theme.mark_style(StatusGlyph::Running),
         ));
     }
-    let resting = state.runs.resting().count();
+    let resting = state.runs.backing_off().count();
     if resting > 0 && detail >= 2 {
         let word = if resting == 1 { "waits" } else { "wait" };
-        spans.push(ink(
-            format!("{} {resting} {word}  ", theme.glyph(Mark::Waits)),
-            theme.of_mark(Mark::Waits),
+        spans.push(styled(
+            format!("{} {resting} {word}  ", theme.glyph(StatusGlyph::Waiting)),
+            theme.mark_style(StatusGlyph::Waiting),
         ));
     }
     if detail >= 2 {
         let cost = spent(state);
-        spans.push(ink(format!("{cost} "), theme.plain()));
+        spans.push(styled(format!("{cost} "), theme.plain()));
     }
     if detail >= 3 {
         let (role, style) = match (state.hosting, state.host_gone) {
@@ -108,7 +111,7 @@ fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
             (false, false) => (" attached ".to_owned(), theme.dim()),
             (false, true) => (" no host ".to_owned(), theme.bad()),
         };
-        spans.push(ink(role, style));
+        spans.push(styled(role, style));
     }
     spans
 }

@@ -4,11 +4,11 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::arrange;
-use super::pen::Pen;
-use super::text::{cell, cell_right, cells, cut, ink, wrapped};
-use crate::app::keymap::Context;
-use crate::app::state::{HelpView, Palette};
-use crate::app::update::palette::found;
+use super::pen::DrawContext;
+use super::text::{cell, cell_right, cells, cut, styled, wrapped};
+use crate::app::keymap::KeyContext;
+use crate::app::state::{CommandPalette, HelpView};
+use crate::app::update::palette::matches;
 
 /// Cells of the keys.
 const KEYS: usize = 22;
@@ -17,10 +17,10 @@ const KEYS: usize = 22;
 const LEAVES: &str = "pause local runs and quit";
 
 /// Draws the keys: those of the place where help was asked for first, then everywhere, then the rest.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, help: &HelpView) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, help: &HelpView) {
     pen.clear(area);
     let area = arrange::centred(area, 76, area.height);
-    let inner = pen.panel(area, vec![ink(" Keys ", pen.theme.title())], true);
+    let inner = pen.panel(area, vec![styled(" Keys ", pen.theme.title())], true);
     let searching = help.typing || !help.typed.is_empty();
     let body = if searching {
         search_line(pen, inner, help)
@@ -40,10 +40,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, help: &HelpView) {
     }
     for (row, (chords, label, heading)) in lines.iter().skip(top).take(height).enumerate() {
         let spans = match heading {
-            true => vec![ink(format!(" {chords}"), pen.theme.title())],
+            true => vec![styled(format!(" {chords}"), pen.theme.title())],
             false => vec![
-                ink(format!("   {}", cell(chords, KEYS, "")), pen.theme.key()),
-                ink(label, pen.theme.plain()),
+                styled(format!("   {}", cell(chords, KEYS, "")), pen.theme.key()),
+                styled(label, pen.theme.plain()),
             ],
         };
         pen.line(body, row, spans);
@@ -57,15 +57,15 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, help: &HelpView) {
     pen.foot(area, &said, pen.theme.dim());
 }
 
-fn search_line(pen: &mut Pen<'_>, area: Rect, help: &HelpView) -> Rect {
+fn search_line(pen: &mut DrawContext<'_>, area: Rect, help: &HelpView) -> Rect {
     let [line, rest] = arrange::top(area, 1);
     let cursor = if help.typing { "_" } else { "" };
     pen.line(
         line,
         0,
         vec![
-            ink(" / ", pen.theme.key()),
-            ink(format!("{}{cursor}", help.typed), pen.theme.plain()),
+            styled(" / ", pen.theme.key()),
+            styled(format!("{}{cursor}", help.typed), pen.theme.plain()),
         ],
     );
     rest
@@ -86,13 +86,13 @@ fn rows(lines: Vec<(String, &'static str, bool)>, room: usize) -> Vec<(String, S
 }
 
 /// Keys, what they do, and whether it is a heading.
-fn lines(pen: &Pen<'_>, help: &HelpView) -> Vec<(String, &'static str, bool)> {
-    let mut contexts = vec![help.context, Context::Global];
+fn lines(pen: &DrawContext<'_>, help: &HelpView) -> Vec<(String, &'static str, bool)> {
+    let mut contexts = vec![help.context, KeyContext::Global];
     contexts.extend(
-        Context::ALL
+        KeyContext::ALL
             .iter()
             .copied()
-            .filter(|context| *context != help.context && *context != Context::Global),
+            .filter(|context| *context != help.context && *context != KeyContext::Global),
     );
     contexts.dedup();
     let wanted = help.typed.to_lowercase();
@@ -108,7 +108,7 @@ fn lines(pen: &Pen<'_>, help: &HelpView) -> Vec<(String, &'static str, bool)> {
             .help(context)
             .filter(|(chords, label)| whole || fits(chords, label))
             .collect();
-        if context == Context::Global && fits("ctrl-c", LEAVES) {
+        if context == KeyContext::Global && fits("ctrl-c", LEAVES) {
             keys.push(("Ctrl-C Ctrl-C".to_owned(), LEAVES));
         }
         if keys.is_empty() {
@@ -127,8 +127,8 @@ fn lines(pen: &Pen<'_>, help: &HelpView) -> Vec<(String, &'static str, bool)> {
 }
 
 /// Draws the palette.
-pub fn draw_palette(pen: &mut Pen<'_>, area: Rect, palette: &Palette) {
-    let found = found(pen.state, palette);
+pub fn draw_palette(pen: &mut DrawContext<'_>, area: Rect, palette: &CommandPalette) {
+    let found = matches(pen.state, palette);
     let rows = u16::try_from(found.len())
         .unwrap_or(u16::MAX)
         .saturating_add(3)
@@ -138,13 +138,13 @@ pub fn draw_palette(pen: &mut Pen<'_>, area: Rect, palette: &Palette) {
         ..arrange::centred(area, 70, rows)
     };
     pen.clear(area);
-    let inner = pen.panel(area, vec![ink(" Commands ", pen.theme.title())], true);
+    let inner = pen.panel(area, vec![styled(" Commands ", pen.theme.title())], true);
     pen.line(
         inner,
         0,
         vec![
-            ink(" : ", pen.theme.key()),
-            ink(format!("{}_", palette.typed), pen.theme.plain()),
+            styled(" : ", pen.theme.key()),
+            styled(format!("{}_", palette.typed), pen.theme.plain()),
         ],
     );
     let [_, list] = arrange::top(inner, 1);
@@ -157,11 +157,11 @@ pub fn draw_palette(pen: &mut Pen<'_>, area: Rect, palette: &Palette) {
         // Where no key stands, the text has its room.
         let keys = if one.key.is_empty() { 0 } else { 12 };
         let room = width.saturating_sub(2 + keys);
-        let mut spans = vec![ink(" ", pen.theme.plain())];
+        let mut spans = vec![styled(" ", pen.theme.plain())];
         spans.extend(marked(pen, &one.text, &one.letters, room));
         let taken = cells(&one.text).min(room);
-        spans.push(ink(" ".repeat(room - taken), pen.theme.plain()));
-        spans.push(ink(cell_right(&one.key, keys, ""), pen.theme.key()));
+        spans.push(styled(" ".repeat(room - taken), pen.theme.plain()));
+        spans.push(styled(cell_right(&one.key, keys, ""), pen.theme.key()));
         pen.line(list, row, spans);
         if index == palette.cursor {
             pen.mark_row(list, row, pen.theme.selected());
@@ -174,25 +174,30 @@ pub fn draw_palette(pen: &mut Pen<'_>, area: Rect, palette: &Palette) {
 }
 
 /// A text with the letters that fit in bold, cut to `room` cells.
-pub fn marked(pen: &Pen<'_>, text: &str, letters: &[usize], room: usize) -> Vec<Span<'static>> {
+pub fn marked(
+    pen: &DrawContext<'_>,
+    text: &str,
+    letters: &[usize],
+    room: usize,
+) -> Vec<Span<'static>> {
     let shown = cut(text, room, pen.theme.more());
     let mut spans: Vec<Span<'static>> = Vec::new();
     let mut piece = (String::new(), false);
     for (at, c) in shown.chars().enumerate() {
         let fits = letters.binary_search(&at).is_ok();
         if fits != piece.1 && !piece.0.is_empty() {
-            spans.push(styled(pen, &piece));
+            spans.push(styled_piece(pen, &piece));
             piece.0.clear();
         }
         piece.1 = fits;
         piece.0.push(c);
     }
-    spans.push(styled(pen, &piece));
+    spans.push(styled_piece(pen, &piece));
     spans
 }
 
-fn styled(pen: &Pen<'_>, piece: &(String, bool)) -> Span<'static> {
-    ink(
+fn styled_piece(pen: &DrawContext<'_>, piece: &(String, bool)) -> Span<'static> {
+    styled(
         &piece.0,
         if piece.1 {
             pen.theme.key()

@@ -2,20 +2,20 @@
 
 use ratatui::layout::Rect;
 
-use super::pen::Pen;
-use super::text::{cells, ink};
-use crate::app::keymap::{Action, Context};
-use crate::app::run_view::{Pane, RunView};
-use crate::app::state::{AppState, Leaving, Modal, Screen};
+use super::pen::DrawContext;
+use super::text::{cells, styled};
+use crate::app::keymap::{Action, KeyContext};
+use crate::app::run_view::{RunPane, RunScreen};
+use crate::app::state::{AppState, Modal, QuitProgress, Screen};
 use crate::app::text_search::is_typed;
 use crate::model::state::RunStatus;
 
 /// Draws the hint line.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
-    if pen.state.leaving == Leaving::Draining {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
+    if pen.state.leaving == QuitProgress::Draining {
         let said = format!(
             " pausing {} … Ctrl-C again quits at once",
-            runs(pen.state.works_on())
+            runs(pen.state.active_here())
         );
         return pen.text(area, 0, &pen.theme.own(&said), pen.theme.waiting());
     }
@@ -34,17 +34,17 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 }
 
 /// The keys of a confirmation; they are fixed and cannot be remapped.
-fn answers(pen: &mut Pen<'_>, area: Rect) {
+fn answers(pen: &mut DrawContext<'_>, area: Rect) {
     let keys = [
         ("Tab ", "next choice"),
         ("Enter ", "select"),
         ("Esc ", "back"),
     ];
-    let mut spans = vec![ink(" ", pen.theme.plain())];
+    let mut spans = vec![styled(" ", pen.theme.plain())];
     for (key, word) in keys {
         spans.extend([
-            ink(key, pen.theme.key()),
-            ink(format!("{word}  "), pen.theme.dim()),
+            styled(key, pen.theme.key()),
+            styled(format!("{word}  "), pen.theme.dim()),
         ]);
     }
     pen.line(area, 0, spans);
@@ -59,13 +59,13 @@ fn runs(count: usize) -> String {
 }
 
 /// Draws as many keys with labels as fit.
-pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
-    let mut spans = vec![ink(" ", pen.theme.plain())];
+pub fn keys(pen: &mut DrawContext<'_>, area: Rect, actions: &[Action]) {
+    let mut spans = vec![styled(" ", pen.theme.plain())];
     let mut used = 1;
     for action in actions {
         let (chord, word) = (
             pen.state.keys.hint_keys(*action),
-            word_of(pen.state, *action),
+            short_label(pen.state, *action),
         );
         if chord.is_empty() || word.is_empty() {
             continue;
@@ -75,27 +75,27 @@ pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
             continue;
         }
         used += width;
-        spans.push(ink(format!("{chord} "), pen.theme.key()));
-        spans.push(ink(format!("{word}  "), pen.theme.dim()));
+        spans.push(styled(format!("{chord} "), pen.theme.key()));
+        spans.push(styled(format!("{word}  "), pen.theme.dim()));
     }
     pen.line(area, 0, spans);
 }
 
 /// Returns the label of a key where it depends on the screen.
-fn word_of(state: &AppState, action: Action) -> String {
+fn short_label(state: &AppState, action: Action) -> String {
     let run = state.run.as_ref();
     match action {
         Action::Resume if run.is_some_and(has_ended) => "retry".to_owned(),
         // The name of what it shows says more than that it turns.
         Action::NextSide => run
-            .and_then(RunView::next_side)
+            .and_then(RunScreen::next_view)
             .map(|(_, name)| name.to_lowercase())
             .unwrap_or_default(),
         other => state.keys.hint(other).1.to_owned(),
     }
 }
 
-fn wanted(pen: &Pen<'_>) -> Vec<Action> {
+fn wanted(pen: &DrawContext<'_>) -> Vec<Action> {
     use Action::*;
     let state = pen.state;
     if let Some(modal) = &state.modal {
@@ -112,11 +112,14 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         .as_ref()
         .filter(|_| state.screen() == Screen::Gate)
         .map(|gate| gate.run_id);
-    let gates = state.runs.waiting().any(|record| Some(record.id) != open);
+    let gates = state
+        .runs
+        .awaiting_operator()
+        .any(|record| Some(record.id) != open);
     let mut actions = match state.screen() {
         Screen::Runs if state.runs.filter.typing => return vec![Open, Back],
         Screen::Runs if state.runs.is_new() => vec![Demo, NewRun],
-        Screen::Runs if state.runs.filter.is_on() => vec![Open, Back, Filter, NewRun],
+        Screen::Runs if state.runs.filter.is_active() => vec![Open, Back, Filter, NewRun],
         Screen::Runs => vec![Open, Filter, NewRun],
         Screen::Picker => vec![PickMark, PickPreview, PickLook, PickAbort, Back],
         Screen::NewRun => return vec![FormStart, FormNext, FormEdit, FormLeave],
@@ -133,7 +136,9 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::Run | Screen::Gate if is_typed(state) => return vec![Open, Back],
         Screen::Run => in_run(pen),
         Screen::Gate if crate::app::update::confirms(state) => return vec![Back],
-        Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
+        Screen::Gate if state.context() == KeyContext::Text => {
+            return vec![Submit, TextFocus, Leave];
+        }
         Screen::Gate => vec![NextTab, Find, Back],
     };
     if state.host_gone && state.opening.is_none() {
@@ -147,42 +152,42 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
 }
 
 /// Whether resuming means retrying in a new run.
-fn has_ended(run: &RunView) -> bool {
+fn has_ended(run: &RunScreen) -> bool {
     run.state().is_some_and(|state| state.status.is_terminal())
 }
 
-fn in_run(pen: &Pen<'_>) -> Vec<Action> {
+fn in_run(pen: &DrawContext<'_>) -> Vec<Action> {
     use Action::*;
     let Some(run) = &pen.state.run else {
         return vec![Back];
     };
-    if run.moment().is_some() {
+    if run.history_seq().is_some() {
         return vec![Now, NextPane, Back];
     }
     let mut actions = match run.focus {
-        Pane::Phases | Pane::Events => vec![Open],
-        Pane::Artifact if run.versions().len() > 1 => vec![NextSide, NextVersion],
-        Pane::Artifact => vec![NextSide],
-        Pane::Transcript if run.said.grows() && !run.said.reading.follows() => {
+        RunPane::Phases | RunPane::Events => vec![Open],
+        RunPane::Artifact if run.versions().len() > 1 => vec![NextSide, NextVersion],
+        RunPane::Artifact => vec![NextSide],
+        RunPane::Transcript if run.said.grows() && !run.said.reading.is_following() => {
             vec![FollowSaid, FoldCalls]
         }
-        Pane::Transcript => vec![FoldCalls],
-        Pane::Cost => Vec::new(),
+        RunPane::Transcript => vec![FoldCalls],
+        RunPane::Cost => Vec::new(),
     };
-    if run.focus == Pane::Events {
+    if run.focus == RunPane::Events {
         actions.push(Find);
-        actions.push(if run.tail.follows() {
+        actions.push(if run.tail.is_following() {
             FilterEvents
         } else {
             Follow
         });
     }
-    if matches!(run.focus, Pane::Artifact | Pane::Transcript) {
+    if matches!(run.focus, RunPane::Artifact | RunPane::Transcript) {
         actions.push(Find);
     }
-    if run.focus == Pane::Transcript
+    if run.focus == RunPane::Transcript
         && run
-            .said_by()
+            .transcript_source()
             .is_some_and(|(_, attempt)| attempt > 1 || run.said.attempt.is_some())
     {
         actions.push(NextAttempt);

@@ -4,13 +4,13 @@
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::pen::Pen;
-use super::text::{cell, cell_right, cells, ink};
-use super::theme::Mark;
+use super::pen::DrawContext;
+use super::text::{cell, cell_right, cells, styled};
+use super::theme::StatusGlyph;
 use super::{arrange, run_card};
-use crate::app::mouse::Spot;
-use crate::app::run_filter::Search;
-use crate::app::runs::{Line, waits};
+use crate::app::mouse::MouseTarget;
+use crate::app::run_filter::SearchProgress;
+use crate::app::runs::{RunListRow, awaits_operator};
 use crate::app::wake::{shown_since, takes_long};
 use crate::model::record::RunRecord;
 
@@ -25,9 +25,9 @@ const BESIDE: u16 = 160;
 const SIDE: u16 = 64;
 
 /// Draws the run list.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let runs = &pen.state.runs;
-    let area = if runs.filter.typing || runs.filter.is_on() {
+    let area = if runs.filter.typing || runs.filter.is_active() {
         filter_line(pen, area)
     } else {
         area
@@ -52,8 +52,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     if runs.is_new() {
         return super::welcome::draw(pen, area);
     }
-    if runs.is_empty() && runs.filter.is_on() {
-        let sure = runs.filter.search != Search::Going;
+    if runs.is_empty() && runs.filter.is_active() {
+        let sure = runs.filter.search != SearchProgress::Going;
         let said = if sure {
             " no matches"
         } else {
@@ -76,7 +76,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 }
 
 /// Draws the filter line with its progress; returns the remaining area.
-fn filter_line(pen: &mut Pen<'_>, area: Rect) -> Rect {
+fn filter_line(pen: &mut DrawContext<'_>, area: Rect) -> Rect {
     let filter = &pen.state.runs.filter;
     let [line, rest] = arrange::top(area, 1);
     let width = usize::from(line.width);
@@ -99,28 +99,28 @@ fn filter_line(pen: &mut Pen<'_>, area: Rect) -> Rect {
         line,
         0,
         vec![
-            ink(" / ", pen.theme.key()),
-            ink(format!("{shown}{cursor}"), pen.theme.plain()),
+            styled(" / ", pen.theme.key()),
+            styled(format!("{shown}{cursor}"), pen.theme.plain()),
         ],
     );
-    let dot = pen.state.dot();
+    let dot = pen.state.separator();
     let all = pen.state.runs.len();
-    let fit = if filter.is_on() {
+    let fit = if filter.is_active() {
         format!("{all} fit{dot}")
     } else {
         String::new()
     };
     let artifacts = match filter.search {
-        Search::Not => "artifacts".to_owned(),
-        Search::Going => format!("artifacts {} of {}", filter.looked_at, filter.total),
-        Search::Done => format!("{} artifacts", filter.total),
+        SearchProgress::Not => "artifacts".to_owned(),
+        SearchProgress::Going => format!("artifacts {} of {}", filter.looked_at, filter.total),
+        SearchProgress::Done => format!("{} artifacts", filter.total),
     };
     for place in [
         format!("{fit}ids, workflows, threads, wishes, comments, {artifacts} "),
         format!("{fit}{artifacts} "),
         fit.clone(),
     ] {
-        let spans = vec![ink(&place, pen.theme.dim())];
+        let spans = vec![styled(&place, pen.theme.dim())];
         if cells(&place) + cells(&shown) + 6 <= width {
             pen.right(line, 0, cells(&shown) + 5, spans);
             break;
@@ -129,10 +129,10 @@ fn filter_line(pen: &mut Pen<'_>, area: Rect) -> Rect {
     rest
 }
 
-fn list(pen: &mut Pen<'_>, area: Rect) {
+fn list(pen: &mut DrawContext<'_>, area: Rect) {
     let [head, body] = arrange::top(area, 1);
-    let widths = Widths::of(area.width);
-    pen.line(head, 0, vec![ink(widths.heading(), pen.theme.dim())]);
+    let widths = ColumnWidths::new(area.width);
+    pen.line(head, 0, vec![styled(widths.heading(), pen.theme.dim())]);
     pen.drawn.list = Some(body.height);
     let runs = &pen.state.runs;
     for row in 0..usize::from(body.height) {
@@ -143,13 +143,13 @@ fn list(pen: &mut Pen<'_>, area: Rect) {
             ..body
         };
         let spans = match runs.line(at) {
-            Some(Line::Run(record)) => widths.spans(pen, record, runs.is_within_fold(at)),
-            Some(Line::Fold) => fold(pen),
-            Some(Line::Unread) => vec![pen.aside(" …")],
+            Some(RunListRow::Run(record)) => widths.spans(pen, record, runs.is_within_fold(at)),
+            Some(RunListRow::Fold) => fold(pen),
+            Some(RunListRow::Unread) => vec![pen.aside(" …")],
             None => break,
         };
         pen.line(body, row, spans);
-        pen.place(line, Spot::Row(at));
+        pen.place(line, MouseTarget::Row(at));
         if at == runs.cursor {
             pen.mark_row(body, row, pen.theme.selected());
         }
@@ -157,7 +157,7 @@ fn list(pen: &mut Pen<'_>, area: Rect) {
 }
 
 /// Returns the line that stands for today's completed runs.
-fn fold(pen: &Pen<'_>) -> Vec<Span<'static>> {
+fn fold(pen: &DrawContext<'_>) -> Vec<Span<'static>> {
     let counts = pen.state.runs.counts;
     let sign = match (pen.state.runs.unfolded, pen.state.look.ascii) {
         (true, false) => "▾",
@@ -166,25 +166,25 @@ fn fold(pen: &Pen<'_>) -> Vec<Span<'static>> {
         (false, true) => ">",
     };
     vec![
-        ink(format!(" {sign} "), pen.theme.key()),
-        ink(format!("{} done today", counts.today), pen.theme.good()),
-        ink(format!("  {}", counts.today_cost), pen.theme.dim()),
+        styled(format!(" {sign} "), pen.theme.key()),
+        styled(format!("{} done today", counts.today), pen.theme.good()),
+        styled(format!("  {}", counts.today_cost), pen.theme.dim()),
     ]
 }
 
 /// Column widths by screen width; the least important columns are dropped first.
-struct Widths {
+struct ColumnWidths {
     workflow: usize,
     thread: usize,
     phase: usize,
     wish: usize,
 }
 
-impl Widths {
+impl ColumnWidths {
     /// State 10, id 9, time 7, cost 10, and a cell on either side.
     const FIXED: usize = 10 + 9 + 7 + 10 + 2;
 
-    fn of(width: u16) -> Self {
+    fn new(width: u16) -> Self {
         let room = usize::from(width).saturating_sub(Self::FIXED);
         match room {
             0..30 => Self {
@@ -231,13 +231,18 @@ impl Widths {
         )
     }
 
-    fn spans(&self, pen: &Pen<'_>, record: &RunRecord, within_fold: bool) -> Vec<Span<'static>> {
+    fn spans(
+        &self,
+        pen: &DrawContext<'_>,
+        record: &RunRecord,
+        within_fold: bool,
+    ) -> Vec<Span<'static>> {
         let (theme, more) = (pen.theme, pen.theme.more());
-        let mark = Mark::of_run(record);
-        let word = match record.place_in_line() {
+        let mark = StatusGlyph::from_run(record);
+        let word = match record.queue_position() {
             Some(place) => format!("queued #{place}"),
-            None if mark == Mark::Strange => record.state.clone(),
-            None => mark.told().2.to_owned(),
+            None if mark == StatusGlyph::Unknown => record.state.clone(),
+            None => mark.parts().2.to_owned(),
         };
         let indent = if within_fold { "  " } else { "" };
         let state = format!("{indent}{} {word}", theme.glyph(mark));
@@ -250,22 +255,22 @@ impl Widths {
         };
         let since = pen.state.time(shown_since(record));
         vec![
-            ink(" ", theme.plain()),
-            ink(column(&state, 10), theme.of_mark(mark)),
-            ink(column(&record.id.short(), 9), theme.dim()),
-            ink(column(&record.workflow, self.workflow), theme.plain()),
-            ink(column(record.thread.as_str(), self.thread), theme.dim()),
-            ink(column(&stands(pen, record), self.phase), theme.plain()),
-            ink(column(&record.requirements, self.wish), theme.dim()),
-            ink(
+            styled(" ", theme.plain()),
+            styled(column(&state, 10), theme.mark_style(mark)),
+            styled(column(&record.id.short(), 9), theme.dim()),
+            styled(column(&record.workflow, self.workflow), theme.plain()),
+            styled(column(record.thread.as_str(), self.thread), theme.dim()),
+            styled(column(&status_text(pen, record), self.phase), theme.plain()),
+            styled(column(&record.requirements, self.wish), theme.dim()),
+            styled(
                 cell_right(&since, 7, more),
-                if waits(record) {
+                if awaits_operator(record) {
                     theme.waiting()
                 } else {
                     theme.dim()
                 },
             ),
-            ink(
+            styled(
                 cell_right(&record.cost.to_string(), 10, more),
                 theme.plain(),
             ),
@@ -274,14 +279,14 @@ impl Widths {
 }
 
 /// Returns the current phase; for a run waiting for the model server, until when.
-fn stands(pen: &Pen<'_>, record: &RunRecord) -> String {
+fn status_text(pen: &DrawContext<'_>, record: &RunRecord) -> String {
     record.waits_until.map_or_else(
-        || phase_of(record),
+        || phase_text(record),
         |until| format!("until {}", pen.state.time(until)),
     )
 }
 
-fn phase_of(record: &RunRecord) -> String {
+fn phase_text(record: &RunRecord) -> String {
     let key = record
         .current_phase
         .as_ref()

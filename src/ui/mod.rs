@@ -2,7 +2,7 @@
 //!
 //! [`draw`] picks the screen; each pane and each modal has its own file. Styles are named by
 //! meaning in [`theme`]. All text passes through [`text`], which sanitizes foreign text and
-//! truncates it to its cells. The frame report [`Drawn`] tells the state what can scroll, what was
+//! truncates it to its cells. The frame report [`FrameReport`] tells the state what can scroll, what was
 //! viewed and what can be decided.
 
 pub mod arrange;
@@ -42,17 +42,17 @@ mod tests;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use self::arrange::Arrangement;
-use self::pen::Pen;
+use self::arrange::PaneLayout;
+use self::pen::DrawContext;
 use crate::app::keymap::Action;
-use crate::app::msg::Drawn;
+use crate::app::msg::FrameReport;
 use crate::app::state::{AppState, Modal, Screen};
 
 /// Draws a frame; returns the report of what was drawn.
-pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
+pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> FrameReport {
     let area = area.intersection(buf.area);
-    let mut pen = Pen::new(buf, state);
-    if Arrangement::of(area) == Arrangement::TooSmall {
+    let mut pen = DrawContext::new(buf, state);
+    if PaneLayout::for_size(area) == PaneLayout::TooSmall {
         too_small(&mut pen, area);
         return pen.drawn;
     }
@@ -79,7 +79,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
 }
 
 /// Draws the startup warnings until the operator has read them.
-fn warning(pen: &mut Pen<'_>, area: Rect) -> Rect {
+fn warning(pen: &mut DrawContext<'_>, area: Rect) -> Rect {
     let Some(first) = pen.state.warnings.first() else {
         return area;
     };
@@ -90,10 +90,10 @@ fn warning(pen: &mut Pen<'_>, area: Rect) -> Rect {
     };
     let hint = format!(
         "{more}  {} reads it ",
-        pen.state.keys.shown(Action::Warnings)
+        pen.state.keys.display_keys(Action::Warnings)
     );
     let (mark, room) = (
-        pen.theme.glyph(theme::Mark::Unsure),
+        pen.theme.glyph(theme::StatusGlyph::NeedsCheck),
         usize::from(line.width).saturating_sub(text::cells(&hint)),
     );
     let told = text::cut(&format!(" {mark} {first}"), room, pen.theme.more());
@@ -101,12 +101,15 @@ fn warning(pen: &mut Pen<'_>, area: Rect) -> Rect {
     pen.line(
         line,
         0,
-        vec![text::ink(told, style), text::ink(hint, pen.theme.key())],
+        vec![
+            text::styled(told, style),
+            text::styled(hint, pen.theme.key()),
+        ],
     );
     rest
 }
 
-fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {
+fn draw_modal(pen: &mut DrawContext<'_>, area: Rect, modal: &Modal) {
     match modal {
         Modal::Help(help) => help::draw(pen, area, help),
         Modal::Text(title, reading) => {
@@ -117,7 +120,7 @@ fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {
     }
 }
 
-fn too_small(pen: &mut Pen<'_>, area: Rect) {
+fn too_small(pen: &mut DrawContext<'_>, area: Rect) {
     let said = "enlarge to 40x10; runs continue; q quits";
     let width = usize::from(area.width.max(1));
     for (row, piece) in text::wrapped(said, width).iter().enumerate() {

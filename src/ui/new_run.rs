@@ -6,13 +6,13 @@ use ratatui::layout::Rect;
 
 use super::arrange;
 use super::help::marked;
-use super::new_run_foot::Foot;
-use super::pen::Pen;
-use super::text::{cell, cells, cut, ink};
+use super::new_run_foot::SummaryLayout;
+use super::pen::DrawContext;
+use super::text::{cell, cells, cut, styled};
 use crate::app::keymap::Action;
-use crate::app::new_run::{Field, NewRun};
+use crate::app::new_run::{FormField, NewRunForm};
 use crate::app::text_input::TextInput;
-use crate::engine::api::Part;
+use crate::engine::api::RequestPart;
 use crate::model::error::Failure;
 
 /// Width of the labels in cells.
@@ -23,23 +23,23 @@ const UPPER: u16 = 7;
 const FOUND: usize = 5;
 
 /// Drawing position within the form, and the rows scrolled off at the top.
-pub(super) struct Form<'a> {
+pub(super) struct FormDrawing<'a> {
     pub area: Rect,
     pub row: u16,
     pub skip: u16,
-    pub form: &'a NewRun,
+    pub form: &'a NewRunForm,
 }
 
 /// Draws the form.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let Some(form) = pen.state.new_run.as_ref() else {
         return;
     };
     let area = arrange::centred(area, 124, area.height);
-    let foot = Foot::of(pen.state, form, area.height >= 30);
+    let foot = SummaryLayout::new(pen.state, form, area.height >= 30);
     let rows = foot.rows();
     let [upper, lower] = arrange::bottom(area, rows.min(area.height.saturating_sub(UPPER)));
-    let mut top = Form {
+    let mut top = FormDrawing {
         area: upper,
         row: 0,
         skip: 0,
@@ -47,14 +47,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     };
     workflow(pen, &mut top);
     place(pen, &mut top);
-    wish(pen, &mut top);
+    draw_task(pen, &mut top);
     // If the form does not fit, keep the focused field visible, and the button if possible.
     let skip = rows
         .saturating_sub(lower.height)
         .min(foot.row_of(form.focus));
     foot.draw(
         pen,
-        &mut Form {
+        &mut FormDrawing {
             area: lower,
             row: 0,
             skip,
@@ -63,8 +63,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     );
 }
 
-impl Form<'_> {
-    pub fn label(&self, pen: &mut Pen<'_>, text: &str, focused: bool) {
+impl FormDrawing<'_> {
+    pub fn label(&self, pen: &mut DrawContext<'_>, text: &str, focused: bool) {
         let Some(row) = self.row.checked_sub(self.skip).map(usize::from) else {
             return;
         };
@@ -81,7 +81,7 @@ impl Form<'_> {
         pen.line(
             self.area,
             row,
-            vec![ink(
+            vec![styled(
                 cell(&format!("{sign} {text}"), usize::from(LABEL), ""),
                 style,
             )],
@@ -107,7 +107,7 @@ impl Form<'_> {
         }
     }
 
-    fn problem(&mut self, pen: &mut Pen<'_>, part: &Part) {
+    fn problem(&mut self, pen: &mut DrawContext<'_>, part: &RequestPart) {
         let Some(failure) = self.form.problem(part) else {
             return;
         };
@@ -115,7 +115,7 @@ impl Form<'_> {
     }
 
     /// Draws the problem of the field above.
-    pub fn wrong(&mut self, pen: &mut Pen<'_>, failure: &Failure) {
+    pub fn wrong(&mut self, pen: &mut DrawContext<'_>, failure: &Failure) {
         let said = if failure.hint.is_empty() {
             failure.message.clone()
         } else {
@@ -127,12 +127,12 @@ impl Form<'_> {
     }
 }
 
-fn workflow(pen: &mut Pen<'_>, at: &mut Form<'_>) {
+fn workflow(pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
     let form = at.form;
-    let focused = form.focus == Field::Workflow;
+    let focused = form.focus == FormField::Workflow;
     at.label(pen, "workflow", focused);
     let area = at.field(1);
-    let about = form.ahead().and_then(|ahead| {
+    let about = form.preview().and_then(|ahead| {
         ahead
             .workflows
             .iter()
@@ -148,9 +148,9 @@ fn workflow(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     };
     let room = usize::from(area.width).saturating_sub(cells(&typed) + cells(name) + 2);
     let spans = vec![
-        ink(typed, pen.theme.key()),
-        ink(name, pen.theme.title()),
-        ink(
+        styled(typed, pen.theme.key()),
+        styled(name, pen.theme.title()),
+        styled(
             format!("  {}", cut(text, room, pen.theme.more())),
             pen.theme.dim(),
         ),
@@ -158,9 +158,9 @@ fn workflow(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     pen.line(area, 0, spans);
     at.row += 1;
     if focused && at.area.height >= 12 {
-        found(pen, at);
+        problem_rows(pen, at);
     }
-    at.problem(pen, &Part::Workflow);
+    at.problem(pen, &RequestPart::Workflow);
 }
 
 fn is_named(full: &str, name: &str) -> bool {
@@ -168,9 +168,9 @@ fn is_named(full: &str, name: &str) -> bool {
 }
 
 /// Draws the workflows that match the input.
-fn found(pen: &mut Pen<'_>, at: &mut Form<'_>) {
+fn problem_rows(pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
     let form = at.form;
-    let Some(ahead) = form.ahead() else { return };
+    let Some(ahead) = form.preview() else { return };
     let candidates = form.candidates();
     let top = (form.found + 1).saturating_sub(FOUND);
     for (index, (place, letters)) in candidates.iter().enumerate().skip(top).take(FOUND) {
@@ -197,19 +197,19 @@ fn found(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     }
 }
 
-fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
+fn place(pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
     let form = at.form;
     line_field(
         pen,
         at,
         "repository",
         &form.repo,
-        form.focus == Field::Repo,
+        form.focus == FormField::Repo,
         "none: a plain directory, without commits",
     );
-    at.problem(pen, &Part::Repo);
+    at.problem(pen, &RequestPart::Repo);
     brought(pen, at);
-    let current = form.ahead().and_then(|ahead| ahead.place.as_ref());
+    let current = form.preview().and_then(|ahead| ahead.place.as_ref());
     let commit = current.map(|place| {
         let commit: String = place.commit.chars().take(8).collect();
         place.branch.as_ref().map_or_else(
@@ -227,7 +227,7 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         at,
         "base",
         &form.base,
-        form.focus == Field::Base,
+        form.focus == FormField::Base,
         &empty,
     );
     if let (Some(commit), false, true) = (commit, form.base.is_blank(), form.is_current()) {
@@ -236,14 +236,18 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
             ..at.field(1)
         };
         let taken = cells(&form.base.text()) + 3;
-        pen.right(area, 0, taken, vec![ink(commit, pen.theme.dim())]);
+        pen.right(area, 0, taken, vec![styled(commit, pen.theme.dim())]);
     }
-    at.problem(pen, &Part::Base);
+    at.problem(pen, &RequestPart::Base);
 }
 
 /// Draws the notice about `.phasedeck/` files that are not allowed yet, with the key to show them.
-fn brought(pen: &mut Pen<'_>, at: &mut Form<'_>) {
-    let Some(asked) = at.form.ahead().and_then(|ahead| ahead.withheld.as_deref()) else {
+fn brought(pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
+    let Some(asked) = at
+        .form
+        .preview()
+        .and_then(|ahead| ahead.withheld.as_deref())
+    else {
         return;
     };
     let files = if asked.files == 1 {
@@ -256,7 +260,7 @@ fn brought(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     } else {
         "not allowed yet"
     };
-    let key = pen.state.keys.shown(Action::FormTrust);
+    let key = pen.state.keys.display_keys(Action::FormTrust);
     let area = at.field(1);
     pen.text(
         area,
@@ -269,8 +273,8 @@ fn brought(pen: &mut Pen<'_>, at: &mut Form<'_>) {
 
 /// Draws a one-line field, with a placeholder while it is empty.
 pub(super) fn line_field(
-    pen: &mut Pen<'_>,
-    at: &mut Form<'_>,
+    pen: &mut DrawContext<'_>,
+    at: &mut FormDrawing<'_>,
     label: &str,
     input: &TextInput,
     focused: bool,
@@ -298,15 +302,15 @@ pub(super) fn line_field(
     at.row += 1;
 }
 
-fn wish(pen: &mut Pen<'_>, at: &mut Form<'_>) {
+fn draw_task(pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
     let form = at.form;
-    let focused = form.focus == Field::Wish;
+    let focused = form.focus == FormField::Wish;
     at.label(pen, "task", focused);
     let area = at.field(at.area.height.saturating_sub(at.row));
     if area.height < 3 {
         return pen.widget(form.wish.area(), area);
     }
-    let problem = form.problem(&Part::Requirements).is_some();
+    let problem = form.problem(&RequestPart::Requirements).is_some();
     let style = if focused {
         pen.theme.focus()
     } else {
@@ -314,7 +318,7 @@ fn wish(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     };
     let inner = pen.framed(
         area,
-        vec![ink(
+        vec![styled(
             " Task ",
             if problem {
                 pen.theme.waiting()

@@ -3,13 +3,13 @@
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::new_run::{Form, line_field};
-use super::pen::Pen;
-use super::text::{cell, cells, cut, ink};
-use crate::app::lane::Lane;
-use crate::app::new_run::{Field, NewRun};
+use super::new_run::{FormDrawing, line_field};
+use super::pen::DrawContext;
+use super::text::{cell, cells, cut, styled};
+use crate::app::lane::ThreadStatus;
+use crate::app::new_run::{FormField, NewRunForm};
 use crate::app::state::AppState;
-use crate::engine::api::{Estimate, Part, Seat};
+use crate::engine::api::{AssignmentPreview, CostEstimate, RequestPart};
 use crate::model::error::Failure;
 use crate::model::money::NanoUsd;
 use crate::model::state::Strategy;
@@ -20,8 +20,8 @@ const NOBODY: &str = "no usable persona";
 const STRATEGY: usize = 13;
 
 /// Contents of the lower part of the form.
-pub(super) struct Foot {
-    lane: Option<LaneTold>,
+pub(super) struct SummaryLayout {
+    lane: Option<ThreadText>,
     budget: Option<Failure>,
     roomy: bool,
     /// Rows of the agents, without their problems.
@@ -30,23 +30,23 @@ pub(super) struct Foot {
 }
 
 /// The status of the run's thread, as text.
-struct LaneTold {
+struct ThreadText {
     held: Option<String>,
     strategy: String,
     refused: bool,
     ends: bool,
 }
 
-impl Foot {
+impl SummaryLayout {
     /// Collects the contents below the task.
-    pub fn of(state: &AppState, form: &NewRun, roomy: bool) -> Self {
-        let lane = form.has_lane().then(|| {
-            let name = form.lane_name().unwrap_or_default();
-            let lane = Lane::of(&name, &state.runs);
-            LaneTold {
-                held: lane.held(),
-                strategy: lane.told(form.strategy),
-                refused: lane.refuses(form.strategy).is_some(),
+    pub fn new(state: &AppState, form: &NewRunForm, roomy: bool) -> Self {
+        let lane = form.uses_thread().then(|| {
+            let name = form.thread_name().unwrap_or_default();
+            let lane = ThreadStatus::for_thread(&name, &state.runs);
+            ThreadText {
+                held: lane.describe_holder(),
+                strategy: lane.describe(form.strategy),
+                refused: lane.start_refusal(form.strategy).is_some(),
                 ends: form.strategy == Strategy::Rollback && lane.holder.is_some(),
             }
         });
@@ -88,30 +88,32 @@ impl Foot {
     }
 
     /// Returns the row of a field; `u16::MAX` for fields above this part.
-    pub fn row_of(&self, focus: Field) -> u16 {
+    pub fn row_of(&self, focus: FormField) -> u16 {
         let seats = self.seats + self.wrong.iter().flatten().count() + usize::from(self.roomy);
         let row = match focus {
-            Field::Seat(seat) => seat + self.wrong.iter().take(seat).flatten().count(),
-            Field::Thread => seats,
-            Field::Strategy => seats + self.lane_rows() - 1,
-            Field::Budget | Field::Rehearse | Field::Start => seats + self.lane_rows(),
-            Field::Workflow | Field::Repo | Field::Base | Field::Wish => return u16::MAX,
+            FormField::Seat(seat) => seat + self.wrong.iter().take(seat).flatten().count(),
+            FormField::Thread => seats,
+            FormField::Strategy => seats + self.lane_rows() - 1,
+            FormField::Budget | FormField::Rehearse | FormField::Start => seats + self.lane_rows(),
+            FormField::Workflow | FormField::Repo | FormField::Base | FormField::Wish => {
+                return u16::MAX;
+            }
         };
         u16::try_from(row).unwrap_or(u16::MAX)
     }
 
     /// Draws the lower part of the form.
-    pub fn draw(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+    pub fn draw(&self, pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
         self.seats(pen, at);
         self.lane(pen, at);
         self.budget(pen, at);
         self.rest(pen, at);
     }
 
-    fn lane(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+    fn lane(&self, pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
         let form = at.form;
         let own = form
-            .ahead()
+            .preview()
             .and_then(|ahead| ahead.thread.clone())
             .unwrap_or_else(|| "its own thread".to_owned());
         line_field(
@@ -119,7 +121,7 @@ impl Foot {
             at,
             "thread",
             &form.thread,
-            form.focus == Field::Thread,
+            form.focus == FormField::Thread,
             &own,
         );
         let Some(lane) = &self.lane else { return };
@@ -133,7 +135,7 @@ impl Foot {
             pen.text(area, 0, held, style);
             at.row += 1;
         }
-        let focused = form.focus == Field::Strategy;
+        let focused = form.focus == FormField::Strategy;
         at.label(pen, "if busy", focused);
         let area = at.field(1);
         let shown = if focused {
@@ -152,16 +154,16 @@ impl Foot {
             area,
             0,
             vec![
-                ink(cell(&shown, STRATEGY + 1, ""), pen.theme.title()),
-                ink(said, style),
+                styled(cell(&shown, STRATEGY + 1, ""), pen.theme.title()),
+                styled(said, style),
             ],
         );
         at.row += 1;
     }
 
-    fn budget(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+    fn budget(&self, pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
         let form = at.form;
-        let usual = form.ahead().and_then(|ahead| ahead.budget);
+        let usual = form.preview().and_then(|ahead| ahead.budget);
         let empty = usual.map_or_else(
             || "no limit for this run".to_owned(),
             |usual| format!("{} (from settings)", short(usual)),
@@ -171,10 +173,10 @@ impl Foot {
             at,
             "budget",
             &form.budget,
-            form.focus == Field::Budget,
+            form.focus == FormField::Budget,
             &empty,
         );
-        if let Some((said, asks)) = form.budget_reach() {
+        if let Some((said, asks)) = form.describe_budget_coverage() {
             let area = Rect {
                 y: at.field(1).y.saturating_sub(1),
                 height: u16::from(at.row > at.skip),
@@ -190,14 +192,14 @@ impl Foot {
             } else {
                 pen.theme.dim()
             };
-            pen.right(area, 0, taken, vec![ink(said, style)]);
+            pen.right(area, 0, taken, vec![styled(said, style)]);
         }
         if let Some(failure) = &self.budget {
             at.wrong(pen, failure);
         }
     }
 
-    fn seats(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+    fn seats(&self, pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
         let form = at.form;
         let role = form
             .seats()
@@ -213,7 +215,7 @@ impl Foot {
             .unwrap_or(0)
             + 4;
         for (index, seat) in form.seats().iter().enumerate() {
-            let focused = form.focus == Field::Seat(index);
+            let focused = form.focus == FormField::Seat(index);
             at.label(pen, if index == 0 { "agents" } else { "" }, focused);
             let area = at.field(1);
             let spans = seat_spans(pen, seat, focused, (role, who), usize::from(area.width));
@@ -234,9 +236,9 @@ impl Foot {
         at.row += u16::from(self.roomy);
     }
 
-    fn rest(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+    fn rest(&self, pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
         let form = at.form;
-        at.label(pen, "dry run", form.focus == Field::Rehearse);
+        at.label(pen, "dry run", form.focus == FormField::Rehearse);
         let (sign, about) = if form.rehearse {
             ("[x]", "no model calls, no cost")
         } else {
@@ -247,8 +249,8 @@ impl Foot {
             area,
             0,
             vec![
-                ink(format!("{sign} "), pen.theme.plain()),
-                ink(about, pen.theme.dim()),
+                styled(format!("{sign} "), pen.theme.plain()),
+                styled(about, pen.theme.dim()),
             ],
         );
         at.row += 1;
@@ -261,9 +263,9 @@ impl Foot {
 }
 
 /// Returns the fix for a role without a persona, unless the previous role shows the same one.
-fn remedy(form: &NewRun, index: usize) -> Option<String> {
+fn remedy(form: &NewRunForm, index: usize) -> Option<String> {
     let said = |index: usize| {
-        let failure = form.problem(&Part::Seat(form.seats().get(index)?.role.clone()))?;
+        let failure = form.problem(&RequestPart::Seat(form.seats().get(index)?.role.clone()))?;
         Some(if failure.hint.is_empty() {
             failure.message.clone()
         } else {
@@ -274,8 +276,8 @@ fn remedy(form: &NewRun, index: usize) -> Option<String> {
 }
 
 fn seat_spans(
-    pen: &Pen<'_>,
-    seat: &Seat,
+    pen: &DrawContext<'_>,
+    seat: &AssignmentPreview,
     focused: bool,
     (role, who): (usize, usize),
     width: usize,
@@ -292,11 +294,11 @@ fn seat_spans(
         pen.theme.bad()
     };
     let mut spans = vec![
-        ink(
+        styled(
             format!("{} ", cell(seat.role.as_str(), role, "")),
             pen.theme.plain(),
         ),
-        ink(cell(&shown, who + 1, ""), style),
+        styled(cell(&shown, who + 1, ""), style),
     ];
     let mut room = width.saturating_sub(role + 1 + who + 1);
     let price = match (&seat.model, seat.price) {
@@ -308,7 +310,7 @@ fn seat_spans(
     let mut add = |text: &str, style: Style| {
         let text = cut(text, room, pen.theme.more());
         room = room.saturating_sub(cells(&text));
-        spans.push(ink(text, style));
+        spans.push(styled(text, style));
     };
     if seat.consent.is_some() {
         add("needs consent  ", pen.theme.waiting());
@@ -329,27 +331,29 @@ fn short(money: NanoUsd) -> String {
     }
 }
 
-fn estimate(form: &NewRun) -> String {
-    let Some(ahead) = form.ahead() else {
+fn estimate(form: &NewRunForm) -> String {
+    let Some(ahead) = form.preview() else {
         return "?".to_owned();
     };
     match ahead.estimate {
-        Estimate::Unknown => "? (no earlier runs, and a model without a known price)".to_owned(),
-        Estimate::Free => "$0.00 (rehearsed)".to_owned(),
-        Estimate::History { p50, p90, runs } => {
+        CostEstimate::Unknown => {
+            "? (no earlier runs, and a model without a known price)".to_owned()
+        }
+        CostEstimate::Free => "$0.00 (rehearsed)".to_owned(),
+        CostEstimate::History { p50, p90, runs } => {
             format!("half at most {p50}, 9 of 10 at most {p90} ({runs} earlier runs)")
         }
-        Estimate::AtMost(most) => {
+        CostEstimate::AtMost(most) => {
             format!("at most about {most}, by prices and limits (too few earlier runs)")
         }
     }
 }
 
-fn button(pen: &mut Pen<'_>, at: &mut Form<'_>) {
+fn button(pen: &mut DrawContext<'_>, at: &mut FormDrawing<'_>) {
     let form = at.form;
-    let focused = form.focus == Field::Start;
+    let focused = form.focus == FormField::Start;
     at.label(pen, "", focused);
-    let (_, problems) = form.in_the_way(&pen.state.runs);
+    let (_, problems) = form.blocking_problems(&pen.state.runs);
     let asks = form
         .seats()
         .iter()
@@ -389,8 +393,8 @@ fn button(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         area,
         0,
         vec![
-            ink("[ Start ]", style),
-            ink(
+            styled("[ Start ]", style),
+            styled(
                 format!("  {}", cut(&said.0, room, pen.theme.more())),
                 said.1,
             ),

@@ -4,26 +4,26 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::arrange;
-use super::arrange::Arrangement;
-use super::fitting::{Part, fitted};
-use super::pen::Pen;
-use super::text::{cells, cut, ink, wrapped};
-use super::theme::Mark;
+use super::arrange::PaneLayout;
+use super::fitting::{LinePart, fitted};
+use super::pen::DrawContext;
+use super::text::{cells, cut, styled, wrapped};
+use super::theme::StatusGlyph;
 use super::{events, phases, reader, run_cost, transcript};
-use crate::app::mouse::Spot;
-use crate::app::run_view::{Pane, RunView, Side};
+use crate::app::mouse::MouseTarget;
+use crate::app::run_view::{ArtifactView, RunPane, RunScreen};
 use crate::model::record::ArtifactRecord;
 
 /// Draws a pane with its frame.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
-    pen.place(area, Spot::Pane(pane));
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen, pane: RunPane) {
+    pen.place(area, MouseTarget::Pane(pane));
     match pane {
-        Pane::Events => return events::draw(pen, area, run),
-        Pane::Transcript => return transcript::draw(pen, area, run),
+        RunPane::Events => return events::draw(pen, area, run),
+        RunPane::Transcript => return transcript::draw(pen, area, run),
         _ => {}
     }
     let mut title = title(pen, run, pane);
-    if pane == Pane::Artifact {
+    if pane == RunPane::Artifact {
         let found = reader::sought(
             pen,
             &run.artifact.search,
@@ -35,27 +35,27 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
         let parts = title
             .into_iter()
             .zip(ranks)
-            .map(|(span, rank)| Part::of(rank, vec![span]))
-            .chain([Part::of(0, found)]);
+            .map(|(span, rank)| LinePart::of(rank, vec![span]))
+            .chain([LinePart::of(0, found)]);
         title = fitted(parts.collect(), usize::from(area.width).saturating_sub(2));
     }
     let inner = pen.panel(area, title, run.focus == pane);
     match pane {
-        Pane::Phases => phases::draw(pen, inner, run),
-        Pane::Artifact => artifact(pen, area, inner, run),
-        Pane::Cost => run_cost::draw(pen, inner, run),
-        Pane::Events | Pane::Transcript => {}
+        RunPane::Phases => phases::draw(pen, inner, run),
+        RunPane::Artifact => artifact(pen, area, inner, run),
+        RunPane::Cost => run_cost::draw(pen, inner, run),
+        RunPane::Events | RunPane::Transcript => {}
     }
 }
 
 /// Number, name, and what the pane is about.
-pub fn title(pen: &Pen<'_>, run: &RunView, pane: Pane) -> Vec<Span<'static>> {
+pub fn title(pen: &DrawContext<'_>, run: &RunScreen, pane: RunPane) -> Vec<Span<'static>> {
     let theme = pen.theme;
     let mut spans = vec![
-        ink(format!(" {} ", pane.number()), theme.key()),
-        ink(format!("{} ", pane.title()), theme.title()),
+        styled(format!(" {} ", pane.number()), theme.key()),
+        styled(format!("{} ", pane.title()), theme.title()),
     ];
-    if pane == Pane::Artifact
+    if pane == RunPane::Artifact
         && let Some(shown) = run.version()
     {
         spans.extend(version(pen, shown));
@@ -64,29 +64,36 @@ pub fn title(pen: &Pen<'_>, run: &RunView, pane: Pane) -> Vec<Span<'static>> {
 }
 
 /// Path, version, schema, verdict, hash.
-pub fn version(pen: &Pen<'_>, shown: &ArtifactRecord) -> Vec<Span<'static>> {
+pub fn version(pen: &DrawContext<'_>, shown: &ArtifactRecord) -> Vec<Span<'static>> {
     let theme = pen.theme;
     let verdict = if shown.valid {
-        ink(format!("{} valid ", theme.glyph(Mark::Done)), theme.good())
+        styled(
+            format!("{} valid ", theme.glyph(StatusGlyph::Done)),
+            theme.good(),
+        )
     } else {
-        ink(
-            format!("{} {} ", theme.glyph(Mark::Failed), errors_told(shown)),
+        styled(
+            format!(
+                "{} {} ",
+                theme.glyph(StatusGlyph::Failed),
+                error_summary(shown)
+            ),
             theme.bad(),
         )
     };
     vec![
-        ink(
+        styled(
             format!(" {} v{}  ", shown.path, shown.version),
             theme.plain(),
         ),
-        ink(format!("{}  ", shown.schema), theme.dim()),
+        styled(format!("{}  ", shown.schema), theme.dim()),
         verdict,
-        ink(format!(" {} ", shown.sha256.short()), theme.dim()),
+        styled(format!(" {} ", shown.sha256.short()), theme.dim()),
     ]
 }
 
-fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
-    if run.version().is_none() && run.artifact.side != Side::Transcript {
+fn artifact(pen: &mut DrawContext<'_>, frame: Rect, area: Rect, run: &RunScreen) {
+    if run.version().is_none() && run.artifact.side != ArtifactView::Transcript {
         return no_artifact(pen, area, run);
     }
     let area = reader::typed(
@@ -107,7 +114,7 @@ fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
 }
 
 /// Which version of how many, and what can be shown of it, in the lower frame on the left.
-fn sides(pen: &mut Pen<'_>, frame: Rect, run: &RunView) {
+fn sides(pen: &mut DrawContext<'_>, frame: Rect, run: &RunScreen) {
     if frame.height < 3 || frame.width < 24 {
         return;
     }
@@ -115,22 +122,22 @@ fn sides(pen: &mut Pen<'_>, frame: Rect, run: &RunView) {
     let versions = run.versions().len();
     let mut parts = Vec::new();
     if let Some(shown) = shown.filter(|_| versions > 1) {
-        parts.push(Part::new(
+        parts.push(LinePart::new(
             1,
             theme.dim(),
             format!(" v{} of {versions} ", shown.version),
         ));
     }
-    for side in run.sides() {
+    for side in run.artifact_views() {
         let style = if side == run.artifact.side {
             theme.selected()
         } else {
             theme.dim()
         };
-        parts.push(Part::new(
+        parts.push(LinePart::new(
             if side == run.artifact.side { 0 } else { 2 },
             style,
-            format!(" {} ", run.side_name(side)),
+            format!(" {} ", run.view_name(side)),
         ));
     }
     let room = frame.width.saturating_sub(22);
@@ -144,14 +151,14 @@ fn sides(pen: &mut Pen<'_>, frame: Rect, run: &RunView) {
     pen.line(place, 0, spans);
 }
 
-fn errors_told(shown: &ArtifactRecord) -> String {
+fn error_summary(shown: &ArtifactRecord) -> String {
     match shown.errors.len() {
         1 => "1 error".to_owned(),
         count => format!("{count} errors"),
     }
 }
 
-fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+fn no_artifact(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let Some(known) = &run.opened else {
         return pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim());
     };
@@ -184,31 +191,31 @@ fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// The phases in one line, as far as they fit; else only where it is.
-pub fn strip(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+pub fn strip(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let Some(state) = run.state() else { return };
     let theme = pen.theme;
-    let mut spans = vec![ink(" ", theme.plain())];
+    let mut spans = vec![styled(" ", theme.plain())];
     for (index, phase) in state.phases.iter().enumerate() {
-        let mark = Mark::of_phase(phase, state.status);
+        let mark = StatusGlyph::from_phase(phase, state.status);
         if index > 0 {
             spans.push(pen.aside(" ─ "));
         }
-        spans.push(ink(
+        spans.push(styled(
             format!("{} {}", theme.glyph(mark), phase.key),
-            theme.of_mark(mark),
+            theme.mark_style(mark),
         ));
     }
     let width: usize = spans.iter().map(|span| cells(&span.content)).sum();
     let (columns, rows) = pen.state.look.size;
-    let short = Arrangement::of(Rect::new(0, 0, columns, rows)) == Arrangement::OnePane;
+    let short = PaneLayout::for_size(Rect::new(0, 0, columns, rows)) == PaneLayout::OnePane;
     if width <= usize::from(area.width) && !short {
         return pen.line(area, 0, spans);
     }
-    let at = run.phase_at();
+    let at = run.phase_index();
     let Some(phase) = state.phases.get(at) else {
         return;
     };
-    let mark = Mark::of_phase(phase, state.status);
+    let mark = StatusGlyph::from_phase(phase, state.status);
     let text = format!(
         " {}/{} {} {}",
         at + 1,
@@ -220,6 +227,6 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         area,
         0,
         &cut(&text, usize::from(area.width), theme.more()),
-        theme.of_mark(mark),
+        theme.mark_style(mark),
     );
 }

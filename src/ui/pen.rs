@@ -9,22 +9,22 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Widget};
 
-use super::text::{cells, cut, ink};
-use super::theme::{Mark, Theme};
-use crate::app::mouse::{Place, Spot};
-use crate::app::msg::Drawn;
+use super::text::{cells, cut, styled};
+use super::theme::{StatusGlyph, Theme};
+use crate::app::mouse::{HitRegion, MouseTarget};
+use crate::app::msg::FrameReport;
 use crate::app::state::AppState;
 
 /// Draw context of one frame.
-pub struct Pen<'a> {
+pub struct DrawContext<'a> {
     buf: &'a mut Buffer,
     pub state: &'a AppState,
     pub theme: Theme,
     /// Report of what was drawn so far.
-    pub drawn: Drawn,
+    pub drawn: FrameReport,
 }
 
-impl<'a> Pen<'a> {
+impl<'a> DrawContext<'a> {
     /// Creates a draw context over a buffer.
     pub fn new(buf: &'a mut Buffer, state: &'a AppState) -> Self {
         let theme = Theme::of(&state.look);
@@ -32,7 +32,7 @@ impl<'a> Pen<'a> {
             buf,
             state,
             theme,
-            drawn: Drawn::default(),
+            drawn: FrameReport::default(),
         }
     }
 
@@ -48,7 +48,7 @@ impl<'a> Pen<'a> {
     /// Writes a text into a row, with an ellipsis if truncated.
     pub fn text(&mut self, area: Rect, row: usize, text: &str, style: Style) {
         let text = cut(text, usize::from(area.width), self.theme.more());
-        self.line(area, row, vec![ink(text, style)]);
+        self.line(area, row, vec![styled(text, style)]);
     }
 
     /// Writes spans right-aligned into a row, unless they would overlap the first `taken` cells.
@@ -107,12 +107,12 @@ impl<'a> Pen<'a> {
             width: area.width - 4,
             ..area
         };
-        self.right(place, row, 0, vec![ink(format!(" {text} "), style)]);
+        self.right(place, row, 0, vec![styled(format!(" {text} "), style)]);
     }
 
     /// Registers an area as a mouse target.
-    pub fn place(&mut self, area: Rect, spot: Spot) {
-        self.drawn.places.push(Place {
+    pub fn place(&mut self, area: Rect, spot: MouseTarget) {
+        self.drawn.places.push(HitRegion {
             x: area.x,
             y: area.y,
             width: area.width,
@@ -136,23 +136,23 @@ impl<'a> Pen<'a> {
 
     /// Returns the glyph and word of a state.
     #[must_use]
-    pub fn mark(&self, mark: Mark) -> Span<'static> {
-        ink(
-            format!("{} {}", self.theme.glyph(mark), mark.told().2),
-            self.theme.of_mark(mark),
+    pub fn mark(&self, mark: StatusGlyph) -> Span<'static> {
+        styled(
+            format!("{} {}", self.theme.glyph(mark), mark.parts().2),
+            self.theme.mark_style(mark),
         )
     }
 
     /// Returns the glyph of a state.
     #[must_use]
-    pub fn glyph(&self, mark: Mark) -> Span<'static> {
-        ink(self.theme.glyph(mark), self.theme.of_mark(mark))
+    pub fn glyph(&self, mark: StatusGlyph) -> Span<'static> {
+        styled(self.theme.glyph(mark), self.theme.mark_style(mark))
     }
 
     /// Writes a fixed text, dimmed.
     #[must_use]
     pub fn aside(&self, text: &str) -> Span<'static> {
-        ink(self.theme.own(text), self.theme.dim())
+        styled(self.theme.own(text), self.theme.dim())
     }
 
     fn row(&self, area: Rect, row: usize) -> Option<Rect> {

@@ -4,25 +4,25 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::arrange;
-use super::pen::Pen;
-use super::text::{cell, cell_right, cells, ink};
-use super::theme::Mark;
-use crate::app::run_view::{Pane, RunView};
+use super::pen::DrawContext;
+use super::text::{cell, cell_right, cells, styled};
+use super::theme::StatusGlyph;
+use crate::app::run_view::{RunPane, RunScreen};
 use crate::app::wake::age_text;
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
 use crate::model::time::{Timestamp, human_duration};
 
 /// Draws what is inside the frame.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let Some(state) = run.state() else { return };
-    let columns = Columns::of(state, usize::from(area.width).saturating_sub(1));
+    let columns = PhaseColumns::new(state, usize::from(area.width).saturating_sub(1));
     let headed = !run.arranged.bars && usize::from(area.height) > state.phases.len();
     let [head, area] = arrange::top(area, u16::from(headed));
     if headed {
         heading(pen, head, &columns);
     }
-    let (selected, height) = (run.phase_at(), usize::from(area.height));
+    let (selected, height) = (run.phase_index(), usize::from(area.height));
     let top = (selected + 1).saturating_sub(height.max(1));
     let shown = state.phases.iter().enumerate().skip(top).take(height);
     for (row, (index, phase)) in shown.enumerate() {
@@ -45,7 +45,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
             pen.mark_row(
                 marked,
                 row,
-                if run.focus == Pane::Phases {
+                if run.focus == RunPane::Phases {
                     pen.theme.selected()
                 } else {
                     pen.theme.title()
@@ -60,37 +60,38 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// How a phase stands; one at work that has not been heard of is quiet.
-fn mark(pen: &Pen<'_>, run: &RunView, phase: &PhaseState) -> Mark {
+fn mark(pen: &DrawContext<'_>, run: &RunScreen, phase: &PhaseState) -> StatusGlyph {
     let Some(state) = run.state() else {
-        return Mark::InLine;
+        return StatusGlyph::Queued;
     };
-    let mark = Mark::of_phase(phase, state.status);
+    let mark = StatusGlyph::from_phase(phase, state.status);
     // Signs of life are of now.
-    let works = matches!(mark, Mark::Running | Mark::Repair) && run.moment().is_none();
+    let works =
+        matches!(mark, StatusGlyph::Running | StatusGlyph::Repair) && run.history_seq().is_none();
     let now = run.clock(pen.state.now.wall);
     match () {
-        () if works && run.pulse.retry(state, now).is_some() => Mark::Waits,
-        () if works && run.pulse.quiet_ms(state, now).is_some() => Mark::Quiet,
+        () if works && run.pulse.retry(state, now).is_some() => StatusGlyph::Waiting,
+        () if works && run.pulse.quiet_ms(state, now).is_some() => StatusGlyph::Quiet,
         () => mark,
     }
 }
 
 /// The columns of the figures, by the room there is. They begin where the longest name ends, not at the
 /// far edge, so that a figure is read with its name.
-struct Columns {
+struct PhaseColumns {
     name: usize,
     word: usize,
     waited: usize,
     who: usize,
 }
 
-impl Columns {
+impl PhaseColumns {
     /// Tries, working time and cost are always there.
     const TRIES: usize = 4;
     const WORKED: usize = 8;
     const COST: usize = 9;
 
-    fn of(state: &RunState, width: usize) -> Self {
+    fn new(state: &RunState, width: usize) -> Self {
         let longest = state
             .phases
             .iter()
@@ -114,7 +115,7 @@ impl Columns {
     }
 }
 
-fn heading(pen: &mut Pen<'_>, area: Rect, columns: &Columns) {
+fn heading(pen: &mut DrawContext<'_>, area: Rect, columns: &PhaseColumns) {
     let right = |text: &str, width: usize| {
         if width == 0 {
             String::new()
@@ -126,20 +127,20 @@ fn heading(pen: &mut Pen<'_>, area: Rect, columns: &Columns) {
         "   {}{}{}{}{}{}{}",
         cell("PHASE", columns.name, ""),
         cell("", columns.word, ""),
-        right("TRY", Columns::TRIES),
-        right("WORKED", Columns::WORKED),
+        right("TRY", PhaseColumns::TRIES),
+        right("WORKED", PhaseColumns::WORKED),
         right("WAITED", columns.waited),
-        right("COST", Columns::COST),
+        right("COST", PhaseColumns::COST),
         if columns.who > 0 { "  WHO" } else { "" },
     );
-    pen.line(area, 0, vec![ink(text, pen.theme.dim())]);
+    pen.line(area, 0, vec![styled(text, pen.theme.dim())]);
 }
 
 fn figures(
-    pen: &Pen<'_>,
-    run: &RunView,
+    pen: &DrawContext<'_>,
+    run: &RunScreen,
     phase: &PhaseState,
-    columns: &Columns,
+    columns: &PhaseColumns,
 ) -> Vec<Span<'static>> {
     let (theme, more, now) = (pen.theme, pen.theme.more(), run.clock(pen.state.now.wall));
     let (mark, begun) = (mark(pen, run, phase), phase.started_at.is_some());
@@ -159,7 +160,7 @@ fn figures(
         String::new()
     };
     let tried = if phase.attempt > 1 {
-        theme.of_mark(Mark::Repair)
+        theme.mark_style(StatusGlyph::Repair)
     } else {
         theme.dim()
     };
@@ -177,21 +178,21 @@ fn figures(
         }
     };
     vec![
-        ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
-        ink(cell(phase.key.as_str(), columns.name, more), style),
-        ink(
+        styled(format!(" {} ", theme.glyph(mark)), theme.mark_style(mark)),
+        styled(cell(phase.key.as_str(), columns.name, more), style),
+        styled(
             cell(
-                if columns.word > 0 { mark.told().2 } else { "" },
+                if columns.word > 0 { mark.parts().2 } else { "" },
                 columns.word,
                 more,
             ),
-            theme.of_mark(mark),
+            theme.mark_style(mark),
         ),
-        ink(right(&attempt, Columns::TRIES), tried),
-        ink(right(&time, Columns::WORKED), theme.plain()),
-        ink(right(&waited(pen, phase), columns.waited), theme.dim()),
-        ink(right(&cost, Columns::COST), theme.plain()),
-        ink(
+        styled(right(&attempt, PhaseColumns::TRIES), tried),
+        styled(right(&time, PhaseColumns::WORKED), theme.plain()),
+        styled(right(&waited(pen, phase), columns.waited), theme.dim()),
+        styled(right(&cost, PhaseColumns::COST), theme.plain()),
+        styled(
             if columns.who > 0 {
                 format!("  {}", cell(&who, columns.who, more))
             } else {
@@ -203,20 +204,20 @@ fn figures(
 }
 
 /// When the question was asked that a phase waits at: its own clock starts anew each time the run goes on.
-fn asked_at(pen: &Pen<'_>, phase: &PhaseState) -> Option<Timestamp> {
+fn gate_opened_at(pen: &DrawContext<'_>, phase: &PhaseState) -> Option<Timestamp> {
     let open = pen.state.run.as_ref()?.state()?.approval.as_ref()?;
     (open.phase_key.as_ref() == Some(&phase.key)).then_some(open.requested_at)
 }
 
 /// How long it waited; while it waits, since when, which does not change while nothing happens.
-fn waited(pen: &Pen<'_>, phase: &PhaseState) -> String {
+fn waited(pen: &DrawContext<'_>, phase: &PhaseState) -> String {
     match phase
         .clock
         .filter(|_| phase.status == PhaseStatus::AwaitingApproval)
     {
         Some(since) => format!(
             "since {}",
-            pen.state.time(asked_at(pen, phase).unwrap_or(since))
+            pen.state.time(gate_opened_at(pen, phase).unwrap_or(since))
         ),
         None if phase.waiting_ms > 0 => age_text(phase.waiting_ms),
         None => String::new(),
@@ -224,13 +225,13 @@ fn waited(pen: &Pen<'_>, phase: &PhaseState) -> String {
 }
 
 /// Where one phase lies in the time of the run.
-struct Stretch {
+struct BarSpan {
     before: usize,
     working: usize,
     waiting: usize,
 }
 
-fn stretch(state: &RunState, phase: &PhaseState, now: Timestamp, room: usize) -> Option<Stretch> {
+fn stretch(state: &RunState, phase: &PhaseState, now: Timestamp, room: usize) -> Option<BarSpan> {
     let begun = phase.started_at?;
     let first = state.phases.iter().filter_map(|p| p.started_at).min()?;
     let over = state.status.is_terminal() || state.phases.iter().all(|p| p.ended_at.is_some());
@@ -259,14 +260,19 @@ fn stretch(state: &RunState, phase: &PhaseState, now: Timestamp, room: usize) ->
     } else {
         0
     };
-    Some(Stretch {
+    Some(BarSpan {
         before,
         working,
         waiting,
     })
 }
 
-fn bars(pen: &Pen<'_>, area: Rect, run: &RunView, phase: &PhaseState) -> Vec<Span<'static>> {
+fn bars(
+    pen: &DrawContext<'_>,
+    area: Rect,
+    run: &RunScreen,
+    phase: &PhaseState,
+) -> Vec<Span<'static>> {
     let Some(state) = run.state() else {
         return Vec::new();
     };
@@ -276,35 +282,35 @@ fn bars(pen: &Pen<'_>, area: Rect, run: &RunView, phase: &PhaseState) -> Vec<Spa
         pen.theme.more(),
         usize::from(area.width).saturating_sub(1),
     );
-    let mark = Mark::of_phase(phase, state.status);
+    let mark = StatusGlyph::from_phase(phase, state.status);
     let name = if width >= 60 { 16 } else { 10 };
     let room = width.saturating_sub(name + 12);
     let mut spans = vec![
-        ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
-        ink(cell(phase.key.as_str(), name, more), theme.plain()),
+        styled(format!(" {} ", theme.glyph(mark)), theme.mark_style(mark)),
+        styled(cell(phase.key.as_str(), name, more), theme.plain()),
     ];
     let Some(at) = stretch(state, phase, now, room) else {
         return spans;
     };
     let working = human_duration(phase.working_ms_at(now));
-    spans.push(ink(" ".repeat(at.before), theme.plain()));
-    spans.push(ink(theme.own("█").repeat(at.working), theme.focus()));
-    spans.push(ink(theme.own("▒").repeat(at.waiting), theme.waiting()));
-    spans.push(ink(
+    spans.push(styled(" ".repeat(at.before), theme.plain()));
+    spans.push(styled(theme.own("█").repeat(at.working), theme.focus()));
+    spans.push(styled(theme.own("▒").repeat(at.waiting), theme.waiting()));
+    spans.push(styled(
         " ".repeat(room - at.before - at.working - at.waiting),
         theme.plain(),
     ));
-    spans.push(ink(cell_right(&working, 8, more), theme.dim()));
+    spans.push(styled(cell_right(&working, 8, more), theme.dim()));
     spans
 }
 
-fn legend(pen: &mut Pen<'_>, area: Rect, row: usize) {
+fn legend(pen: &mut DrawContext<'_>, area: Rect, row: usize) {
     let theme = pen.theme;
     let spans = vec![
-        ink(format!(" {} ", theme.own("█")), theme.focus()),
-        ink("working  ", theme.dim()),
-        ink(format!("{} ", theme.own("▒")), theme.waiting()),
-        ink("waiting for you", theme.dim()),
+        styled(format!(" {} ", theme.own("█")), theme.focus()),
+        styled("working  ", theme.dim()),
+        styled(format!("{} ", theme.own("▒")), theme.waiting()),
+        styled("waiting for you", theme.dim()),
     ];
     pen.line(area, row, spans);
 }
@@ -312,11 +318,11 @@ fn legend(pen: &mut Pen<'_>, area: Rect, row: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::sample::{self, Place};
+    use crate::app::sample::{self, SampleRunState};
 
     #[test]
     fn bars_lie_within_their_room_and_what_took_time_is_seen() {
-        let events = sample::journal(Place::Completed);
+        let events = sample::journal(SampleRunState::Completed);
         let state = RunState::fold(sample::run_id(1), &events).unwrap();
         let now = Timestamp(events.last().unwrap().at.0 + 1_000_000);
         for room in 3..120 {

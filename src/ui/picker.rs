@@ -2,16 +2,16 @@
 
 use ratatui::layout::Rect;
 
-use super::pen::Pen;
-use super::text::{cell, cut, cut_front, ink};
-use super::theme::Mark;
+use super::pen::DrawContext;
+use super::text::{cell, cut, cut_front, styled};
+use super::theme::StatusGlyph;
 use super::{arrange, crash_card};
 use crate::app::keymap::Action;
-use crate::app::mouse::Spot;
-use crate::app::msg::Preview;
-use crate::app::runs::asks_for_money;
-use crate::app::telling::told;
-use crate::engine::api::Unsure;
+use crate::app::mouse::MouseTarget;
+use crate::app::msg::ResumePreview;
+use crate::app::runs::is_over_budget;
+use crate::app::telling::describe;
+use crate::engine::api::UnknownOutcome;
 use crate::model::record::RunRecord;
 use crate::model::state::{PauseReason, RunStatus};
 
@@ -19,7 +19,7 @@ use crate::model::state::{PauseReason, RunStatus};
 const ROWS: usize = 3;
 
 /// Draws the picker.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let [head, body] = arrange::top(area, 3);
     let count = pen
         .state
@@ -55,7 +55,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
             record,
             picker.top + place == picker.cursor,
         );
-        pen.place(rows_of(body, place), Spot::Row(picker.top + place));
+        pen.place(run_rows(body, place), MouseTarget::Row(picker.top + place));
     }
     let below = picker.paused.len().saturating_sub(picker.top + fit);
     if below > 0 {
@@ -63,14 +63,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
             foot,
             1,
             0,
-            vec![ink(format!("{below} more below "), pen.theme.dim())],
+            vec![styled(format!("{below} more below "), pen.theme.dim())],
         );
     }
     answers(pen, foot);
 }
 
 /// Returns the row of an entry.
-fn rows_of(body: Rect, place: usize) -> Rect {
+fn run_rows(body: Rect, place: usize) -> Rect {
     let rows = |count: usize| u16::try_from(count * ROWS).unwrap_or(u16::MAX);
     Rect {
         y: body.y.saturating_add(rows(place)),
@@ -80,7 +80,7 @@ fn rows_of(body: Rect, place: usize) -> Rect {
 }
 
 /// Draws details of the selected run: beside the list if there is room, otherwise below it.
-fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
+fn with_preview(pen: &mut DrawContext<'_>, area: Rect) -> Rect {
     let (list, preview) = if area.width >= 120 {
         let [list, preview] = arrange::halves(area);
         (list, preview)
@@ -93,13 +93,13 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
         return list;
     };
     let title = format!(" {} #{} ", record.workflow, record.id.short());
-    let inner = pen.panel(preview, vec![ink(title, pen.theme.title())], true);
+    let inner = pen.panel(preview, vec![styled(title, pen.theme.title())], true);
     let width = usize::from(inner.width).saturating_sub(9);
     let branch = record.branch.as_deref().unwrap_or("no branch");
     let place = format!(
         "{}{}{branch}",
         record.repo.as_deref().unwrap_or("its own directory"),
-        pen.state.dot()
+        pen.state.separator()
     );
     let card = pen
         .state
@@ -155,8 +155,8 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
     }
     for (row, (label, text)) in lines.iter().enumerate() {
         let spans = vec![
-            ink(format!(" {}", cell(label, 8, "")), pen.theme.dim()),
-            ink(cut(text, width, pen.theme.more()), pen.theme.plain()),
+            styled(format!(" {}", cell(label, 8, "")), pen.theme.dim()),
+            styled(cut(text, width, pen.theme.more()), pen.theme.plain()),
         ];
         pen.line(inner, first + row, spans);
     }
@@ -166,7 +166,7 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
     list
 }
 
-fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected: bool) {
+fn entry(pen: &mut DrawContext<'_>, area: Rect, row: usize, record: &RunRecord, selected: bool) {
     let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
     let refusal = pen.state.picker.refusal(record, &pen.state.runs.records);
     let marked = pen.state.picker.marked.contains(&record.id);
@@ -187,22 +187,22 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
         area,
         row,
         vec![
-            ink(format!(" {sign} "), theme.plain()),
-            ink(
+            styled(format!(" {sign} "), theme.plain()),
+            styled(
                 cell(
                     &format!(
                         "{} {}",
-                        theme.glyph(Mark::of_run(record)),
-                        Mark::of_run(record).told().2
+                        theme.glyph(StatusGlyph::from_run(record)),
+                        StatusGlyph::from_run(record).parts().2
                     ),
                     11,
                     more,
                 ),
-                theme.of_mark(Mark::of_run(record)),
+                theme.mark_style(StatusGlyph::from_run(record)),
             ),
-            ink(cell(&record.id.short(), 9, more), theme.dim()),
-            ink(cell(&record.workflow, wide, more), name),
-            ink(
+            styled(cell(&record.id.short(), 9, more), theme.dim()),
+            styled(cell(&record.workflow, wide, more), name),
+            styled(
                 cell(
                     &format!("{} ", cut_front(place, there.saturating_sub(1), more)),
                     there,
@@ -210,17 +210,17 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
                 ),
                 theme.dim(),
             ),
-            ink(super::text::cell_right(&stopped, 13, more), theme.dim()),
-            ink(
+            styled(super::text::cell_right(&stopped, 13, more), theme.dim()),
+            styled(
                 super::text::cell_right(&record.cost.to_string(), 9, more),
                 theme.plain(),
             ),
         ],
     );
-    let asks = asks_for_money(record).then(|| {
+    let asks = is_over_budget(record).then(|| {
         format!(
             "needs more budget: {} to review",
-            pen.state.keys.shown(Action::Open)
+            pen.state.keys.display_keys(Action::Open)
         )
     });
     let doing = asks
@@ -229,15 +229,18 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
             doing(
                 record,
                 preview,
-                (pen.state.dot(), &pen.state.keys.shown(Action::PickPreview)),
+                (
+                    pen.state.separator(),
+                    &pen.state.keys.display_keys(Action::PickPreview),
+                ),
             )
         });
     pen.line(
         area,
         row + 1,
         vec![
-            ink("     ", theme.plain()),
-            ink(cut(&doing, width.saturating_sub(5), more), theme.plain()),
+            styled("     ", theme.plain()),
+            styled(cut(&doing, width.saturating_sub(5), more), theme.plain()),
         ],
     );
     if selected {
@@ -246,12 +249,12 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
 }
 
 /// Describes what the run was doing when it was interrupted, and its last event.
-fn doing(record: &RunRecord, preview: Option<&Preview>, (dot, tab): (&str, &str)) -> String {
+fn doing(record: &RunRecord, preview: Option<&ResumePreview>, (dot, tab): (&str, &str)) -> String {
     let card = preview.and_then(|p| p.card.as_ref());
     let unsure = card.map_or(0, |card| {
         card.unsure
             .iter()
-            .filter(|u| matches!(u, Unsure::Tool { .. }))
+            .filter(|u| matches!(u, UnknownOutcome::Tool { .. }))
             .count()
     });
     let from = record
@@ -295,15 +298,15 @@ fn doing(record: &RunRecord, preview: Option<&Preview>, (dot, tab): (&str, &str)
         .unwrap_or_default();
     let last = preview
         .and_then(|p| p.last.as_ref())
-        .map(|e| format!("{dot}last: {} {}", e.fact.kind(), told(&e.fact, dot)))
+        .map(|e| format!("{dot}last: {} {}", e.fact.kind(), describe(&e.fact, dot)))
         .unwrap_or_default();
     format!("{what}{why}{last}")
 }
 
-fn answers(pen: &mut Pen<'_>, area: Rect) {
+fn answers(pen: &mut DrawContext<'_>, area: Rect) {
     let keys = &pen.state.keys;
     let go = match pen.state.picker.marked.len() {
-        0 if pen.state.picker.selected().is_some_and(asks_for_money) => {
+        0 if pen.state.picker.selected().is_some_and(is_over_budget) => {
             "review the budget request".to_owned()
         }
         0 => "resume the selected run".to_owned(),
@@ -322,23 +325,29 @@ fn answers(pen: &mut Pen<'_>, area: Rect) {
             .is_some()
     }) {
         let spans = vec![
-            ink(" Cannot resume.      ", pen.theme.dim()),
-            ink(
-                format!("{} ", keys.shown(Action::PickLook)),
+            styled(" Cannot resume.      ", pen.theme.dim()),
+            styled(
+                format!("{} ", keys.display_keys(Action::PickLook)),
                 pen.theme.key(),
             ),
-            ink("inspect run    ", pen.theme.plain()),
-            ink(format!("{} ", keys.shown(Action::Back)), pen.theme.key()),
-            ink("later", pen.theme.plain()),
+            styled("inspect run    ", pen.theme.plain()),
+            styled(
+                format!("{} ", keys.display_keys(Action::Back)),
+                pen.theme.key(),
+            ),
+            styled("later", pen.theme.plain()),
         ];
         return pen.line(area, 0, spans);
     }
-    let (enter, esc) = (keys.shown(Action::Open), keys.shown(Action::Back));
+    let (enter, esc) = (
+        keys.display_keys(Action::Open),
+        keys.display_keys(Action::Back),
+    );
     let spans = vec![
-        ink(format!(" {enter} "), pen.theme.key()),
-        ink(format!("{go}    "), pen.theme.plain()),
-        ink(format!("{esc} "), pen.theme.key()),
-        ink("later", pen.theme.plain()),
+        styled(format!(" {enter} "), pen.theme.key()),
+        styled(format!("{go}    "), pen.theme.plain()),
+        styled(format!("{esc} "), pen.theme.key()),
+        styled("later", pen.theme.plain()),
     ];
     pen.line(area, 0, spans);
 }

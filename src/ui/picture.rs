@@ -18,7 +18,7 @@ const MARGIN: f32 = 10.0;
 
 /// The colours of a terminal.
 #[derive(Clone, Copy, Debug)]
-pub struct Palette {
+pub struct SvgPalette {
     /// Of letters without a colour.
     pub foreground: [u8; 3],
     /// Behind them.
@@ -45,10 +45,10 @@ const XTERM: [[u8; 3]; 16] = [
     [255, 255, 255],
 ];
 
-impl Palette {
+impl SvgPalette {
     /// What a terminal with such a theme looks like.
     #[must_use]
-    pub fn of(theme: ThemeName) -> Self {
+    pub fn render_svg(theme: ThemeName) -> Self {
         match theme {
             ThemeName::Light => Self {
                 foreground: [0, 0, 0],
@@ -93,13 +93,13 @@ impl Palette {
             .map_or(self.foreground, |at| XTERM[at])
     }
 
-    fn of_cell(&self, cell: &Cell) -> Looks {
+    fn of_cell(&self, cell: &Cell) -> CellStyle {
         let background = if cell.bg == Color::Reset {
             self.background
         } else {
             self.rgb(cell.bg)
         };
-        let mut looks = Looks {
+        let mut looks = CellStyle {
             ink: self.rgb(cell.fg),
             behind: background,
             bold: cell.modifier.contains(Modifier::BOLD),
@@ -122,7 +122,7 @@ fn blend(ink: u8, behind: u8) -> u8 {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Looks {
+struct CellStyle {
     ink: [u8; 3],
     behind: [u8; 3],
     bold: bool,
@@ -130,16 +130,16 @@ struct Looks {
 }
 
 /// A stretch of a row that looks the same.
-struct Stretch {
+struct StyledRun {
     column: usize,
     width: usize,
     text: String,
-    looks: Looks,
+    looks: CellStyle,
 }
 
 /// The picture of a screen.
 #[must_use]
-pub fn svg(buf: &Buffer, palette: &Palette, title: &str) -> String {
+pub fn svg(buf: &Buffer, palette: &SvgPalette, title: &str) -> String {
     let size = (
         span(buf.area.width.into(), CELL.0) + 2.0 * MARGIN,
         span(buf.area.height.into(), CELL.1) + 2.0 * MARGIN,
@@ -174,8 +174,8 @@ fn span(count: usize, of: f32) -> f32 {
     count as f32 * of
 }
 
-fn stretches(row: &[Cell], palette: &Palette) -> Vec<Stretch> {
-    let mut found: Vec<Stretch> = Vec::new();
+fn stretches(row: &[Cell], palette: &SvgPalette) -> Vec<StyledRun> {
+    let mut found: Vec<StyledRun> = Vec::new();
     let mut covered = 0;
     for (column, cell) in row.iter().enumerate() {
         if covered > 0 {
@@ -195,7 +195,7 @@ fn stretches(row: &[Cell], palette: &Palette) -> Vec<Stretch> {
                 last.text.push_str(cell.symbol());
                 last.width += width;
             }
-            _ => found.push(Stretch {
+            _ => found.push(StyledRun {
                 column,
                 width,
                 text: cell.symbol().to_owned(),
@@ -211,7 +211,7 @@ fn same_shape(text: &str, next: &str) -> bool {
     matches!(next, "─" | "█" | "▒" | "░") && text.starts_with(next)
 }
 
-fn draw(out: &mut String, row: usize, stretch: &Stretch, palette: &Palette) {
+fn draw(out: &mut String, row: usize, stretch: &StyledRun, palette: &SvgPalette) {
     let (x, y) = (
         MARGIN + span(stretch.column, CELL.0),
         MARGIN + span(row, CELL.1),
@@ -249,7 +249,7 @@ fn draw(out: &mut String, row: usize, stretch: &Stretch, palette: &Palette) {
 }
 
 /// Lines and blocks are drawn, not written: no font joins them from row to row. Whether it was one.
-fn frame(out: &mut String, text: &str, (x, y): (f32, f32), width: f32, looks: Looks) -> bool {
+fn frame(out: &mut String, text: &str, (x, y): (f32, f32), width: f32, looks: CellStyle) -> bool {
     let (mid, low) = (x + CELL.0 / 2.0, y + CELL.1 / 2.0);
     let (right, bottom) = (x + width, y + CELL.1);
     let path = match text {
@@ -269,7 +269,7 @@ fn frame(out: &mut String, text: &str, (x, y): (f32, f32), width: f32, looks: Lo
     true
 }
 
-fn block(out: &mut String, text: &str, (x, y): (f32, f32), width: f32, looks: Looks) -> bool {
+fn block(out: &mut String, text: &str, (x, y): (f32, f32), width: f32, looks: CellStyle) -> bool {
     const EIGHTHS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let Some(letter) = text
         .chars()
@@ -317,7 +317,7 @@ mod tests {
     fn every_letter_stands_in_its_column_with_its_colour() {
         let mut buf = Buffer::empty(Rect::new(0, 0, 8, 1));
         buf.set_string(0, 0, "a<日b", Style::new().fg(Color::Cyan));
-        let palette = Palette::of(ThemeName::Dark);
+        let palette = SvgPalette::render_svg(ThemeName::Dark);
         let svg = svg(&buf, &palette, "t");
         let texts: Vec<&str> = svg
             .lines()

@@ -8,27 +8,27 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::arrange;
-use super::pen::Pen;
-use super::text::{cells, cut, ink};
+use super::pen::DrawContext;
+use super::text::{cells, cut, styled};
 use super::theme::Theme;
-use crate::app::document::{DocLine, Ink};
-use crate::app::hits::Found;
-use crate::app::needle::Needle;
-use crate::app::reading::Reading;
-use crate::app::rows::Row;
-use crate::app::syntax::{self, Tint};
+use crate::app::document::{DocLine, LineKind};
+use crate::app::hits::MatchProgress;
+use crate::app::needle::SearchPattern;
+use crate::app::reading::ScrollView;
+use crate::app::rows::WrappedRow;
+use crate::app::syntax::{self, Highlight};
 use crate::app::text_search::TextSearch;
 use crate::model::money::grouped;
 
 /// Draws the visible rows of a document.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, reading: &ScrollView) {
     for (index, row) in reading.visible(area.height).iter().enumerate() {
         let Some(line) = reading.doc().lines.get(row.line) else {
             continue;
         };
-        let mut spans = Painted::new(pen.theme, line, reading, row.line).spans(row);
+        let mut spans = PaintedRows::new(pen.theme, line, reading, row.line).spans(row);
         if row.indent > 0 {
-            spans.insert(0, ink(" ".repeat(row.indent), pen.theme.plain()));
+            spans.insert(0, styled(" ".repeat(row.indent), pen.theme.plain()));
         }
         pen.line(area, index, spans);
     }
@@ -36,14 +36,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
 
 /// Draws a text modal.
 pub fn draw_modal(
-    pen: &mut Pen<'_>,
+    pen: &mut DrawContext<'_>,
     area: Rect,
     title: &str,
-    (search, reading): (&TextSearch, &Reading),
+    (search, reading): (&TextSearch, &ScrollView),
 ) {
     pen.clear(area);
     let area = arrange::centred(area, area.width.min(120), area.height);
-    let mut title = vec![ink(format!(" {title} "), pen.theme.title())];
+    let mut title = vec![styled(format!(" {title} "), pen.theme.title())];
     title.extend(sought(
         pen,
         search,
@@ -58,7 +58,7 @@ pub fn draw_modal(
 }
 
 /// Shows the number of rows below, in the frame.
-pub fn foot(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
+pub fn foot(pen: &mut DrawContext<'_>, area: Rect, reading: &ScrollView) {
     let below = reading.lines_below();
     if below > 0 {
         let style = pen.theme.dim();
@@ -70,54 +70,60 @@ pub fn foot(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
 /// Returns the pattern and match status for the title; empty while the pattern is typed.
 #[must_use]
 pub fn sought(
-    pen: &Pen<'_>,
+    pen: &DrawContext<'_>,
     search: &TextSearch,
-    reading: Option<&Reading>,
+    reading: Option<&ScrollView>,
     room: usize,
 ) -> Vec<Span<'static>> {
     let Some(needle) = search.needle.as_ref().filter(|_| search.typing.is_none()) else {
         return Vec::new();
     };
     let told = reading
-        .map(|reading| told(reading.found()))
+        .map(|reading| match_count(reading.search_progress()))
         .unwrap_or_default();
     let room = room.saturating_sub(cells(&told) + 2).max(8);
     let typed = cut(&format!("/{}", needle.typed()), room, pen.theme.more());
     vec![
-        ink(format!(" {typed} "), pen.theme.waiting()),
-        ink(pen.theme.own(&format!("{told} ")), pen.theme.dim()),
+        styled(format!(" {typed} "), pen.theme.waiting()),
+        styled(pen.theme.own(&format!("{told} ")), pen.theme.dim()),
     ]
 }
 
 /// Draws the search line at the bottom of a text; returns the remaining area.
 pub fn typed(
-    pen: &mut Pen<'_>,
+    pen: &mut DrawContext<'_>,
     area: Rect,
     search: &TextSearch,
-    reading: Option<&Reading>,
+    reading: Option<&ScrollView>,
 ) -> Rect {
     let Some(typing) = &search.typing else {
         return area;
     };
     let [text, foot] = arrange::bottom(area, 1.min(area.height));
-    let found = reading.map_or(Found::Nothing, Reading::found);
+    let found = reading.map_or(MatchProgress::Nothing, ScrollView::search_progress);
     let aside = if typing.text.is_empty() {
         "searches as you type".to_owned()
     } else {
-        told(found)
+        match_count(found)
     };
     prompt(
         pen,
         foot,
         ('/', &typing.text),
         &aside,
-        found == Found::Nowhere,
+        found == MatchProgress::Nowhere,
     );
     text
 }
 
 /// Draws a text input after its prompt character, with a status on the right.
-pub fn prompt(pen: &mut Pen<'_>, area: Rect, (sign, text): (char, &str), aside: &str, bad: bool) {
+pub fn prompt(
+    pen: &mut DrawContext<'_>,
+    area: Rect,
+    (sign, text): (char, &str),
+    aside: &str,
+    bad: bool,
+) {
     let room = usize::from(area.width).saturating_sub(4);
     let mut shown = text;
     // Keep the end of the input visible.
@@ -132,8 +138,8 @@ pub fn prompt(pen: &mut Pen<'_>, area: Rect, (sign, text): (char, &str), aside: 
         area,
         0,
         vec![
-            ink(typed, pen.theme.title()),
-            ink(" ", pen.theme.selected()),
+            styled(typed, pen.theme.title()),
+            styled(" ", pen.theme.selected()),
         ],
     );
     let style = if bad {
@@ -142,11 +148,11 @@ pub fn prompt(pen: &mut Pen<'_>, area: Rect, (sign, text): (char, &str), aside: 
         pen.theme.dim()
     };
     let aside = pen.theme.own(&format!("{aside} "));
-    pen.right(area, 0, taken, vec![ink(aside, style)]);
+    pen.right(area, 0, taken, vec![styled(aside, style)]);
 }
 
 /// Describes the status of a search.
-fn told(found: Found) -> String {
+fn match_count(found: MatchProgress) -> String {
     let number = |count: usize| grouped(u64::try_from(count).unwrap_or(u64::MAX));
     let many = |count: usize, more: bool| {
         if more {
@@ -156,41 +162,43 @@ fn told(found: Found) -> String {
         }
     };
     match found {
-        Found::Nothing => String::new(),
-        Found::Looking(at, of) => format!("searching … line {} of {}", number(at), number(of)),
-        Found::Nowhere => "no matches".to_owned(),
-        Found::Many(1, false) => "1 hit".to_owned(),
-        Found::Many(count, more) => format!("{} hits", many(count, more)),
-        Found::At(at, count, more) => format!("{} of {}", number(at), many(count, more)),
-        Found::NoMore(at, count, true) => {
+        MatchProgress::Nothing => String::new(),
+        MatchProgress::Looking(at, of) => {
+            format!("searching … line {} of {}", number(at), number(of))
+        }
+        MatchProgress::Nowhere => "no matches".to_owned(),
+        MatchProgress::Many(1, false) => "1 hit".to_owned(),
+        MatchProgress::Many(count, more) => format!("{} hits", many(count, more)),
+        MatchProgress::At(at, count, more) => format!("{} of {}", number(at), many(count, more)),
+        MatchProgress::NoMore(at, count, true) => {
             format!("{} of {}, last match", number(at), number(count))
         }
-        Found::NoMore(at, count, false) => {
+        MatchProgress::NoMore(at, count, false) => {
             format!("{} of {}, first match", number(at), number(count))
         }
     }
 }
 
 /// A line with its styles.
-struct Painted<'a> {
+struct PaintedRows<'a> {
     theme: Theme,
     line: &'a DocLine,
-    tints: Vec<(Range<usize>, Tint)>,
+    tints: Vec<(Range<usize>, Highlight)>,
     hits: Vec<Range<usize>>,
     hit: Option<Range<usize>>,
 }
 
-impl<'a> Painted<'a> {
-    fn new(theme: Theme, line: &'a DocLine, reading: &Reading, number: usize) -> Self {
+impl<'a> PaintedRows<'a> {
+    fn new(theme: Theme, line: &'a DocLine, reading: &ScrollView, number: usize) -> Self {
         let tints = if line.tints.is_empty() {
-            syntax::tints(line.ink, &line.text)
+            syntax::highlights(line.ink, &line.text)
         } else {
             line.tints.clone()
         };
-        let (needle, hit) = reading.sought();
+        let (needle, hit) = reading.pattern_and_match();
         let hits = needle
             .into_iter()
-            .flat_map(|needle: &Needle| needle.places(&line.text))
+            .flat_map(|needle: &SearchPattern| needle.find_iter(&line.text))
             .collect();
         let hit = hit
             .filter(|(at, _)| *at == number)
@@ -205,8 +213,8 @@ impl<'a> Painted<'a> {
     }
 
     /// Clips the spans of the whole line to a row, so that a wrapped string keeps its colour.
-    fn spans(&self, row: &Row) -> Vec<Span<'static>> {
-        let plain = style_of(self.theme, self.line.ink);
+    fn spans(&self, row: &WrappedRow) -> Vec<Span<'static>> {
+        let plain = line_style(self.theme, self.line.ink);
         let (mut spans, mut at) = (Vec::new(), row.bytes.start);
         for (range, tint) in self
             .tints
@@ -230,7 +238,7 @@ impl<'a> Painted<'a> {
         let mut at = range.start;
         let mut push = |from: usize, to: usize, style: Style| {
             if let Some(text) = self.line.text.get(from..to).filter(|text| !text.is_empty()) {
-                spans.push(ink(text, style));
+                spans.push(styled(text, style));
             }
         };
         for hit in self
@@ -255,27 +263,29 @@ impl<'a> Painted<'a> {
     }
 }
 
-fn style_of(theme: Theme, ink: Ink) -> Style {
+fn line_style(theme: Theme, ink: LineKind) -> Style {
     match ink {
-        Ink::Plain | Ink::Json | Ink::Yaml | Ink::Code | Ink::Script => theme.plain(),
-        Ink::Heading => theme.title(),
-        Ink::Note => theme.dim(),
-        Ink::Call => theme.focus(),
-        Ink::Aside => theme.of_mark(super::theme::Mark::Repair),
-        Ink::Error | Ink::Removed => theme.bad(),
-        Ink::Added => theme.good(),
+        LineKind::Plain | LineKind::Json | LineKind::Yaml | LineKind::Code | LineKind::Script => {
+            theme.plain()
+        }
+        LineKind::Heading => theme.title(),
+        LineKind::Note => theme.dim(),
+        LineKind::Call => theme.focus(),
+        LineKind::Aside => theme.mark_style(super::theme::StatusGlyph::Repair),
+        LineKind::Error | LineKind::Removed => theme.bad(),
+        LineKind::Added => theme.good(),
     }
 }
 
-fn tinted(theme: Theme, tint: Tint) -> Style {
+fn tinted(theme: Theme, tint: Highlight) -> Style {
     match tint {
-        Tint::Key => theme.data_key(),
-        Tint::Text | Tint::Code | Tint::Added => theme.good(),
-        Tint::Removed => theme.bad(),
-        Tint::Value => theme.data_value(),
-        Tint::Mark | Tint::Comment => theme.dim(),
-        Tint::Heading | Tint::Strong => theme.title(),
-        Tint::Emphasis => theme.plain().add_modifier(Modifier::ITALIC),
-        Tint::Link => theme.data_key().add_modifier(Modifier::UNDERLINED),
+        Highlight::Key => theme.data_key(),
+        Highlight::Text | Highlight::Code | Highlight::Added => theme.good(),
+        Highlight::Removed => theme.bad(),
+        Highlight::Value => theme.data_value(),
+        Highlight::Mark | Highlight::Comment => theme.dim(),
+        Highlight::Heading | Highlight::Strong => theme.title(),
+        Highlight::Emphasis => theme.plain().add_modifier(Modifier::ITALIC),
+        Highlight::Link => theme.data_key().add_modifier(Modifier::UNDERLINED),
     }
 }

@@ -2,14 +2,14 @@
 
 use ratatui::layout::Rect;
 
-use super::arrange::{self, Arrangement};
-use super::pen::Pen;
-use super::text::{cell, cell_right, cells, cut, ink, wrapped};
-use super::theme::Mark;
+use super::arrange::{self, PaneLayout};
+use super::pen::DrawContext;
+use super::text::{cell, cell_right, cells, cut, styled, wrapped};
+use super::theme::StatusGlyph;
 use super::{panes, run_cost, verdict};
-use crate::app::mouse::Spot;
-use crate::app::run_view::{Pane, RunView};
-use crate::app::runs::waits;
+use crate::app::mouse::MouseTarget;
+use crate::app::run_view::{RunPane, RunScreen};
+use crate::app::runs::awaits_operator;
 use crate::app::wake::{age_text, is_late, shown_since};
 use crate::model::money::grouped;
 use crate::model::record::ApprovalRecord;
@@ -18,32 +18,32 @@ use crate::model::state::{ApprovalStatus, RunStatus};
 use crate::model::time::human_duration;
 
 /// Draws the run screen.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let Some(run) = &pen.state.run else { return };
     if run.opened.is_none() {
         return unopened(pen, area, run);
     }
     let (columns, rows) = pen.state.look.size;
-    let arrangement = Arrangement::of(Rect::new(0, 0, columns, rows));
+    let arrangement = PaneLayout::for_size(Rect::new(0, 0, columns, rows));
     let [strip, body] = arrange::top(area, 1);
     panes::strip(pen, strip, run);
     let body = banner(pen, body, run);
     let body = run
         .opened
         .as_ref()
-        .map_or(body, |known| super::gate::standing(pen, body, known));
+        .map_or(body, |known| super::gate::pause_notice(pen, body, known));
     if run.zoom {
         return panes::draw(pen, body, run, run.focus);
     }
     match arrangement {
-        Arrangement::TooSmall | Arrangement::OnePane => panes::draw(pen, body, run, run.focus),
-        Arrangement::Tabbed => tabbed(pen, body, run),
-        Arrangement::Rail => rail(pen, body, run),
-        Arrangement::Columns => columns_of(pen, body, run),
+        PaneLayout::TooSmall | PaneLayout::OnePane => panes::draw(pen, body, run, run.focus),
+        PaneLayout::Tabbed => tabbed(pen, body, run),
+        PaneLayout::Rail => rail(pen, body, run),
+        PaneLayout::Columns => pane_columns(pen, body, run),
     }
 }
 
-fn unopened(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+fn unopened(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     match &run.failure {
         // Shown only once loading takes long enough for the text to be readable.
         None if !is_late(run.since, pen.state.now.ticks) => {}
@@ -66,8 +66,8 @@ fn unopened(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// Draws the banner: a pending approval, an error, a pause, or the final state.
-fn banner(pen: &mut Pen<'_>, area: Rect, run: &RunView) -> Rect {
-    if let (Some(seq), Some(known)) = (run.moment(), run.now()) {
+fn banner(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) -> Rect {
+    if let (Some(seq), Some(known)) = (run.history_seq(), run.live_run()) {
         return past_banner(pen, area, run, (seq, known.state.last_seq));
     }
     let Some((mark, text, hint)) = banner_text(pen, run) else {
@@ -81,15 +81,15 @@ fn banner(pen: &mut Pen<'_>, area: Rect, run: &RunView) -> Rect {
     let [top, rest] = arrange::top(area, rows);
     let room = usize::from(area.width).saturating_sub(4);
     let glyph = pen.glyph(mark);
-    let style = pen.theme.of_mark(mark);
+    let style = pen.theme.mark_style(mark);
     let more = pen.theme.more();
     pen.line(
         top,
         0,
         vec![
-            ink(" ", style),
+            styled(" ", style),
             glyph,
-            ink(format!(" {}", cut(&text, room, more)), style),
+            styled(format!(" {}", cut(&text, room, more)), style),
         ],
     );
     pen.text(top, 1, &format!("   {hint}"), pen.theme.dim());
@@ -97,7 +97,12 @@ fn banner(pen: &mut Pen<'_>, area: Rect, run: &RunView) -> Rect {
 }
 
 /// Draws the history banner over the whole line, so that it is not mistaken for the current state.
-fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, u64)) -> Rect {
+fn past_banner(
+    pen: &mut DrawContext<'_>,
+    area: Rect,
+    run: &RunScreen,
+    (seq, last): (u64, u64),
+) -> Rect {
     use crate::app::keymap::Action::{Now, StepBack, StepOn, TurnBack, TurnOn};
     let [top, rest] = arrange::top(area, 1);
     let (state, keys) = (pen.state, &pen.state.keys);
@@ -114,7 +119,7 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
         state.clock(at)
     );
     let [back, on, turn_back, turn_on, now] =
-        [StepBack, StepOn, TurnBack, TurnOn, Now].map(|action| keys.shown(action));
+        [StepBack, StepOn, TurnBack, TurnOn, Now].map(|action| keys.display_keys(action));
     let ways = [
         format!("  {back} {on} event  {turn_back} {turn_on} phase or approval  {now} now "),
         format!("  {back} {on}  {turn_back} {turn_on}  {now} now "),
@@ -127,12 +132,12 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
         .cloned()
         .unwrap_or_default();
     let text = cell(&place, width.saturating_sub(cells(&way)), pen.theme.more());
-    pen.line(top, 0, vec![ink(text + &way, pen.theme.past())]);
+    pen.line(top, 0, vec![styled(text + &way, pen.theme.past())]);
     let Some(asked) = past_question(pen, run).filter(|_| rest.height >= 10) else {
         return rest;
     };
     let [line, rest] = arrange::top(rest, 1);
-    let glyph = pen.glyph(Mark::Gate);
+    let glyph = pen.glyph(StatusGlyph::Gate);
     let asked = cut(
         &asked,
         usize::from(line.width).saturating_sub(4),
@@ -142,19 +147,19 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
         line,
         0,
         vec![
-            ink(" ", pen.theme.plain()),
+            styled(" ", pen.theme.plain()),
             glyph,
-            ink(format!(" {asked}"), pen.theme.waiting()),
+            styled(format!(" {asked}"), pen.theme.waiting()),
         ],
     );
     rest
 }
 
 /// Describes the approval that was pending at the shown event, and its outcome.
-fn past_question(pen: &Pen<'_>, run: &RunView) -> Option<String> {
+fn past_question(pen: &DrawContext<'_>, run: &RunScreen) -> Option<String> {
     let open = run.state()?.approval.as_ref()?;
     let record = run
-        .now()?
+        .live_run()?
         .details
         .approvals
         .iter()
@@ -178,12 +183,16 @@ fn past_question(pen: &Pen<'_>, run: &RunView) -> Option<String> {
     ))
 }
 
-fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
+fn banner_text(pen: &DrawContext<'_>, run: &RunScreen) -> Option<(StatusGlyph, String, String)> {
     use crate::app::keymap::Action;
     let keys = &pen.state.keys;
     let state = run.state()?;
     if let Some(failure) = &run.failure {
-        return Some((Mark::Failed, failure.to_string(), failure.hint.clone()));
+        return Some((
+            StatusGlyph::Failed,
+            failure.to_string(),
+            failure.hint.clone(),
+        ));
     }
     if let Some(open) = state
         .approval
@@ -191,7 +200,7 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         .filter(|_| !state.status.is_terminal())
     {
         let since = pen.state.day_and_time(open.requested_at);
-        let (gate, opens) = (&open.gate, keys.shown(Action::NextGate));
+        let (gate, opens) = (&open.gate, keys.display_keys(Action::NextGate));
         let text = if state.status == RunStatus::Paused {
             // A budget gate can only be resolved by an amount, so resume is not offered.
             let money = open
@@ -201,7 +210,7 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
             let goes_on = if money {
                 String::new()
             } else {
-                format!(", {} resume", keys.shown(Action::Resume))
+                format!(", {} resume", keys.display_keys(Action::Resume))
             };
             format!("paused, approval pending: {gate}, {opens} review{goes_on} (since {since})")
         } else {
@@ -210,9 +219,9 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         let asked = open
             .question
             .as_deref()
-            .map(crate::app::question::line)
+            .map(crate::app::question::summary)
             .unwrap_or_default();
-        return Some((Mark::Gate, text, asked));
+        return Some((StatusGlyph::Gate, text, asked));
     }
     match state.status {
         RunStatus::Paused => {
@@ -220,32 +229,36 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
                 .pause_reason
                 .map_or_else(String::new, |reason| format!(" ({reason})"));
             let mark = if state.pause_reason == Some(crate::model::state::PauseReason::Crashed) {
-                Mark::Unsure
+                StatusGlyph::NeedsCheck
             } else {
-                Mark::Paused
+                StatusGlyph::Paused
             };
             Some((
                 mark,
-                format!("paused{why}: {} resumes", keys.shown(Action::Resume)),
+                format!("paused{why}: {} resumes", keys.display_keys(Action::Resume)),
                 String::new(),
             ))
         }
         RunStatus::Failed => {
             let (code, message, hint) = state.error.clone()?;
-            let again = format!("{} retries", keys.shown(Action::Resume));
+            let again = format!("{} retries", keys.display_keys(Action::Resume));
             let hint = if hint.is_empty() {
                 again
             } else {
                 format!("{again}; {hint}")
             };
-            Some((Mark::Failed, format!("failed: {message} [{code}]"), hint))
+            Some((
+                StatusGlyph::Failed,
+                format!("failed: {message} [{code}]"),
+                hint,
+            ))
         }
         RunStatus::Aborted => {
             let text = format!(
                 "aborted; worktree, artifacts and history are kept; {} retries",
-                keys.shown(Action::Resume)
+                keys.display_keys(Action::Resume)
             );
-            Some((Mark::Stopped, text, String::new()))
+            Some((StatusGlyph::Aborted, text, String::new()))
         }
         RunStatus::Completed => {
             let record = run.opened.as_ref().map(|known| &known.record)?;
@@ -255,7 +268,7 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
                 .map(|b| format!(" on branch {b}"))
                 .unwrap_or_default();
             Some((
-                Mark::Done,
+                StatusGlyph::Done,
                 format!(
                     "done{branch}: {} for {}",
                     phases(state.phases.len()),
@@ -270,7 +283,11 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
 }
 
 /// For an active phase, reports only a pending retry or a lack of output.
-fn at_work(pen: &Pen<'_>, run: &RunView, state: &RunState) -> Option<(Mark, String, String)> {
+fn at_work(
+    pen: &DrawContext<'_>,
+    run: &RunScreen,
+    state: &RunState,
+) -> Option<(StatusGlyph, String, String)> {
     use crate::app::keymap::Action;
     let now = pen.state.now.wall;
     let phase = run.phase_key()?;
@@ -280,14 +297,14 @@ fn at_work(pen: &Pen<'_>, run: &RunView, state: &RunState) -> Option<(Mark, Stri
             "{phase}: retry in {left}, try {} failed [{}]",
             retry.failed, retry.code
         );
-        return Some((Mark::Waits, text, String::new()));
+        return Some((StatusGlyph::Waiting, text, String::new()));
     }
     let silent = age_text(run.pulse.quiet_ms(state, now)?);
     let text = format!(
         "{phase}: no output for {silent}; {} pauses it",
-        pen.state.keys.shown(Action::Pause)
+        pen.state.keys.display_keys(Action::Pause)
     );
-    Some((Mark::Quiet, text, String::new()))
+    Some((StatusGlyph::Quiet, text, String::new()))
 }
 
 fn phases(count: usize) -> String {
@@ -295,11 +312,11 @@ fn phases(count: usize) -> String {
 }
 
 /// Draws the panes as tabs, numbered by their keys.
-fn tabbed(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+fn tabbed(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let [tabs, body] = arrange::top(area, 1);
-    let mut spans = vec![ink(" ", pen.theme.plain())];
+    let mut spans = vec![styled(" ", pen.theme.plain())];
     let mut column = tabs.x + 1;
-    for pane in Pane::ALL {
+    for pane in RunPane::ALL {
         let style = if *pane == run.focus {
             pen.theme.selected()
         } else {
@@ -313,30 +330,30 @@ fn tabbed(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
                 width,
                 ..tabs
             },
-            Spot::Tab(*pane),
+            MouseTarget::Tab(*pane),
         );
         column = column.saturating_add(width);
-        spans.push(ink(tab, style));
+        spans.push(styled(tab, style));
     }
     pen.line(tabs, 0, spans);
-    if run.focus == Pane::Phases && body.height >= 14 {
+    if run.focus == RunPane::Phases && body.height >= 14 {
         let [upper, lower] = arrange::top(body, phase_rows(run, body.height / 2));
-        panes::draw(pen, upper, run, Pane::Phases);
+        panes::draw(pen, upper, run, RunPane::Phases);
         return panes::draw(pen, lower, run, below_phases(run));
     }
     panes::draw(pen, body, run, run.focus);
 }
 
 /// Below the phases: the live agent output, otherwise the events.
-fn below_phases(run: &RunView) -> Pane {
+fn below_phases(run: &RunScreen) -> RunPane {
     match run.main_pane() {
-        Pane::Transcript => Pane::Transcript,
-        _ => Pane::Events,
+        RunPane::Transcript => RunPane::Transcript,
+        _ => RunPane::Events,
     }
 }
 
 /// Rows of a framed pane that shows every phase, and what its columns or its bars mean.
-fn phase_rows(run: &RunView, most: u16) -> u16 {
+fn phase_rows(run: &RunScreen, most: u16) -> u16 {
     let phases = run.state().map_or(0, |s| s.phases.len()) + 1;
     u16::try_from(phases)
         .unwrap_or(u16::MAX)
@@ -352,7 +369,7 @@ fn changed(usual: u16, by: i16, whole: u16) -> u16 {
         .clamp(least, whole.saturating_sub(6).max(least))
 }
 
-fn rail(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+fn rail(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let [left, right] = arrange::left(area, changed(36, run.arranged.rail, area.width));
     left_rail(pen, left, run);
     let [upper, lower] = arrange::top(
@@ -360,34 +377,34 @@ fn rail(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         changed(share(right.height, 60), run.arranged.upper, right.height),
     );
     panes::draw(pen, upper, run, run.main_pane());
-    panes::draw(pen, lower, run, Pane::Events);
+    panes::draw(pen, lower, run, RunPane::Events);
 }
 
 /// Draws the phases above the cost.
-pub fn left_rail(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+pub fn left_rail(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let [phases, cost] = arrange::top(area, phase_rows(run, area.height / 2));
-    panes::draw(pen, phases, run, Pane::Phases);
-    panes::draw(pen, cost, run, Pane::Cost);
+    panes::draw(pen, phases, run, RunPane::Phases);
+    panes::draw(pen, cost, run, RunPane::Cost);
 }
 
 fn share(whole: u16, percent: u32) -> u16 {
     u16::try_from(u32::from(whole) * percent / 100).unwrap_or(whole)
 }
 
-fn columns_of(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+fn pane_columns(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let rows = run_cost::rows(run).clamp(6, (area.height / 4).max(6)) + 2;
     let [upper, lower] = arrange::bottom(area, changed(rows, run.arranged.bottom, area.height));
     let [left, rest] = arrange::left(upper, changed(44, run.arranged.rail, upper.width));
     let [runs, phases] = arrange::bottom(left, phase_rows(run, left.height / 2));
     run_list(pen, runs, run);
-    panes::draw(pen, phases, run, Pane::Phases);
+    panes::draw(pen, phases, run, RunPane::Phases);
     let [centre, right] = arrange::halves(rest);
     let [events, said] = arrange::top(
         centre,
         changed(centre.height / 2, -run.arranged.upper, centre.height),
     );
-    panes::draw(pen, events, run, Pane::Events);
-    panes::draw(pen, said, run, Pane::Transcript);
+    panes::draw(pen, events, run, RunPane::Events);
+    panes::draw(pen, said, run, RunPane::Transcript);
     let errors = run
         .versions()
         .iter()
@@ -399,15 +416,15 @@ fn columns_of(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         .min(right.height / 3)
         + 2;
     let [artifact, schema] = arrange::bottom(right, verdict);
-    panes::draw(pen, artifact, run, Pane::Artifact);
+    panes::draw(pen, artifact, run, RunPane::Artifact);
     verdict::draw(pen, schema, run);
     let [cost, decisions] = arrange::halves(lower);
-    panes::draw(pen, cost, run, Pane::Cost);
+    panes::draw(pen, cost, run, RunPane::Cost);
     last_decisions(pen, decisions, run);
 }
 
-fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let inner = pen.panel(area, vec![ink(" Runs ", pen.theme.title())], false);
+fn run_list(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
+    let inner = pen.panel(area, vec![styled(" Runs ", pen.theme.title())], false);
     let width = usize::from(inner.width);
     for (row, record) in pen
         .state
@@ -417,8 +434,8 @@ fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         .take(usize::from(inner.height))
         .enumerate()
     {
-        let mark = Mark::of_run(record);
-        let style = if waits(record) {
+        let mark = StatusGlyph::from_run(record);
+        let style = if awaits_operator(record) {
             pen.theme.waiting()
         } else {
             pen.theme.plain()
@@ -435,18 +452,18 @@ fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
             .state
             .time(record.waits_until.unwrap_or_else(|| shown_since(record)));
         let spans = vec![
-            ink(" ", style),
+            styled(" ", style),
             glyph,
-            ink(
+            styled(
                 format!(
                     " {}",
                     cell(&record.workflow, width.saturating_sub(taken), more)
                 ),
                 style,
             ),
-            ink(phase.unwrap_or_default(), dim),
-            ink(cell_right(&since, 7, more), dim),
-            ink(format!("  {} ", record.id.short()), dim),
+            styled(phase.unwrap_or_default(), dim),
+            styled(cell_right(&since, 7, more), dim),
+            styled(format!("  {} ", record.id.short()), dim),
         ];
         pen.line(inner, row, spans);
         if record.id == run.run_id {
@@ -455,8 +472,8 @@ fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     }
 }
 
-fn last_decisions(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let inner = pen.panel(area, vec![ink(" Decisions ", pen.theme.title())], false);
+fn last_decisions(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
+    let inner = pen.panel(area, vec![styled(" Decisions ", pen.theme.title())], false);
     let Some(known) = &run.opened else { return };
     let mut answered: Vec<_> = known
         .details
@@ -475,14 +492,14 @@ fn last_decisions(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// Draws one decision with its wrapped comment; returns the rows used.
-fn decision(pen: &mut Pen<'_>, area: Rect, row: usize, record: &ApprovalRecord) -> usize {
+fn decision(pen: &mut DrawContext<'_>, area: Rect, row: usize, record: &ApprovalRecord) -> usize {
     let clock = record
         .resolved_at
         .map_or_else(String::new, |at| pen.state.clock(at));
     let style = match record.state {
         ApprovalStatus::Approved => pen.theme.good(),
         ApprovalStatus::Rejected => pen.theme.bad(),
-        _ => pen.theme.of_mark(Mark::Repair),
+        _ => pen.theme.mark_style(StatusGlyph::Repair),
     };
     let version = record
         .artifact_version
@@ -502,9 +519,9 @@ fn decision(pen: &mut Pen<'_>, area: Rect, row: usize, record: &ApprovalRecord) 
             (" ".repeat(11), "")
         };
         let spans = vec![
-            ink(clock, pen.theme.dim()),
-            ink(cell(state, 18, ""), style),
-            ink(
+            styled(clock, pen.theme.dim()),
+            styled(cell(state, 18, ""), style),
+            styled(
                 line,
                 if below == 0 {
                     pen.theme.plain()

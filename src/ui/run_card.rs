@@ -3,11 +3,11 @@
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::pen::Pen;
-use super::text::{cell, cells, cut, ink, wrapped, wrapped_within};
-use super::theme::Mark;
+use super::pen::DrawContext;
+use super::text::{cell, cells, cut, styled, wrapped, wrapped_within};
+use super::theme::StatusGlyph;
 use crate::app::keymap::Action;
-use crate::app::runs::waits;
+use crate::app::runs::awaits_operator;
 use crate::app::wake::shown_since;
 use crate::model::money::grouped;
 use crate::model::record::RunRecord;
@@ -16,12 +16,12 @@ use crate::model::record::RunRecord;
 const LABEL: usize = 8;
 
 /// A few lines beneath the list.
-pub fn beneath(pen: &mut Pen<'_>, area: Rect) {
+pub fn beneath(pen: &mut DrawContext<'_>, area: Rect) {
     let Some(record) = pen.state.runs.selected() else {
         return;
     };
     let inner = framed(pen, area, record);
-    let dot = pen.state.dot();
+    let dot = pen.state.separator();
     let kind = if record.rehearsal {
         format!("{dot}rehearsal")
     } else {
@@ -43,7 +43,7 @@ pub fn beneath(pen: &mut Pen<'_>, area: Rect) {
             ),
             pen.theme.plain(),
         ),
-        need_of(pen, record),
+        pending_action(pen, record),
         (
             "next",
             record.error_hint.clone().unwrap_or_default(),
@@ -73,8 +73,8 @@ pub fn beneath(pen: &mut Pen<'_>, area: Rect) {
                 inner,
                 row,
                 vec![
-                    ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()),
-                    ink(line, style),
+                    styled(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()),
+                    styled(line, style),
                 ],
             );
             row += 1;
@@ -96,17 +96,17 @@ fn shared_rows(needed: &[usize], room: usize) -> Vec<usize> {
 }
 
 /// Everything that a list knows of it, in a column of its own.
-pub fn beside(pen: &mut Pen<'_>, area: Rect) {
+pub fn beside(pen: &mut DrawContext<'_>, area: Rect) {
     let Some(record) = pen.state.runs.selected() else {
         return;
     };
     let inner = framed(pen, area, record);
     let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
-    let mark = Mark::of_run(record);
-    let word = match record.place_in_line() {
+    let mark = StatusGlyph::from_run(record);
+    let word = match record.queue_position() {
         Some(place) => format!("queued #{place}"),
-        None if mark == Mark::Strange => record.state.clone(),
-        None => mark.told().2.to_owned(),
+        None if mark == StatusGlyph::Unknown => record.state.clone(),
+        None => mark.parts().2.to_owned(),
     };
     let state = format!(
         "{} {word}, since {}",
@@ -130,9 +130,9 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
         grouped(record.tokens.input),
         grouped(record.tokens.output)
     );
-    let (label, need, style) = need_of(pen, record);
+    let (label, need, style) = pending_action(pen, record);
     let lines = [
-        ("state", state, pen.theme.of_mark(mark)),
+        ("state", state, pen.theme.mark_style(mark)),
         (label, need, style),
         ("next", record.error_hint.clone().unwrap_or_default(), plain),
         ("", String::new(), plain),
@@ -173,7 +173,7 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
 
 /// A label and its text, wrapped; the rows it took. An empty text has no label; without either it is a gap.
 fn entry(
-    pen: &mut Pen<'_>,
+    pen: &mut DrawContext<'_>,
     area: Rect,
     row: usize,
     (label, text, style): (&str, &str, Style),
@@ -189,23 +189,23 @@ fn entry(
             area,
             row + below,
             vec![
-                ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()),
-                ink(line, style),
+                styled(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()),
+                styled(line, style),
             ],
         );
     }
     lines.len()
 }
 
-fn framed(pen: &mut Pen<'_>, area: Rect, record: &RunRecord) -> Rect {
+fn framed(pen: &mut DrawContext<'_>, area: Rect, record: &RunRecord) -> Rect {
     let id = format!(" #{} ", record.id.short());
     let room = usize::from(area.width).saturating_sub(cells(&id) + 3);
     let title = vec![
-        ink(
+        styled(
             format!(" {}", cut(&record.workflow, room, pen.theme.more())),
             pen.theme.title(),
         ),
-        ink(id, pen.theme.dim()),
+        styled(id, pen.theme.dim()),
     ];
     pen.panel(area, title, false)
 }
@@ -215,15 +215,18 @@ fn place(record: &RunRecord) -> &str {
 }
 
 /// What the run needs from the operator, or how it ended.
-fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui::style::Style) {
+fn pending_action(
+    pen: &DrawContext<'_>,
+    record: &RunRecord,
+) -> (&'static str, String, ratatui::style::Style) {
     let keys = &pen.state.keys;
-    if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
+    if let (Some(gate), true) = (&record.pending_gate, awaits_operator(record)) {
         return (
             "gate",
             format!(
                 "waiting for approval: {gate} ({} to review, {} for the run)",
-                keys.shown(Action::NextGate),
-                keys.shown(Action::Open)
+                keys.display_keys(Action::NextGate),
+                keys.display_keys(Action::Open)
             ),
             pen.theme.waiting(),
         );
@@ -237,14 +240,14 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
             "until {}: requested by the model server; resumes automatically",
             pen.state.clock(until)
         );
-        return ("waits", text, pen.theme.of_mark(Mark::Waits));
+        return ("waits", text, pen.theme.mark_style(StatusGlyph::Waiting));
     }
     if record.state == "paused" {
         let why = record.pause_reason.as_deref().unwrap_or("?");
         return (
             "paused",
-            format!("{why}: {} resumes", keys.shown(Action::ListResume)),
-            pen.theme.of_mark(Mark::Paused),
+            format!("{why}: {} resumes", keys.display_keys(Action::ListResume)),
+            pen.theme.mark_style(StatusGlyph::Paused),
         );
     }
     ("since", pen.state.clock(record.updated_at), pen.theme.dim())

@@ -4,14 +4,14 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::arrange;
-use super::fitting::{Part, fitted};
-use super::gate::foretold;
-use super::pen::Pen;
-use super::text::{cell, cell_right, cells, ink};
-use crate::app::run_view::{Foretold, Known, RunView};
-use crate::model::event::Fact;
+use super::fitting::{LinePart, fitted};
+use super::gate::forecast_parts;
+use super::pen::DrawContext;
+use super::text::{cell, cell_right, cells, styled};
+use crate::app::run_view::{LoadedRun, PhaseForecast, RunScreen};
+use crate::model::event::RunFact;
 use crate::model::forecast::LEAST_RUNS;
-use crate::model::money::{Cost, NanoUsd, grouped, in_short};
+use crate::model::money::{CallCost, NanoUsd, grouped, in_short};
 
 /// From this width on, phases and models stand side by side.
 const SIDE_BY_SIDE: u16 = 84;
@@ -21,11 +21,11 @@ const TOKENS: usize = 14;
 const BAR: usize = 24;
 
 /// Draws what is inside the frame.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let Some(known) = &run.opened else { return };
     let spent = spent(pen, area, run, known);
     let mut taken = spent + next(pen, area, spent, run) + 1;
-    if run.moment().is_some() {
+    if run.history_seq().is_some() {
         pen.text(area, taken, " up to this event", pen.theme.dim());
         taken += 1;
     }
@@ -58,7 +58,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 
 /// Rows that the pane needs where phases and models stand side by side.
 #[must_use]
-pub fn rows(run: &RunView) -> u16 {
+pub fn rows(run: &RunScreen) -> u16 {
     let Some(known) = &run.opened else { return 0 };
     // All phases, begun or not: the pane keeps its height while the run goes on.
     let lines = known.state.phases.len().max(known.state.models.len());
@@ -69,10 +69,10 @@ pub fn rows(run: &RunView) -> u16 {
 }
 
 /// What the next phase will cost and take; the rows that took.
-fn next(pen: &mut Pen<'_>, area: Rect, row: usize, run: &RunView) -> usize {
+fn next(pen: &mut DrawContext<'_>, area: Rect, row: usize, run: &RunScreen) -> usize {
     let key = run
-        .now()
-        .filter(|_| run.moment().is_none())
+        .live_run()
+        .filter(|_| run.history_seq().is_none())
         .and_then(|known| known.next_phase())
         .map(|phase| &phase.key);
     let (Some(key), Some(told)) = (key, run.foretold()) else {
@@ -80,25 +80,25 @@ fn next(pen: &mut Pen<'_>, area: Rect, row: usize, run: &RunView) -> usize {
     };
     let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
     let mut parts = vec![
-        Part::new(0, dim, " next "),
-        Part::new(0, plain, format!("{key}  ")),
+        LinePart::new(0, dim, " next "),
+        LinePart::new(0, plain, format!("{key}  ")),
     ];
     match told {
-        Foretold::NoHistory => parts.push(
-            Part::new(
+        PhaseForecast::NoHistory => parts.push(
+            LinePart::new(
                 1,
                 dim,
                 format!("no history yet: {LEAST_RUNS} runs are needed"),
             )
             .or("no history"),
         ),
-        Foretold::Known(forecast) => {
-            let [cost, time, of] = foretold(&forecast);
-            let time = format!("{}{time}", pen.state.dot());
+        PhaseForecast::Known(forecast) => {
+            let [cost, time, of] = forecast_parts(&forecast);
+            let time = format!("{}{time}", pen.state.separator());
             parts.extend([
-                Part::new(1, plain, cost),
-                Part::new(2, plain, time),
-                Part::new(3, dim, format!(" ({of})")),
+                LinePart::new(1, plain, cost),
+                LinePart::new(2, plain, time),
+                LinePart::new(3, dim, format!(" ({of})")),
             ]);
         }
     }
@@ -108,7 +108,7 @@ fn next(pen: &mut Pen<'_>, area: Rect, row: usize, run: &RunView) -> usize {
 }
 
 /// What the run has cost, and of how much; the rows that took.
-fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
+fn spent(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen, known: &LoadedRun) -> usize {
     let (theme, state) = (pen.theme, &known.state);
     let used = |number: fn(u64) -> String| {
         format!(
@@ -117,17 +117,18 @@ fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
             number(state.tokens.output)
         )
     };
-    let mut spans = vec![ink(format!(" {}", state.cost), theme.title())];
+    let mut spans = vec![styled(format!(" {}", state.cost), theme.title())];
     // A limit that was raised is told by the facts.
-    let by_then = |event: &&std::sync::Arc<crate::model::event::Event>| event.seq <= state.last_seq;
+    let by_then =
+        |event: &&std::sync::Arc<crate::model::event::JournalEvent>| event.seq <= state.last_seq;
     let told = run
         .tail
         .events()
         .rev()
         .filter(by_then)
-        .find_map(|event| limit_of(&event.fact));
+        .find_map(|event| budget_limit(&event.fact));
     if let Some(limit) = told.or(known.record.options.budget) {
-        spans.push(ink(format!(" of {limit}"), theme.plain()));
+        spans.push(styled(format!(" of {limit}"), theme.plain()));
         if area.width >= 60 {
             let full = bar(&theme.own("█"), state.cost.known, limit.0.max(1), BAR);
             let style = if state.cost.known.0 >= limit.0 / 5 * 4 {
@@ -135,8 +136,8 @@ fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
             } else {
                 theme.focus()
             };
-            spans.push(ink(format!("  {full}"), style));
-            spans.push(ink(
+            spans.push(styled(format!("  {full}"), style));
+            spans.push(styled(
                 theme.own("░").repeat(BAR.saturating_sub(cells(&full))),
                 theme.dim(),
             ));
@@ -147,7 +148,7 @@ fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
     let tokens = [used(grouped), used(in_short)]
         .into_iter()
         .find(|told| cells(told) <= room);
-    spans.push(ink(tokens.unwrap_or_default(), theme.dim()));
+    spans.push(styled(tokens.unwrap_or_default(), theme.dim()));
     pen.line(area, 0, spans);
     if state.cost.unknown_calls == 0 {
         return 1;
@@ -161,9 +162,10 @@ fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
     2
 }
 
-fn limit_of(fact: &Fact) -> Option<NanoUsd> {
+fn budget_limit(fact: &RunFact) -> Option<NanoUsd> {
     match fact {
-        Fact::BudgetWarned { scope, limit, .. } | Fact::BudgetExceeded { scope, limit, .. }
+        RunFact::BudgetWarned { scope, limit, .. }
+        | RunFact::BudgetExceeded { scope, limit, .. }
             if scope == "run" =>
         {
             Some(*limit)
@@ -173,13 +175,13 @@ fn limit_of(fact: &Fact) -> Option<NanoUsd> {
 }
 
 /// One line of the table.
-struct Line {
+struct RunCostLine {
     label: String,
     /// Absent while it has not begun.
-    figures: Option<(Cost, u64)>,
+    figures: Option<(CallCost, u64)>,
 }
 
-fn by_phase(known: &Known) -> Vec<Line> {
+fn by_phase(known: &LoadedRun) -> Vec<RunCostLine> {
     let figures = |p: &crate::model::run_state::PhaseState| {
         (p.cost, p.tokens.input.saturating_add(p.tokens.output))
     };
@@ -187,17 +189,17 @@ fn by_phase(known: &Known) -> Vec<Line> {
         .state
         .phases
         .iter()
-        .map(|p| Line {
+        .map(|p| RunCostLine {
             label: p.key.to_string(),
             figures: p.started_at.is_some().then(|| figures(p)),
         })
         .collect()
 }
 
-fn by_model(known: &Known) -> Vec<Line> {
+fn by_model(known: &LoadedRun) -> Vec<RunCostLine> {
     let models = known.state.models.iter();
     models
-        .map(|(model, spent)| Line {
+        .map(|(model, spent)| RunCostLine {
             label: model.clone(),
             figures: Some((
                 spent.cost,
@@ -207,7 +209,7 @@ fn by_model(known: &Known) -> Vec<Line> {
         .collect()
 }
 
-fn longest(lines: &[Line]) -> usize {
+fn longest(lines: &[RunCostLine]) -> usize {
     lines
         .iter()
         .map(|line| cells(&line.label))
@@ -216,7 +218,14 @@ fn longest(lines: &[Line]) -> usize {
 }
 
 /// Name, cost, tokens, bar; what there is no room for goes from the right.
-fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64, style: Style) {
+fn table(
+    pen: &mut DrawContext<'_>,
+    area: Rect,
+    lines: &[RunCostLine],
+    names: usize,
+    most: i64,
+    style: Style,
+) {
     let (theme, more, width) = (
         pen.theme,
         pen.theme.more(),
@@ -229,7 +238,7 @@ fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64,
     for (row, line) in lines.iter().enumerate() {
         let label = cell(&format!(" {}", line.label), name + 1, more);
         let Some((cost, tokens)) = line.figures else {
-            pen.line(area, row, vec![ink(label, theme.dim())]);
+            pen.line(area, row, vec![styled(label, theme.dim())]);
             continue;
         };
         let tokens = if tokens_room > 0 {
@@ -238,10 +247,10 @@ fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64,
             String::new()
         };
         let spans = vec![
-            ink(label, style),
-            ink(cell_right(&cost.to_string(), COST, more), theme.plain()),
-            ink(cell_right(&tokens, tokens_room, more), theme.dim()),
-            ink(
+            styled(label, style),
+            styled(cell_right(&cost.to_string(), COST, more), theme.plain()),
+            styled(cell_right(&tokens, tokens_room, more), theme.dim()),
+            styled(
                 format!("  {}", bar(&theme.own("█"), cost.known, most, bar_room)),
                 theme.focus(),
             ),

@@ -3,11 +3,11 @@
 use ratatui::layout::Rect;
 
 use super::arrange;
-use super::pen::Pen;
-use super::text::{cell, cut, ink};
+use super::pen::DrawContext;
+use super::text::{cell, cut, styled};
 
 /// Draws the settings screen.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let settings = &pen.state.settings;
     let [head, body] = arrange::top(area, 3);
     pen.text(
@@ -29,7 +29,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         cell("VALUE", value, ""),
         cell("FROM", rest, "")
     );
-    pen.line(head, 2, vec![ink(heading, pen.theme.dim())]);
+    pen.line(head, 2, vec![styled(heading, pen.theme.dim())]);
     pen.drawn.list = Some(body.height);
     for (row, line) in settings
         .lines
@@ -45,14 +45,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
             (pen.theme.plain(), "built in")
         };
         let spans = vec![
-            ink(
+            styled(
                 format!(
                     " {}",
                     cell(&cut(&line.path, path.saturating_sub(1), more), path, more)
                 ),
                 name,
             ),
-            ink(
+            styled(
                 cell(
                     &cut(&line.value, value.saturating_sub(1), more),
                     value,
@@ -60,7 +60,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
                 ),
                 pen.theme.data_value(),
             ),
-            ink(
+            styled(
                 cut(from, rest, more),
                 if ours {
                     pen.theme.plain()
@@ -80,7 +80,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
             head,
             2,
             0,
-            vec![ink(format!("{below} more below "), pen.theme.dim())],
+            vec![styled(format!("{below} more below "), pen.theme.dim())],
         );
     }
 }

@@ -19,19 +19,19 @@ use ratatui::layout::Rect;
 use ratatui::style::Color;
 
 use super::draw;
-use crate::app::key::Chord;
-use crate::app::msg::{Drawn, Msg, Returned};
-use crate::app::sample::{self, Bench, Place, records, run_id};
+use crate::app::key::KeyChord;
+use crate::app::msg::{ExternalResult, FrameReport, Msg};
+use crate::app::sample::{self, ConsoleHarness, SampleRunState, records, run_id};
 use crate::app::state::AppState;
 use crate::engine::api::{TextChunk, TextKind};
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 use crate::model::record::RunRecord;
 use crate::model::state::{Decision, PauseReason, Risk, RunStatus};
 
 const SIZES: [(u16, u16); 4] = [(60, 16), (80, 24), (120, 40), (200, 60)];
 
 /// The screen as text, and what was drawn.
-fn look(state: &AppState) -> (Buffer, Drawn) {
+fn look(state: &AppState) -> (Buffer, FrameReport) {
     let area = Rect::new(0, 0, state.look.size.0, state.look.size.1);
     let mut buf = Buffer::empty(area);
     let drawn = draw(&mut buf, area, state);
@@ -59,12 +59,12 @@ fn text(buf: &Buffer) -> String {
 }
 
 /// Draws until the screen is at rest, as the loop does.
-fn settle(bench: &mut Bench) -> String {
+fn settle(bench: &mut ConsoleHarness) -> String {
     for _ in 0..5 {
         bench.state.dirty = false;
         bench.state.now = bench.now();
         let (buf, drawn) = look(&bench.state);
-        bench.feed(Msg::Drawn(Drawn {
+        bench.feed(Msg::Drawn(FrameReport {
             drained: true,
             ..drawn
         }));
@@ -76,10 +76,10 @@ fn settle(bench: &mut Bench) -> String {
 }
 
 fn waiting() -> RunRecord {
-    sample::opened(&sample::journal(Place::Awaiting), Risk::Medium).record
+    sample::opened(&sample::journal(SampleRunState::Awaiting), Risk::Medium).record
 }
 
-fn world(place: Place) -> Vec<RunRecord> {
+fn world(place: SampleRunState) -> Vec<RunRecord> {
     let mut all: Vec<RunRecord> = records()
         .into_iter()
         .filter(|r| r.state != "paused" && r.id != run_id(1))
@@ -88,13 +88,13 @@ fn world(place: Place) -> Vec<RunRecord> {
     all
 }
 
-fn at_home(size: (u16, u16), records: Vec<RunRecord>) -> Bench {
-    Bench::new(size, records, Place::Awaiting).start(None)
+fn at_home(size: (u16, u16), records: Vec<RunRecord>) -> ConsoleHarness {
+    ConsoleHarness::new(size, records, SampleRunState::Awaiting).start(None)
 }
 
-fn on_run(size: (u16, u16), place: Place) -> Bench {
-    let mut bench = Bench::new(size, world(place), place).start(Some(run_id(1)));
-    if place == Place::Executing {
+fn on_run(size: (u16, u16), place: SampleRunState) -> ConsoleHarness {
+    let mut bench = ConsoleHarness::new(size, world(place), place).start(Some(run_id(1)));
+    if place == SampleRunState::Executing {
         for (kind, said) in [
             (
                 TextKind::Answer,
@@ -115,7 +115,7 @@ fn on_run(size: (u16, u16), place: Place) -> Bench {
     bench
 }
 
-fn at_gate(size: (u16, u16), place: Place) -> Bench {
+fn at_gate(size: (u16, u16), place: SampleRunState) -> ConsoleHarness {
     let mut bench = on_run(size, place);
     settle(&mut bench);
     bench.press("!");
@@ -124,13 +124,13 @@ fn at_gate(size: (u16, u16), place: Place) -> Bench {
     bench
 }
 
-fn pressed(key: &str) -> Bench {
-    let mut bench = at_gate((80, 24), Place::Awaiting);
+fn pressed(key: &str) -> ConsoleHarness {
+    let mut bench = at_gate((80, 24), SampleRunState::Awaiting);
     bench.press(key);
     bench
 }
 
-fn snapshot(name: &str, make: impl Fn((u16, u16)) -> Bench) {
+fn snapshot(name: &str, make: impl Fn((u16, u16)) -> ConsoleHarness) {
     for size in SIZES {
         let shown = settle(&mut make(size));
         insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), shown);
@@ -139,28 +139,34 @@ fn snapshot(name: &str, make: impl Fn((u16, u16)) -> Bench) {
 
 #[test]
 fn a_run_at_work_shows_phases_and_what_the_agent_says() {
-    snapshot("run_executing", |size| on_run(size, Place::Executing));
+    snapshot("run_executing", |size| {
+        on_run(size, SampleRunState::Executing)
+    });
 }
 
 #[test]
 fn a_run_that_waits_says_so_and_how_to_answer() {
-    snapshot("run_awaiting", |size| on_run(size, Place::Awaiting));
+    snapshot("run_awaiting", |size| {
+        on_run(size, SampleRunState::Awaiting)
+    });
 }
 
 #[test]
 fn a_completed_run_says_where_its_work_is() {
-    snapshot("run_completed", |size| on_run(size, Place::Completed));
+    snapshot("run_completed", |size| {
+        on_run(size, SampleRunState::Completed)
+    });
 }
 
 #[test]
 fn a_failed_run_says_why_and_what_to_do() {
-    snapshot("run_failed", |size| on_run(size, Place::Failed));
+    snapshot("run_failed", |size| on_run(size, SampleRunState::Failed));
 }
 
 #[test]
 fn the_artifact_pane_shows_an_invalid_version_with_its_errors() {
     snapshot("run_artifact_errors", |size| {
-        let mut bench = on_run(size, Place::AwaitingFirst);
+        let mut bench = on_run(size, SampleRunState::AwaitingFirst);
         bench.press("2");
         bench.press("[");
         bench
@@ -169,7 +175,7 @@ fn the_artifact_pane_shows_an_invalid_version_with_its_errors() {
 
 #[test]
 fn ascii_shows_ascii_and_no_color_shows_no_colour() {
-    let mut bench = at_gate((80, 24), Place::Awaiting);
+    let mut bench = at_gate((80, 24), SampleRunState::Awaiting);
     (bench.state.look.ascii, bench.state.look.no_color) = (true, true);
     let (buf, _) = look(&bench.state);
     assert_eq!(
@@ -184,9 +190,9 @@ fn ascii_shows_ascii_and_no_color_shows_no_colour() {
             .all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset)
     );
     let shows = [
-        at_home((80, 24), world(Place::Awaiting)),
+        at_home((80, 24), world(SampleRunState::Awaiting)),
         at_home((80, 24), records()),
-        on_run((200, 60), Place::Executing),
+        on_run((200, 60), SampleRunState::Executing),
         new_run::on_form((120, 40), "A cart"),
         pressed("$"),
         pressed("F5"),
@@ -226,13 +232,13 @@ fn foreign_text_in_every_column_stays_visible_text() {
 
 #[test]
 fn no_size_panics_and_a_gate_that_cannot_be_read_cannot_be_answered() {
-    let makes: Vec<Box<dyn Fn() -> Bench>> = vec![
+    let makes: Vec<Box<dyn Fn() -> ConsoleHarness>> = vec![
         Box::new(|| at_home((80, 24), vec![])),
-        Box::new(|| at_home((80, 24), world(Place::Awaiting))),
+        Box::new(|| at_home((80, 24), world(SampleRunState::Awaiting))),
         Box::new(|| at_home((80, 24), records())),
-        Box::new(|| on_run((80, 24), Place::Executing)),
-        Box::new(|| on_run((80, 24), Place::Failed)),
-        Box::new(|| at_gate((80, 24), Place::Awaiting)),
+        Box::new(|| on_run((80, 24), SampleRunState::Executing)),
+        Box::new(|| on_run((80, 24), SampleRunState::Failed)),
+        Box::new(|| at_gate((80, 24), SampleRunState::Awaiting)),
         Box::new(|| pressed("A")),
         Box::new(|| pressed("c")),
         Box::new(|| pressed("x")),
@@ -269,12 +275,12 @@ proptest! {
 
     #[test]
     fn no_keys_make_a_screen_panic(keys in prop::collection::vec(prop::sample::select("jkgGAcXxpr!:?12345z[]fvhello".chars().collect::<Vec<_>>()), 0..40)) {
-        let mut bench = on_run((80, 24), Place::Awaiting);
+        let mut bench = on_run((80, 24), SampleRunState::Awaiting);
         for key in keys {
             bench.ticks += 300;
-            bench.feed(Msg::Key(Chord::char(key)));
+            bench.feed(Msg::Key(KeyChord::char(key)));
             let (_, drawn) = look(&bench.state);
-            bench.feed(Msg::Drawn(Drawn { drained: true, ..drawn }));
+            bench.feed(Msg::Drawn(FrameReport { drained: true, ..drawn }));
         }
     }
 }

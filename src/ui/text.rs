@@ -9,7 +9,7 @@ use crate::model::safe_text::safe_line;
 
 /// Creates a span; the only way in which text becomes a span.
 #[must_use]
-pub fn ink(text: impl AsRef<str>, style: Style) -> Span<'static> {
+pub fn styled(text: impl AsRef<str>, style: Style) -> Span<'static> {
     Span::styled(safe_line(text.as_ref()), style)
 }
 

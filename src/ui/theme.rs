@@ -1,4 +1,4 @@
-//! Styles by meaning, and the colour of each state; glyph and word come from [`Mark`].
+//! Styles by meaning, and the colour of each state; glyph and word come from [`StatusGlyph`].
 //!
 //! Only the terminal's 16 colours are used, and never a colour alone: with `NO_COLOR`, glyph, word
 //! and weight remain. Each theme uses those colours that have a contrast of at least 4.5 : 1 with
@@ -7,22 +7,22 @@
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
-use crate::app::state::Look;
-use crate::model::event::Fact;
-pub use crate::model::mark::Mark;
+use crate::app::state::DisplayState;
+use crate::model::event::RunFact;
+pub use crate::model::mark::StatusGlyph;
 use crate::model::settings::ThemeName;
 use crate::model::state::Decision;
 
-impl Mark {
+impl StatusGlyph {
     /// What an event is about; an answer is marked by what was answered.
     #[must_use]
-    pub fn of_event(fact: &Fact) -> Self {
+    pub fn of_event(fact: &RunFact) -> Self {
         match fact {
-            Fact::ApprovalResolved { action, .. } => match action {
+            RunFact::ApprovalResolved { action, .. } => match action {
                 Decision::Approve => Self::Done,
                 Decision::RequestChanges => Self::Repair,
                 Decision::Reject => Self::Failed,
-                Decision::Abort => Self::Stopped,
+                Decision::Abort => Self::Aborted,
             },
             other => Self::of_kind(other.kind()),
         }
@@ -37,17 +37,17 @@ impl Mark {
             "run.completed" | "phase.completed" | "artifact.validated" => Self::Done,
             "run.failed" | "phase.failed" | "session.failed" | "artifact.timeout"
             | "tool.denied" | "budget.exceeded" => Self::Failed,
-            "run.aborted" => Self::Stopped,
+            "run.aborted" => Self::Aborted,
             "phase.skipped" => Self::Skipped,
             "phase.started" | "run.started" | "run.resumed" => Self::Running,
-            _ => Self::InLine,
+            _ => Self::Queued,
         }
     }
 }
 
 /// A colour by what it is for; which of the 16 that is depends on what lies behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hue {
+enum StateColor {
     Accent,
     Question,
     Bad,
@@ -56,7 +56,7 @@ enum Hue {
     Rest,
 }
 
-impl Hue {
+impl StateColor {
     fn on(self, theme: ThemeName) -> Color {
         match (self, theme) {
             (Self::Accent, ThemeName::Light) => Color::Blue,
@@ -87,7 +87,7 @@ pub struct Theme {
 impl Theme {
     /// By what the operator and the terminal ask for.
     #[must_use]
-    pub fn of(look: &Look) -> Self {
+    pub fn of(look: &DisplayState) -> Self {
         Self {
             color: !look.no_color && look.theme != ThemeName::Contrast,
             name: look.theme,
@@ -95,7 +95,7 @@ impl Theme {
         }
     }
 
-    fn style(self, hue: Hue, modifier: Modifier) -> Style {
+    fn style(self, hue: StateColor, modifier: Modifier) -> Style {
         let style = Style::new().add_modifier(modifier);
         if self.color {
             style.fg(hue.on(self.name))
@@ -134,7 +134,7 @@ impl Theme {
     /// A key that can be pressed.
     #[must_use]
     pub fn key(self) -> Style {
-        self.style(Hue::Accent, Modifier::BOLD)
+        self.style(StateColor::Accent, Modifier::BOLD)
     }
 
     /// The row or tab under the cursor.
@@ -150,38 +150,44 @@ impl Theme {
     /// What was searched, where it was found.
     #[must_use]
     pub fn found(self) -> Style {
-        self.style(Hue::Question, Modifier::UNDERLINED.union(Modifier::BOLD))
+        self.style(
+            StateColor::Question,
+            Modifier::UNDERLINED.union(Modifier::BOLD),
+        )
     }
 
     /// The place that a search stands at.
     #[must_use]
     pub fn hit(self) -> Style {
-        self.style(Hue::Question, Modifier::REVERSED.union(Modifier::BOLD))
+        self.style(
+            StateColor::Question,
+            Modifier::REVERSED.union(Modifier::BOLD),
+        )
     }
 
     /// A screen that shows the past.
     #[must_use]
     pub fn past(self) -> Style {
-        self.style(Hue::Value, Modifier::REVERSED.union(Modifier::BOLD))
+        self.style(StateColor::Value, Modifier::REVERSED.union(Modifier::BOLD))
     }
 
     /// The frame of the pane with the focus.
     #[must_use]
     pub fn focus(self) -> Style {
-        self.style(Hue::Accent, Modifier::empty())
+        self.style(StateColor::Accent, Modifier::empty())
     }
 
     /// Something that waits for the operator.
     #[must_use]
     pub fn waiting(self) -> Style {
-        self.style(Hue::Question, Modifier::BOLD)
+        self.style(StateColor::Question, Modifier::BOLD)
     }
 
     /// Something wrong.
     #[must_use]
     pub fn bad(self) -> Style {
         self.style(
-            Hue::Bad,
+            StateColor::Bad,
             if self.name == ThemeName::Contrast {
                 Modifier::BOLD
             } else {
@@ -193,40 +199,46 @@ impl Theme {
     /// Something well.
     #[must_use]
     pub fn good(self) -> Style {
-        self.style(Hue::Good, Modifier::empty())
+        self.style(StateColor::Good, Modifier::empty())
     }
 
     /// Names in data.
     #[must_use]
     pub fn data_key(self) -> Style {
-        self.style(Hue::Accent, Modifier::empty())
+        self.style(StateColor::Accent, Modifier::empty())
     }
 
     /// Numbers and words in data.
     #[must_use]
     pub fn data_value(self) -> Style {
-        self.style(Hue::Value, Modifier::empty())
+        self.style(StateColor::Value, Modifier::empty())
     }
 
     /// A state.
     #[must_use]
-    pub fn of_mark(self, mark: Mark) -> Style {
+    pub fn mark_style(self, mark: StatusGlyph) -> Style {
         match mark {
-            Mark::Gate => self.waiting(),
-            Mark::Running => self.style(Hue::Accent, Modifier::empty()),
-            Mark::Repair => self.style(Hue::Value, Modifier::empty()),
-            Mark::Paused | Mark::Waits => self.style(Hue::Rest, Modifier::empty()),
-            Mark::Done => self.good(),
-            Mark::Failed => self.bad(),
-            Mark::Unsure | Mark::Strange => self.style(Hue::Question, Modifier::empty()),
-            Mark::Stopped => self.plain(),
-            Mark::InLine | Mark::Quiet | Mark::Skipped | Mark::Note => self.dim(),
+            StatusGlyph::Gate => self.waiting(),
+            StatusGlyph::Running => self.style(StateColor::Accent, Modifier::empty()),
+            StatusGlyph::Repair => self.style(StateColor::Value, Modifier::empty()),
+            StatusGlyph::Paused | StatusGlyph::Waiting => {
+                self.style(StateColor::Rest, Modifier::empty())
+            }
+            StatusGlyph::Done => self.good(),
+            StatusGlyph::Failed => self.bad(),
+            StatusGlyph::NeedsCheck | StatusGlyph::Unknown => {
+                self.style(StateColor::Question, Modifier::empty())
+            }
+            StatusGlyph::Aborted => self.plain(),
+            StatusGlyph::Queued | StatusGlyph::Quiet | StatusGlyph::Skipped | StatusGlyph::Note => {
+                self.dim()
+            }
         }
     }
 
     /// The glyph of a state.
     #[must_use]
-    pub fn glyph(self, mark: Mark) -> &'static str {
+    pub fn glyph(self, mark: StatusGlyph) -> &'static str {
         mark.glyph(self.ascii)
     }
 
@@ -281,15 +293,15 @@ impl Theme {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::picture::Palette;
+    use crate::ui::picture::SvgPalette;
 
-    const HUES: [Hue; 6] = [
-        Hue::Accent,
-        Hue::Question,
-        Hue::Bad,
-        Hue::Good,
-        Hue::Value,
-        Hue::Rest,
+    const HUES: [StateColor; 6] = [
+        StateColor::Accent,
+        StateColor::Question,
+        StateColor::Bad,
+        StateColor::Good,
+        StateColor::Value,
+        StateColor::Rest,
     ];
 
     /// Relative luminance, as accessibility guidelines define it.
@@ -313,7 +325,7 @@ mod tests {
     #[test]
     fn every_colour_stands_out_from_its_background() {
         for name in [ThemeName::Dark, ThemeName::Light] {
-            let palette = Palette::of(name);
+            let palette = SvgPalette::render_svg(name);
             for hue in HUES {
                 let ratio = contrast(palette.rgb(hue.on(name)), palette.background);
                 assert!(ratio >= 4.5, "{hue:?} on {name:?}: {ratio:.1}");

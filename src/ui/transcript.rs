@@ -3,26 +3,26 @@
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::fitting::{Part, fitted};
-use super::pen::Pen;
-use super::text::{ink, wrapped};
+use super::fitting::{LinePart, fitted};
+use super::pen::DrawContext;
+use super::text::{styled, wrapped};
 use super::{arrange, panes, reader};
 use crate::app::keymap::Action;
-use crate::app::run_view::{Pane, RunView};
+use crate::app::run_view::{RunPane, RunScreen};
 use crate::model::money::grouped;
 use crate::model::state::PhaseStatus;
 
 /// Draws the framed pane.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let mut title = panes::title(pen, run, Pane::Transcript);
-    title.extend(whose(pen, run));
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
+    let mut title = panes::title(pen, run, RunPane::Transcript);
+    title.extend(source_label(pen, run));
     title.extend(reader::sought(
         pen,
         &run.said.search,
         Some(&run.said.reading),
         usize::from(area.width / 2),
     ));
-    let inner = arrange::inset(pen.panel(area, title, run.focus == Pane::Transcript));
+    let inner = arrange::inset(pen.panel(area, title, run.focus == RunPane::Transcript));
     let text = reader::typed(pen, inner, &run.said.search, Some(&run.said.reading));
     pen.drawn.transcript = Some((text.width, text.height));
     if run.said.reading.doc().lines.is_empty() {
@@ -34,24 +34,24 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// Which phase, and which attempt of how many.
-fn whose(pen: &Pen<'_>, run: &RunView) -> Option<Span<'static>> {
-    let (phase, attempt) = run.said_by()?;
+fn source_label(pen: &DrawContext<'_>, run: &RunScreen) -> Option<Span<'static>> {
+    let (phase, attempt) = run.transcript_source()?;
     let last = run.state()?.phase(&phase)?.attempt;
     let attempt = if last > 1 {
-        format!("{}attempt {attempt} of {last}", pen.state.dot())
+        format!("{}attempt {attempt} of {last}", pen.state.separator())
     } else {
         String::new()
     };
-    Some(ink(format!(" {phase}{attempt} "), pen.theme.plain()))
+    Some(styled(format!(" {phase}{attempt} "), pen.theme.plain()))
 }
 
 /// Whether it follows, as with the events; how much lies below where nothing more will come.
-fn place(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+fn place(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let reading = &run.said.reading;
     if !run.said.grows() {
         return reader::foot(pen, area, reading);
     }
-    if reading.follows() {
+    if reading.is_following() {
         let style = pen.theme.dim();
         return pen.foot(area, "LIVE", style);
     }
@@ -61,12 +61,15 @@ fn place(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// How tool calls are shown, in the lower frame on the left, and what is not kept.
-fn calls(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+fn calls(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     if area.height < 3 || area.width < 30 {
         return;
     }
     let mut parts = Vec::new();
-    let (count, key) = (run.said.calls(), pen.state.keys.shown(Action::FoldCalls));
+    let (count, key) = (
+        run.said.calls(),
+        pen.state.keys.display_keys(Action::FoldCalls),
+    );
     if count > 0 {
         let calls = if count == 1 {
             "1 call".to_owned()
@@ -78,10 +81,10 @@ fn calls(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         } else {
             format!(" {calls} folded: {key} opens ")
         };
-        parts.push(Part::new(0, pen.theme.dim(), told));
+        parts.push(LinePart::new(0, pen.theme.dim(), told));
     }
     if run.said.dropped() > 0 {
-        parts.push(Part::new(
+        parts.push(LinePart::new(
             1,
             pen.theme.waiting(),
             format!(" {} earlier lines dropped ", grouped(run.said.dropped())),
@@ -99,13 +102,13 @@ fn calls(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 }
 
 /// Explains why the transcript is empty.
-fn nothing(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+fn nothing(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let phase = run
         .state()
-        .and_then(|state| state.phases.get(run.phase_at()));
+        .and_then(|state| state.phases.get(run.phase_index()));
     let text = match phase {
-        _ if run.said.loads() => pen.theme.own("loading …"),
-        Some(phase) if phase.attempt == 0 && run.moment().is_some() => {
+        _ if run.said.is_loading() => pen.theme.own("loading …"),
+        Some(phase) if phase.attempt == 0 && run.history_seq().is_some() => {
             format!("{} had not started by this event", phase.key)
         }
         Some(phase) if phase.attempt == 0 && phase.status == PhaseStatus::Skipped => {

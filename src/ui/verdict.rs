@@ -2,14 +2,14 @@
 
 use ratatui::layout::Rect;
 
-use super::pen::Pen;
-use super::text::{cell, ink};
-use super::theme::Mark;
-use crate::app::run_view::RunView;
+use super::pen::DrawContext;
+use super::text::{cell, styled};
+use super::theme::StatusGlyph;
+use crate::app::run_view::RunScreen;
 use crate::model::record::ArtifactRecord;
 
 /// Draws the framed panel.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect, run: &RunScreen) {
     let theme = pen.theme;
     let versions = run.versions();
     let schema = versions
@@ -17,8 +17,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         .map(|newest| newest.schema.to_string())
         .unwrap_or_default();
     let title = vec![
-        ink(" Schema ", theme.title()),
-        ink(
+        styled(" Schema ", theme.title()),
+        styled(
             if schema.is_empty() {
                 schema
             } else {
@@ -53,22 +53,28 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     }
 }
 
-fn verdict(pen: &mut Pen<'_>, area: Rect, row: usize, version: &ArtifactRecord, repaired: bool) {
+fn verdict(
+    pen: &mut DrawContext<'_>,
+    area: Rect,
+    row: usize,
+    version: &ArtifactRecord,
+    repaired: bool,
+) {
     let theme = pen.theme;
     let (mark, word) = match (version.valid, repaired, version.errors.len()) {
-        (true, true, _) => (Mark::Done, "valid after repair".to_owned()),
-        (true, false, _) => (Mark::Done, "valid".to_owned()),
-        (false, _, 1) => (Mark::Failed, "1 error".to_owned()),
-        (false, _, count) => (Mark::Failed, format!("{count} errors")),
+        (true, true, _) => (StatusGlyph::Done, "valid after repair".to_owned()),
+        (true, false, _) => (StatusGlyph::Done, "valid".to_owned()),
+        (false, _, 1) => (StatusGlyph::Failed, "1 error".to_owned()),
+        (false, _, count) => (StatusGlyph::Failed, format!("{count} errors")),
     };
     let spans = vec![
-        ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
-        ink(
+        styled(format!(" {} ", theme.glyph(mark)), theme.mark_style(mark)),
+        styled(
             cell(&format!("v{}", version.version), 5, theme.more()),
             theme.plain(),
         ),
-        ink(cell(&word, 20, theme.more()), theme.of_mark(mark)),
-        ink(
+        styled(cell(&word, 20, theme.more()), theme.mark_style(mark)),
+        styled(
             format!("{}  {}", version.sha256.short(), version.path),
             theme.dim(),
         ),

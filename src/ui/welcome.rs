@@ -3,20 +3,20 @@
 use ratatui::layout::Rect;
 
 use super::arrange;
-use super::pen::Pen;
-use super::text::{cell, ink};
+use super::pen::DrawContext;
+use super::text::{cell, styled};
 use crate::app::keymap::Action;
-use crate::engine::api::Verdict;
+use crate::engine::api::CheckStatus;
 
 /// Warnings that are shown at most.
 const WARNINGS: usize = 3;
 
 /// Draws the empty run list.
-pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
     let all = arrange::centred(area, 72, 17);
     let tight = area.height < 16;
     let mut row = 0;
-    let mut say = |pen: &mut Pen<'_>, text: &str, strong: bool| {
+    let mut say = |pen: &mut DrawContext<'_>, text: &str, strong: bool| {
         pen.text(
             all,
             row,
@@ -52,11 +52,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let keys = pen.state.keys.clone();
     let ways = [
         (
-            keys.shown(Action::Demo),
+            keys.display_keys(Action::Demo),
             "the demo: a complete run in a minute; no key, no cost",
         ),
         (
-            keys.shown(Action::NewRun),
+            keys.display_keys(Action::NewRun),
             "a new run: workflow, repository and task",
         ),
         (
@@ -69,8 +69,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
             all,
             row,
             vec![
-                ink(cell(&format!("  {key}"), 9, ""), pen.theme.key()),
-                ink(about, pen.theme.plain()),
+                styled(cell(&format!("  {key}"), 9, ""), pen.theme.key()),
+                styled(about, pen.theme.plain()),
             ],
         );
         row += 1;
@@ -78,13 +78,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     warnings(pen, all, row + 1);
 }
 
-fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
+fn warnings(pen: &mut DrawContext<'_>, area: Rect, mut row: usize) {
     let doctor = &pen.state.doctor;
-    let key = pen.state.keys.shown(Action::ShowDoctor);
+    let key = pen.state.keys.display_keys(Action::ShowDoctor);
     let mut wrong: Vec<_> = doctor
         .checks
         .iter()
-        .filter(|check| check.verdict != Verdict::Ok)
+        .filter(|check| check.verdict != CheckStatus::Ok)
         .collect();
     // Folders on one disk have the same to tell, and so have a missing key and the backend that wants it.
     wrong.dedup_by(|one, other| one.found == other.found);
@@ -104,7 +104,7 @@ fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
     );
     row += 1;
     for check in wrong.iter().take(WARNINGS) {
-        let style = if check.verdict == Verdict::Failure {
+        let style = if check.verdict == CheckStatus::Failure {
             pen.theme.bad()
         } else {
             pen.theme.plain()

@@ -6,10 +6,10 @@ use std::process::{Child, Command as Program, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use phasedeck::engine::api::{Sender, Signal};
-use phasedeck::engine::host::{Host, live_host};
+use phasedeck::engine::api::{CommandSender, EngineSignal};
+use phasedeck::engine::host::{EngineHost, live_host};
 use phasedeck::model::error::Code;
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::ClientToken;
 use phasedeck::model::state::{PauseReason, RunStatus, Via};
 use rustix::process::{Pid, Signal as Told, kill_process};
@@ -100,7 +100,7 @@ fn a_child_that_outlives_its_host_holds_neither_the_lock_nor_any_file_of_it() {
     );
     assert_eq!(live_host(&home.paths()).unwrap(), None);
     let begun = Instant::now();
-    let next = Host::start(&home.paths(), &settings()).unwrap();
+    let next = EngineHost::start(&home.paths(), &settings()).unwrap();
     assert!(
         begun.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -205,7 +205,7 @@ fn a_start_after_a_crash_takes_away_what_is_its_own_and_leaves_what_looks_like_i
         &["for-each-ref", "--format=%(refname) %(objectname)"],
     );
 
-    let next = Host::start(&paths, &settings()).unwrap();
+    let next = EngineHost::start(&paths, &settings()).unwrap();
     wait_for("the sweep", || (!unfinished.exists()).then_some(()));
     assert!(namesake.lives());
     assert!(
@@ -227,7 +227,7 @@ fn a_start_after_a_crash_takes_away_what_is_its_own_and_leaves_what_looks_like_i
     );
     send(
         &next,
-        phasedeck::engine::api::Command::Resume { run_id: run.id },
+        phasedeck::engine::api::EngineCommand::Resume { run_id: run.id },
     );
     send(&next, approve(run.id));
     wait_until(&paths, run.id, "the end", RunStatus::Completed);
@@ -285,8 +285,8 @@ fn a_host_that_was_suspended_keeps_its_place_and_asks_again_where_its_stream_die
     assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new());
 }
 
-fn retried(fact: Fact) -> Option<Code> {
-    if let Fact::LlmRetried { code, .. } = fact {
+fn retried(fact: RunFact) -> Option<Code> {
+    if let RunFact::LlmRetried { code, .. } = fact {
         Some(code)
     } else {
         None
@@ -407,13 +407,13 @@ fn a_host_that_runs_out_of_memory_loses_nothing() {
             host.try_wait().unwrap()
         });
         starved += usize::from(!status.success());
-        let host = Host::start(&home.paths(), &settings()).unwrap();
+        let host = EngineHost::start(&home.paths(), &settings()).unwrap();
         for run in home.archive().runs(&Default::default()).unwrap() {
             let state = check_invariants(&home, &run);
             if state.status == RunStatus::Paused {
                 send(
                     &host,
-                    phasedeck::engine::api::Command::Resume { run_id: run.id },
+                    phasedeck::engine::api::EngineCommand::Resume { run_id: run.id },
                 );
             }
         }
@@ -431,20 +431,20 @@ fn a_host_that_runs_out_of_memory_loses_nothing() {
 fn while_another_program_holds_the_database_the_runs_wait_it_is_told_and_nothing_is_lost() {
     let home = Home::new();
     write_pair(&home);
-    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let host = EngineHost::start(&home.paths(), &settings()).unwrap();
     let run = start(&host, &[]);
     wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
     let mut signals = host.port().signals();
     let mut hears = |wanted: bool| {
         host.handle().block_on(async {
-            while !matches!(signals.recv().await, Ok(Signal::Held(held)) if held == wanted) {}
+            while !matches!(signals.recv().await, Ok(EngineSignal::DatabaseLocked(held)) if held == wanted) {}
         });
     };
     let other = rusqlite::Connection::open(home.paths().database()).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let (port, sender) = (
         host.port(),
-        Sender {
+        CommandSender {
             by: "tester".to_owned(),
             via: Via::Cli,
         },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::record::RunRecord;
 use phasedeck::model::state::SessionStatus;
 use serde_json::Value;
@@ -117,7 +117,7 @@ pub fn failure(place: &Place, run: &RunRecord) -> (String, String) {
         .into_iter()
         .rev()
         .find_map(|event| match event.fact {
-            Fact::SessionFailed { code, message, .. } => Some((code.to_string(), message)),
+            RunFact::SessionFailed { code, message, .. } => Some((code.to_string(), message)),
             _ => None,
         });
     failed.expect("a session failed")
@@ -195,7 +195,7 @@ fn what_a_program_asks_for_is_confined_answered_by_the_table_and_recorded() {
         .events(&run)
         .into_iter()
         .filter_map(|event| match event.fact {
-            Fact::ToolDenied { code, target, .. } => Some(format!("{code} {target}")),
+            RunFact::ToolDenied { code, target, .. } => Some(format!("{code} {target}")),
             _ => None,
         })
         .collect();

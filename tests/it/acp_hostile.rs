@@ -4,8 +4,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use phasedeck::engine::confine::Launcher;
-use phasedeck::model::event::Fact;
+use phasedeck::engine::confine::SandboxLauncher;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::record::RunRecord;
 
 use crate::acp::Place;
@@ -13,8 +13,8 @@ use crate::acp::Place;
 /// Whether programs are confined on this machine; says why a test is skipped where they are not.
 fn fenced() -> bool {
     let probe = async {
-        Launcher::of(PathBuf::from(env!("CARGO_BIN_EXE_phasedeck")))
-            .probe_fence()
+        SandboxLauncher::with_program(PathBuf::from(env!("CARGO_BIN_EXE_phasedeck")))
+            .probe_program()
             .await
     };
     let protection = tokio::runtime::Builder::new_current_thread()
@@ -22,10 +22,10 @@ fn fenced() -> bool {
         .build()
         .unwrap()
         .block_on(probe);
-    if !protection.fenced() {
-        println!("skipped: {}", protection.program_words());
+    if !protection.programs_confined() {
+        println!("skipped: {}", protection.describe_program());
     }
-    protection.fenced()
+    protection.programs_confined()
 }
 
 /// What lies in a folder, as names and contents.
@@ -44,7 +44,7 @@ fn inside(folder: &Path) -> Vec<(PathBuf, Option<String>)> {
 fn told(place: &Place, run: &RunRecord) -> Vec<(bool, String)> {
     let events = place.home.events(run).into_iter();
     let told = events.filter_map(|event| match event.fact {
-        Fact::CommandsConfined {
+        RunFact::CommandsConfined {
             confined, words, ..
         } => Some((confined, words)),
         _ => None,
@@ -247,7 +247,7 @@ fn a_program_that_costs_too_much_is_called_off_in_the_middle_and_the_operator_is
         let estimated = place.home.events(&run).iter().any(|event| {
             matches!(
                 event.fact,
-                Fact::LlmCalled {
+                RunFact::LlmCalled {
                     estimated: true,
                     ..
                 }

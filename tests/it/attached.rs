@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use phasedeck::engine::api::{Answer, Command, Port, Sender, Signal, StartRun};
-use phasedeck::engine::host::{Host, attach};
+use phasedeck::engine::api::{
+    CommandAnswer, CommandSender, EngineCommand, EnginePort, EngineSignal, StartRun,
+};
+use phasedeck::engine::host::{EngineHost, attach};
 use phasedeck::model::error::{Code, Failure};
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::{ClientToken, RequestId, RunId};
 use phasedeck::model::record::RunOptions;
-use phasedeck::model::settings::Settings;
+use phasedeck::model::settings::AppSettings;
 use phasedeck::model::state::{Decision, Via};
 use tokio::runtime::Runtime;
 
@@ -17,10 +19,10 @@ use crate::demo::wait_for;
 use crate::home::{Home, check_invariants};
 use crate::model_script::write_pair;
 
-fn host(home: &Home) -> Host {
-    let mut settings = Settings::default();
+fn host(home: &Home) -> EngineHost {
+    let mut settings = AppSettings::default();
     settings.rehearsal.pace_ms = 0;
-    Host::start(&home.paths(), &settings).unwrap()
+    EngineHost::start(&home.paths(), &settings).unwrap()
 }
 
 fn runtime() -> Runtime {
@@ -31,10 +33,14 @@ fn runtime() -> Runtime {
         .unwrap()
 }
 
-async fn send(port: Port, who: &str, command: Command) -> Result<Answer, Failure> {
+async fn send(
+    port: EnginePort,
+    who: &str,
+    command: EngineCommand,
+) -> Result<CommandAnswer, Failure> {
     port.send(
         command,
-        Sender {
+        CommandSender {
             by: who.to_owned(),
             via: Via::Console,
         },
@@ -43,7 +49,7 @@ async fn send(port: Port, who: &str, command: Command) -> Result<Answer, Failure
     .await
 }
 
-fn start(runtime: &Runtime, port: &Port) -> RunId {
+fn start(runtime: &Runtime, port: &EnginePort) -> RunId {
     let options = RunOptions {
         rehearse: true,
         ..RunOptions::default()
@@ -55,10 +61,14 @@ fn start(runtime: &Runtime, port: &Port) -> RunId {
         ..StartRun::default()
     };
     match runtime
-        .block_on(send(port.clone(), "ann", Command::Start(Box::new(start))))
+        .block_on(send(
+            port.clone(),
+            "ann",
+            EngineCommand::Start(Box::new(start)),
+        ))
         .unwrap()
     {
-        Answer::Started { run_id, .. } => run_id,
+        CommandAnswer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
     }
 }
@@ -75,9 +85,9 @@ fn next_question(home: &Home, run_id: RunId, after: Option<RequestId>) -> Reques
     })
 }
 
-fn again(run_id: RunId, request_id: RequestId, who: &str) -> Command {
+fn again(run_id: RunId, request_id: RequestId, who: &str) -> EngineCommand {
     let comment = format!("{who} wants it otherwise");
-    Command::decide(run_id, Some(request_id), Decision::RequestChanges, comment)
+    EngineCommand::decide(run_id, Some(request_id), Decision::RequestChanges, comment)
 }
 
 /// As many gates as are asked for by `PHASEDECK_RACES`, else a few that take no time.
@@ -137,7 +147,9 @@ fn of_two_consoles_that_answer_at_once_one_wins_at_every_gate() {
     let told = |who: &str| {
         home.events(&run)
             .iter()
-            .filter(|event| matches!(&event.fact, Fact::ApprovalResolved { by, .. } if by == who))
+            .filter(
+                |event| matches!(&event.fact, RunFact::ApprovalResolved { by, .. } if by == who),
+            )
             .count()
     };
     assert_eq!(
@@ -180,7 +192,7 @@ fn who_is_attached_hears_of_facts_and_of_the_end_and_the_return_of_the_host() {
     let runtime = runtime();
     let port = attach(&home.paths(), runtime.handle()).unwrap();
     let mut signals = port.signals();
-    let mut hears = |what: &str, is: &dyn Fn(&Signal) -> bool| {
+    let mut hears = |what: &str, is: &dyn Fn(&EngineSignal) -> bool| {
         let heard = async { while !is(&signals.recv().await.unwrap()) {} };
         runtime
             .block_on(async { tokio::time::timeout(Duration::from_secs(20), heard).await })
@@ -189,11 +201,15 @@ fn who_is_attached_hears_of_facts_and_of_the_end_and_the_return_of_the_host() {
     start(&runtime, &port);
     hears(
         "the question",
-        &|signal| matches!(signal, Signal::Event(event) if matches!(event.fact, Fact::ApprovalRequested { .. })),
+        &|signal| matches!(signal, EngineSignal::Event(event) if matches!(event.fact, RunFact::ApprovalRequested { .. })),
     );
     first.shutdown(Duration::ZERO).unwrap();
-    hears("the end", &|signal| matches!(signal, Signal::Host(false)));
+    hears("the end", &|signal| {
+        matches!(signal, EngineSignal::HostPresence(false))
+    });
     let second = host(&home);
-    hears("the return", &|signal| matches!(signal, Signal::Host(true)));
+    hears("the return", &|signal| {
+        matches!(signal, EngineSignal::HostPresence(true))
+    });
     second.shutdown(Duration::ZERO).unwrap();
 }

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use phasedeck::engine::api::{Answer, Archive, Command, Sender, StartRun};
-use phasedeck::engine::host::Host;
-use phasedeck::engine::paths::Paths;
+use phasedeck::engine::api::{CommandAnswer, CommandSender, EngineCommand, RunArchive, StartRun};
+use phasedeck::engine::host::EngineHost;
+use phasedeck::engine::paths::InstallPaths;
 use phasedeck::model::id::{ClientToken, RunId};
 use phasedeck::model::money::NanoUsd;
-use phasedeck::model::settings::{Price, Settings};
+use phasedeck::model::settings::{AppSettings, ModelPrice};
 use phasedeck::model::state::{RunStatus, Via};
 
 use crate::demo::wait_for;
@@ -18,7 +18,7 @@ use crate::model_server::Reply;
 
 const LIMIT: i64 = 300_000_000;
 
-fn start(host: &Host, thread: usize) -> RunId {
+fn start(host: &EngineHost, thread: usize) -> RunId {
     let (workflow, requirements) = ("pair".to_owned(), "A note".to_owned());
     let start = StartRun {
         workflow,
@@ -26,25 +26,26 @@ fn start(host: &Host, thread: usize) -> RunId {
         thread: Some(format!("t{thread}").as_str().into()),
         ..StartRun::default()
     };
-    let sender = Sender {
+    let sender = CommandSender {
         by: "tester".to_owned(),
         via: Via::Cli,
     };
     match host
         .handle()
-        .block_on(
-            host.port()
-                .send(Command::Start(Box::new(start)), sender, ClientToken::new()),
-        )
+        .block_on(host.port().send(
+            EngineCommand::Start(Box::new(start)),
+            sender,
+            ClientToken::new(),
+        ))
         .unwrap()
     {
-        Answer::Started { run_id, .. } => run_id,
+        CommandAnswer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
     }
 }
 
 /// What is spent and set aside by all of them, and the largest amount that is set aside for one call.
-fn used(archive: &Archive, runs: &[RunId]) -> (i64, i64) {
+fn used(archive: &RunArchive, runs: &[RunId]) -> (i64, i64) {
     let rows: Vec<_> = runs
         .iter()
         .flat_map(|run| archive.ledger(*run).unwrap())
@@ -70,10 +71,14 @@ fn used(archive: &Archive, runs: &[RunId]) -> (i64, i64) {
 }
 
 /// Looks at the money at each request, which is sent only when its own is set aside.
-fn script(paths: &Arc<OnceLock<Paths>>, most: &Arc<AtomicI64>, cost: &'static str) -> Script {
+fn script(
+    paths: &Arc<OnceLock<InstallPaths>>,
+    most: &Arc<AtomicI64>,
+    cost: &'static str,
+) -> Script {
     let (paths, most) = (Arc::clone(paths), Arc::clone(most));
     Script::serve(move |asked: &Asked| {
-        let archive = Archive::open(paths.get().unwrap()).unwrap();
+        let archive = RunArchive::open(paths.get().unwrap()).unwrap();
         let all: Vec<RunId> = archive
             .runs(&Default::default())
             .unwrap()
@@ -105,13 +110,13 @@ fn eight_runs_at_once_never_cross_one_budget_and_each_rests_in_a_named_state() {
         write_pair(&home);
         home.expect(0, &["consent", "maker"]);
         paths.set(home.paths()).unwrap();
-        let mut settings = Settings::default();
+        let mut settings = AppSettings::default();
         (
             settings.openai.base_url,
             settings.openai.key_env,
             settings.openai.model_list,
         ) = (script.base_url(), String::new(), false);
-        let price = Price {
+        let price = ModelPrice {
             input: "1".to_owned(),
             output: "5".to_owned(),
             cached: None,
@@ -122,7 +127,7 @@ fn eight_runs_at_once_never_cross_one_budget_and_each_rests_in_a_named_state() {
             _ => settings.budget.workflows = [("pair".to_owned(), "0.30".to_owned())].into(),
         }
         settings.engine.max_concurrent_runs = 8;
-        let host = Host::start(&home.paths(), &settings).unwrap();
+        let host = EngineHost::start(&home.paths(), &settings).unwrap();
         let runs: Vec<RunId> = (0..8).map(|thread| start(&host, thread)).collect();
         let mut refused = 0;
         for run in &runs {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use phasedeck::model::event::{CallStatus, Fact};
+use phasedeck::model::event::{CallStatus, RunFact};
 use phasedeck::model::state::RunStatus;
 use phasedeck::store::contents::SMALL;
 use rand::rngs::StdRng;
@@ -91,9 +91,9 @@ fn kill_until_done(home: &Home, start: &[&str], seed: u64, longest_ms: u64) -> u
 }
 
 fn runs(home: &Home) -> Vec<phasedeck::model::record::RunRecord> {
-    match phasedeck::engine::api::Archive::open(&home.paths()) {
+    match phasedeck::engine::api::RunArchive::open(&home.paths()) {
         Ok(archive) => archive
-            .runs(&phasedeck::engine::api::RunFilter::default())
+            .runs(&phasedeck::engine::api::RunQuery::default())
             .unwrap(),
         // Killed between making the file and its first migration.
         Err(_) => Vec::new(),
@@ -147,9 +147,9 @@ fn a_rehearsed_run_survives_being_killed_at_any_moment() {
             "one commit a phase"
         );
         // Killed between the end and its report, the next start writes it.
-        let host = phasedeck::engine::host::Host::start(
+        let host = phasedeck::engine::host::EngineHost::start(
             &home.paths(),
-            &phasedeck::model::settings::Settings::default(),
+            &phasedeck::model::settings::AppSettings::default(),
         )
         .unwrap();
         host.shutdown(Duration::ZERO).unwrap();
@@ -181,7 +181,7 @@ fn a_run_over_http_survives_being_killed_and_never_asks_for_a_stored_turn_again(
         assert_eq!(state.status, RunStatus::Completed, "{:?}", state.error);
         let mut rows: BTreeMap<(String, u32, u32), (usize, usize)> = BTreeMap::new();
         for event in home.events(&run) {
-            if let Fact::LlmCalled {
+            if let RunFact::LlmCalled {
                 phase_key,
                 attempt,
                 turn,

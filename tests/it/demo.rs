@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use phasedeck::model::event::Event;
+use phasedeck::model::event::JournalEvent;
 
 use crate::home::{Home, check_invariants, git};
 
@@ -42,7 +42,7 @@ fn a_machine_without_certificates_can_rehearse() {
 fn the_headless_demo_completes_in_an_empty_home() {
     let home = Home::new();
     let out = home.expect(0, &["demo", "--headless", "--yes", "--json"]);
-    let events: Vec<Event> = out
+    let events: Vec<JournalEvent> = out
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
@@ -167,9 +167,9 @@ fn a_gate_waits_and_is_answered_from_another_process() {
         .unwrap();
     let mut answered = 0;
     let run = wait_for("the run to be there", || {
-        phasedeck::engine::api::Archive::open(&home.paths())
+        phasedeck::engine::api::RunArchive::open(&home.paths())
             .ok()?
-            .runs(&phasedeck::engine::api::RunFilter::default())
+            .runs(&phasedeck::engine::api::RunQuery::default())
             .ok()?
             .pop()
     });

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use phasedeck::engine::api::{Answer, Command, Port, Sender, StartRun};
-use phasedeck::engine::host::{Host, give_consent, live_host};
+use phasedeck::engine::api::{CommandAnswer, CommandSender, EngineCommand, EnginePort, StartRun};
+use phasedeck::engine::host::{EngineHost, give_consent, live_host};
 use phasedeck::model::error::{Code, Failure};
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{ClientToken, RunId};
-use phasedeck::model::record::{RunOptions, Scenario};
+use phasedeck::model::record::{RehearsalScenario, RunOptions};
 use phasedeck::model::run_state::RunState;
-use phasedeck::model::settings::Settings;
+use phasedeck::model::settings::AppSettings;
 use phasedeck::model::state::{ApprovalStatus, Decision, PauseReason, RunStatus, Via};
 
 use crate::demo::wait_for;
@@ -20,27 +20,31 @@ use crate::model_script::write_pair;
 /// A home with workflow `pair@1` and a host in this process.
 struct Stage {
     home: Home,
-    host: Option<Host>,
+    host: Option<EngineHost>,
 }
 
 impl Stage {
     fn new() -> Self {
         let home = Home::new();
         write_pair(&home);
-        let host = Some(Host::start(&home.paths(), &settings()).unwrap());
+        let host = Some(EngineHost::start(&home.paths(), &settings()).unwrap());
         Self { home, host }
     }
 
-    fn port(&self) -> Port {
+    fn port(&self) -> EnginePort {
         self.host.as_ref().unwrap().port()
     }
 
-    fn send(&self, command: Command) -> Result<Answer, Failure> {
+    fn send(&self, command: EngineCommand) -> Result<CommandAnswer, Failure> {
         self.send_as(command, ClientToken::new())
     }
 
-    fn send_as(&self, command: Command, token: ClientToken) -> Result<Answer, Failure> {
-        let sender = Sender {
+    fn send_as(
+        &self,
+        command: EngineCommand,
+        token: ClientToken,
+    ) -> Result<CommandAnswer, Failure> {
+        let sender = CommandSender {
             by: "tester".to_owned(),
             via: Via::Cli,
         };
@@ -52,14 +56,22 @@ impl Stage {
     }
 
     fn start(&self, options: RunOptions) -> RunId {
-        match self.send(Command::Start(Box::new(pair(options)))).unwrap() {
-            Answer::Started { run_id, .. } => run_id,
+        match self
+            .send(EngineCommand::Start(Box::new(pair(options))))
+            .unwrap()
+        {
+            CommandAnswer::Started { run_id, .. } => run_id,
             other => panic!("{other:?}"),
         }
     }
 
-    fn decide(&self, run_id: RunId, action: Decision, comment: &str) -> Result<Answer, Failure> {
-        self.send(Command::decide(run_id, None, action, comment))
+    fn decide(
+        &self,
+        run_id: RunId,
+        action: Decision,
+        comment: &str,
+    ) -> Result<CommandAnswer, Failure> {
+        self.send(EngineCommand::decide(run_id, None, action, comment))
     }
 
     fn wait(&self, run_id: RunId, what: &str, seen: impl Fn(&RunState) -> bool) -> RunState {
@@ -86,7 +98,7 @@ impl Stage {
             .unwrap()
             .shutdown(Duration::from_secs(5))
             .unwrap();
-        self.host = Some(Host::start(&self.home.paths(), &settings()).unwrap());
+        self.host = Some(EngineHost::start(&self.home.paths(), &settings()).unwrap());
     }
 
     fn sql(&self, statement: &str) {
@@ -95,20 +107,20 @@ impl Stage {
     }
 
     fn resume_error(&self, run_id: RunId) -> Failure {
-        self.send(Command::Resume { run_id }).unwrap_err()
+        self.send(EngineCommand::Resume { run_id }).unwrap_err()
     }
 
     /// A run that waits at its first gate, then rests.
     fn paused_run(&self) -> RunId {
         let run_id = self.start(rehearse());
         self.wait_for_gate(run_id);
-        self.send(Command::Pause { run_id }).unwrap();
+        self.send(EngineCommand::Pause { run_id }).unwrap();
         run_id
     }
 }
 
-fn settings() -> Settings {
-    let mut settings = Settings::default();
+fn settings() -> AppSettings {
+    let mut settings = AppSettings::default();
     settings.rehearsal.pace_ms = 0;
     settings
 }
@@ -120,7 +132,7 @@ fn rehearse() -> RunOptions {
     }
 }
 
-fn scenario(phase: &str, scenario: Scenario) -> RunOptions {
+fn scenario(phase: &str, scenario: RehearsalScenario) -> RunOptions {
     RunOptions {
         scenarios: [(phase.into(), scenario)].into(),
         ..rehearse()
@@ -144,7 +156,7 @@ fn a_run_in_a_plain_folder_goes_through_gate_and_end() {
     let answer = stage.decide(run_id, Decision::Approve, "fine").unwrap();
     assert!(matches!(
         answer,
-        Answer::Decided {
+        CommandAnswer::Decided {
             action: Decision::Approve,
             ..
         }
@@ -201,7 +213,7 @@ fn a_shutdown_pauses_and_a_resume_asks_the_gate_again_without_an_agent() {
     );
     assert_eq!(state.paused_from, Some(RunStatus::AwaitingApproval));
     for _ in 0..2 {
-        stage.send(Command::Resume { run_id }).unwrap();
+        stage.send(EngineCommand::Resume { run_id }).unwrap();
         let state = stage.wait_for_gate(run_id);
         assert_eq!(
             state.approval.unwrap().request_id,
@@ -209,13 +221,13 @@ fn a_shutdown_pauses_and_a_resume_asks_the_gate_again_without_an_agent() {
             "the same question"
         );
         assert_eq!(state.phases[0].attempt, 1, "no agent was called");
-        stage.send(Command::Pause { run_id }).unwrap();
+        stage.send(EngineCommand::Pause { run_id }).unwrap();
     }
     let resumed = stage.home.archive().events(run_id, 1, 1000).unwrap();
     let ordinals: Vec<_> = resumed
         .iter()
         .filter_map(|e| {
-            if let Fact::RunResumed { ordinal, .. } = e.fact {
+            if let RunFact::RunResumed { ordinal, .. } = e.fact {
                 Some(ordinal)
             } else {
                 None
@@ -228,7 +240,7 @@ fn a_shutdown_pauses_and_a_resume_asks_the_gate_again_without_an_agent() {
 #[test]
 fn a_run_that_works_is_paused_at_a_shutdown_and_goes_on_later() {
     let mut stage = Stage::new();
-    let run_id = stage.start(scenario("first", Scenario::Timeout));
+    let run_id = stage.start(scenario("first", RehearsalScenario::Timeout));
     stage.wait(run_id, "the prompt", |state| {
         state.phases[0].prompt.is_some()
     });
@@ -239,13 +251,13 @@ fn a_run_that_works_is_paused_at_a_shutdown_and_goes_on_later() {
         (RunStatus::Paused, Some(PauseReason::Shutdown)),
         "a shutdown never aborts"
     );
-    stage.send(Command::Resume { run_id }).unwrap();
+    stage.send(EngineCommand::Resume { run_id }).unwrap();
     let state = stage.wait(run_id, "the attempt to go on", |state| {
         state.status == RunStatus::Executing
     });
     assert_eq!(state.phases[0].attempt, 1, "the same attempt goes on");
     stage
-        .send(Command::Abort {
+        .send(EngineCommand::Abort {
             run_id,
             reason: "enough".to_owned(),
         })
@@ -273,7 +285,7 @@ fn changed_content_is_never_approved_unseen() {
     );
     assert_eq!(
         asked.approval.as_ref().unwrap().artifact_sha256,
-        Some(ContentHash::of(valid.as_bytes()))
+        Some(ContentHash::from_bytes(valid.as_bytes()))
     );
 
     std::fs::write(&file, "not even JSON").unwrap();
@@ -324,7 +336,7 @@ fn what_the_operator_wrote_at_a_gate_is_the_next_version_and_is_asked_about_anew
     let file = stage.home.paths().worktree(run_id).join("out/first.json");
     let before = std::fs::read_to_string(&file).unwrap();
     let revise = |content: &str| {
-        stage.send(Command::Revise {
+        stage.send(EngineCommand::Revise {
             run_id,
             request_id,
             content: content.to_owned(),
@@ -353,7 +365,7 @@ fn what_the_operator_wrote_at_a_gate_is_the_next_version_and_is_asked_about_anew
     let open = asked.approval.clone().unwrap();
     assert_eq!(
         open.artifact_sha256,
-        Some(ContentHash::of(edited.as_bytes()))
+        Some(ContentHash::from_bytes(edited.as_bytes()))
     );
     assert_ne!(open.request_id, request_id);
     assert_eq!((asked.phases[0].versions, asked.phases[0].attempt), (2, 1));
@@ -379,9 +391,13 @@ fn what_the_operator_wrote_at_a_gate_is_the_next_version_and_is_asked_about_anew
 fn rehearsed_scenarios_end_as_they_say() {
     let stage = Stage::new();
     for (way, attempts, code) in [
-        (Scenario::Invalid, 2, Some(Code::ArtifactInvalidAfterRepair)),
-        (Scenario::InvalidThenOk, 2, None),
-        (Scenario::Slow, 1, None),
+        (
+            RehearsalScenario::Invalid,
+            2,
+            Some(Code::ArtifactInvalidAfterRepair),
+        ),
+        (RehearsalScenario::InvalidThenOk, 2, None),
+        (RehearsalScenario::Slow, 1, None),
     ] {
         let run_id = stage.start(scenario("first", way));
         let state = stage.wait(run_id, "gate or end", |s| {
@@ -390,7 +406,7 @@ fn rehearsed_scenarios_end_as_they_say() {
         assert_eq!(state.phases[0].attempt, attempts, "{way:?}");
         assert_eq!(state.error.map(|(code, ..)| code), code, "{way:?}");
     }
-    let run_id = stage.start(scenario("first", Scenario::Crash));
+    let run_id = stage.start(scenario("first", RehearsalScenario::Crash));
     let state = stage.wait(run_id, "the question", |state| state.approval.is_some());
     assert_eq!(
         (state.status, state.pause_reason),
@@ -426,9 +442,9 @@ fn the_same_key_starts_the_same_run_once() {
             requirements: requirements.to_owned(),
             ..pair(rehearse())
         };
-        stage.send(Command::Start(Box::new(request)))
+        stage.send(EngineCommand::Start(Box::new(request)))
     };
-    let Answer::Started {
+    let CommandAnswer::Started {
         run_id,
         existing: false,
     } = start("one thing").unwrap()
@@ -437,7 +453,7 @@ fn the_same_key_starts_the_same_run_once() {
     };
     assert_eq!(
         start("one thing").unwrap(),
-        Answer::Started {
+        CommandAnswer::Started {
             run_id,
             existing: true
         }
@@ -447,7 +463,7 @@ fn the_same_key_starts_the_same_run_once() {
         Code::IdempotencyConflict
     );
     let token = ClientToken::new();
-    let pause = Command::Pause { run_id };
+    let pause = EngineCommand::Pause { run_id };
     assert_eq!(
         stage.send_as(pause.clone(), token),
         stage.send_as(pause, token),
@@ -462,11 +478,14 @@ fn one_run_holds_a_thread() {
         thread: Some("lane".into()),
         ..pair(rehearse())
     };
-    let Answer::Started { run_id, .. } = stage.send(Command::Start(Box::new(named()))).unwrap()
+    let CommandAnswer::Started { run_id, .. } =
+        stage.send(EngineCommand::Start(Box::new(named()))).unwrap()
     else {
         panic!("started")
     };
-    let busy = stage.send(Command::Start(Box::new(named()))).unwrap_err();
+    let busy = stage
+        .send(EngineCommand::Start(Box::new(named())))
+        .unwrap_err();
     assert_eq!(busy.code, Code::ThreadBusy, "{busy}");
     assert!(
         busy.message.contains(&run_id.short()) || busy.message.contains(&run_id.to_string()),
@@ -483,8 +502,8 @@ fn one_run_holds_a_thread() {
         "nothing is left of the refused start"
     );
     stage.wait_for_gate(run_id);
-    stage.send(Command::Pause { run_id }).unwrap();
-    stage.send(Command::Start(Box::new(named()))).unwrap();
+    stage.send(EngineCommand::Pause { run_id }).unwrap();
+    stage.send(EngineCommand::Start(Box::new(named()))).unwrap();
     assert_eq!(
         stage.resume_error(run_id).code,
         Code::ThreadBusy,
@@ -505,7 +524,10 @@ fn an_ended_run_is_not_reopened() {
     let run_id = stage.start(rehearse());
     stage.wait_for_gate(run_id);
     stage.decide(run_id, Decision::Abort, "").unwrap();
-    for command in [Command::Resume { run_id }, Command::Pause { run_id }] {
+    for command in [
+        EngineCommand::Resume { run_id },
+        EngineCommand::Pause { run_id },
+    ] {
         assert_eq!(
             stage.send(command).unwrap_err().code,
             Code::RunAlreadyTerminal
@@ -513,7 +535,7 @@ fn an_ended_run_is_not_reopened() {
     }
     let seq = stage.home.archive().last_seq(run_id).unwrap();
     stage
-        .send(Command::Abort {
+        .send(EngineCommand::Abort {
             run_id,
             reason: "again".to_owned(),
         })
@@ -566,7 +588,9 @@ fn a_malformed_stored_persona_is_never_skipped() {
 #[test]
 fn a_second_host_is_refused_before_it_changes_anything() {
     let stage = Stage::new();
-    let refused = Host::start(&stage.home.paths(), &settings()).err().unwrap();
+    let refused = EngineHost::start(&stage.home.paths(), &settings())
+        .err()
+        .unwrap();
     assert_eq!(refused.code, Code::SessionManagerAlreadyRunning);
     assert_eq!(
         live_host(&stage.home.paths()).unwrap().unwrap().pid,
@@ -578,7 +602,7 @@ fn a_second_host_is_refused_before_it_changes_anything() {
 fn a_persona_is_not_used_without_consent() {
     let stage = Stage::new();
     let refused = stage
-        .send(Command::Start(Box::new(pair(RunOptions::default()))))
+        .send(EngineCommand::Start(Box::new(pair(RunOptions::default()))))
         .unwrap_err();
     assert!(
         matches!(
@@ -590,13 +614,13 @@ fn a_persona_is_not_used_without_consent() {
     give_consent(
         &stage.home.paths(),
         "maker@1",
-        &ContentHash::of(b"another persona"),
+        &ContentHash::from_bytes(b"another persona"),
         "tester",
     )
     .unwrap();
     assert!(
         stage
-            .send(Command::Start(Box::new(pair(RunOptions::default()))))
+            .send(EngineCommand::Start(Box::new(pair(RunOptions::default()))))
             .is_err(),
         "consent is to a hash, not to a name"
     );

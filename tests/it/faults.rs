@@ -6,18 +6,20 @@ use std::process::Command as Program;
 use std::time::Duration;
 
 use phasedeck::engine::anchor;
-use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun};
-use phasedeck::engine::host::{Host, attach, give_consent, live_host};
-use phasedeck::engine::paths::Paths;
-use phasedeck::engine::verify::{Verdict, verify};
+use phasedeck::engine::api::{
+    CommandAnswer, CommandSender, EngineCommand, EngineSignal, RunArchive, StartRun,
+};
+use phasedeck::engine::host::{EngineHost, attach, give_consent, live_host};
+use phasedeck::engine::paths::InstallPaths;
+use phasedeck::engine::verify::{VerifyReport, verify};
 use phasedeck::model::error::{Code, Failure};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{ClientToken, RunId};
-use phasedeck::model::record::{RunOptions, Scenario};
-use phasedeck::model::settings::{OnCrash, Settings};
+use phasedeck::model::record::{RehearsalScenario, RunOptions};
+use phasedeck::model::settings::{AppSettings, CrashPolicy};
 use phasedeck::model::state::{Decision, PauseReason, RunStatus, Via};
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::fence::{self, Claimant};
+use phasedeck::store::fence::{self, HostIdentity};
 use phasedeck::store::{Store, backup, ballast};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -26,15 +28,15 @@ use crate::demo::wait_for;
 use crate::home::{Home, check_invariants};
 use crate::model_script::write_pair;
 
-pub fn settings() -> Settings {
-    let mut settings = Settings::default();
+pub fn settings() -> AppSettings {
+    let mut settings = AppSettings::default();
     settings.rehearsal.pace_ms = 0;
-    settings.engine.on_crash = OnCrash::Ask;
+    settings.engine.on_crash = CrashPolicy::Ask;
     settings
 }
 
-pub fn send(host: &Host, command: Command) -> Answer {
-    let sender = Sender {
+pub fn send(host: &EngineHost, command: EngineCommand) -> CommandAnswer {
+    let sender = CommandSender {
         by: "tester".to_owned(),
         via: Via::Cli,
     };
@@ -43,7 +45,7 @@ pub fn send(host: &Host, command: Command) -> Answer {
         .unwrap()
 }
 
-pub fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
+pub fn start(host: &EngineHost, scenarios: &[(&str, RehearsalScenario)]) -> RunId {
     let scenarios = scenarios
         .iter()
         .map(|(phase, scenario)| ((*phase).into(), *scenario))
@@ -59,30 +61,30 @@ pub fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
         options,
         ..StartRun::default()
     };
-    match send(host, Command::Start(Box::new(start))) {
-        Answer::Started { run_id, .. } => run_id,
+    match send(host, EngineCommand::Start(Box::new(start))) {
+        CommandAnswer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
     }
 }
 
-pub fn approve(run_id: RunId) -> Command {
-    Command::decide(run_id, None, Decision::Approve, "")
+pub fn approve(run_id: RunId) -> EngineCommand {
+    EngineCommand::decide(run_id, None, Decision::Approve, "")
 }
 
-pub fn wait_until(paths: &Paths, run: RunId, what: &str, status: RunStatus) {
+pub fn wait_until(paths: &InstallPaths, run: RunId, what: &str, status: RunStatus) {
     wait_for(what, || {
-        Some(()).filter(|()| Archive::open(paths).unwrap().state(run).unwrap().status == status)
+        Some(()).filter(|()| RunArchive::open(paths).unwrap().state(run).unwrap().status == status)
     });
 }
 
-pub fn verdict(paths: &Paths) -> Verdict {
+pub fn verdict(paths: &InstallPaths) -> VerifyReport {
     tokio::runtime::Runtime::new()
         .unwrap()
         .block_on(verify(paths, None))
         .unwrap()
 }
 
-pub fn wrong(verdict: &Verdict) -> Vec<String> {
+pub fn wrong(verdict: &VerifyReport) -> Vec<String> {
     let all = verdict
         .database
         .iter()
@@ -100,7 +102,7 @@ pub fn wrong(verdict: &Verdict) -> Vec<String> {
 fn a_row_that_vanished_is_written_anew_with_its_counters() {
     let home = Home::new();
     write_pair(&home);
-    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let host = EngineHost::start(&home.paths(), &settings()).unwrap();
     let run = start(&host, &[]);
     wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
     let before = home.archive().run(run).unwrap();
@@ -143,7 +145,7 @@ fn copy_without_log(home: &Home) -> Home {
 fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
     let home = Home::new();
     write_pair(&home);
-    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let host = EngineHost::start(&home.paths(), &settings()).unwrap();
     let first = start(&host, &[]);
     wait_until(
         &home.paths(),
@@ -152,13 +154,13 @@ fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
         RunStatus::AwaitingApproval,
     );
     host.shutdown(Duration::ZERO).unwrap();
-    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let host = EngineHost::start(&home.paths(), &settings()).unwrap();
     assert_eq!(
         host.notices(),
         Vec::<String>::new(),
         "a good end leaves nothing to say"
     );
-    send(&host, Command::Resume { run_id: first });
+    send(&host, EngineCommand::Resume { run_id: first });
     send(&host, approve(first));
     wait_until(&home.paths(), first, "the end", RunStatus::Completed);
     let last = home.archive().last_seq(first).unwrap();
@@ -170,7 +172,7 @@ fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
     let copy = copy_without_log(&home);
     host.shutdown(Duration::ZERO).unwrap();
 
-    let before = Archive::open(&copy.paths())
+    let before = RunArchive::open(&copy.paths())
         .unwrap()
         .last_seq(first)
         .unwrap();
@@ -178,7 +180,7 @@ fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
         before < last,
         "what was in the log is gone, and SQLite says nothing"
     );
-    let host = Host::start(&copy.paths(), &settings()).unwrap();
+    let host = EngineHost::start(&copy.paths(), &settings()).unwrap();
     let told = host.notices().join("\n");
     assert!(
         told.contains("was it restored from a copy?")
@@ -192,7 +194,7 @@ fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
         "{:?}",
         wrong(&verdict)
     );
-    for aside in anchor::kept_aside(&copy.paths()).unwrap() {
+    for aside in anchor::mismatched_checkpoints(&copy.paths()).unwrap() {
         std::fs::remove_file(aside).unwrap();
     }
     copy.expect(0, &["verify"]);
@@ -202,7 +204,7 @@ fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
 fn verify_tells_what_somebody_changed_and_ends_with_1() {
     let home = Home::new();
     write_pair(&home);
-    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let host = EngineHost::start(&home.paths(), &settings()).unwrap();
     let run = start(&host, &[]);
     wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
     host.shutdown(Duration::ZERO).unwrap();
@@ -249,8 +251,8 @@ impl SmallDisk {
         None
     }
 
-    fn paths(&self) -> Paths {
-        let paths = Paths::beneath(&self.0);
+    fn paths(&self) -> InstallPaths {
+        let paths = InstallPaths::beneath(&self.0);
         paths.create().unwrap();
         paths
     }
@@ -304,7 +306,7 @@ fn on_a_full_disk_everything_rests_and_goes_on_by_itself_when_there_is_space() {
     let mut settings = settings();
     // So that the second phase is still at work when everything is told to rest.
     settings.rehearsal.pace_ms = 20;
-    let host = Host::start(&paths, &settings).unwrap();
+    let host = EngineHost::start(&paths, &settings).unwrap();
     let waiting = start(&host, &[]);
     wait_until(&paths, waiting, "the gate", RunStatus::AwaitingApproval);
     wait_for("the ballast", || {
@@ -314,7 +316,7 @@ fn on_a_full_disk_everything_rests_and_goes_on_by_itself_when_there_is_space() {
     // The answer is stored all the same: the ballast makes room for it, and for the rest.
     send(&host, approve(waiting));
     let paused = wait_for("the pause", || {
-        let state = Archive::open(&paths).unwrap().state(waiting).unwrap();
+        let state = RunArchive::open(&paths).unwrap().state(waiting).unwrap();
         Some(state).filter(|state| state.status == RunStatus::Paused)
     });
     assert_eq!(paused.pause_reason, Some(PauseReason::DiskFull));
@@ -377,7 +379,7 @@ fn with_few_files_to_open_a_run_ends_or_says_why() {
             );
         }
         // With enough of them it goes on from wherever it stopped.
-        let host = Host::start(&home.paths(), &settings()).unwrap();
+        let host = EngineHost::start(&home.paths(), &settings()).unwrap();
         for run in home.archive().runs(&Default::default()).unwrap() {
             check_invariants(&home, &run);
         }
@@ -396,14 +398,14 @@ fn on_a_disk_that_is_full_already_a_host_is_refused_in_words_and_begins_when_the
         return;
     };
     let paths = disk.paths();
-    Host::start(&paths, &settings())
+    EngineHost::start(&paths, &settings())
         .unwrap()
         .shutdown(Duration::ZERO)
         .unwrap();
     let _ = ballast::release(&paths.database());
     let before = std::fs::read(paths.database()).unwrap();
     let filler = fill(&disk.0);
-    let Err(refused) = Host::start(&paths, &settings()) else {
+    let Err(refused) = EngineHost::start(&paths, &settings()) else {
         panic!("it began")
     };
     assert_eq!(refused.code, Code::DiskFull, "{refused}");
@@ -414,7 +416,7 @@ fn on_a_disk_that_is_full_already_a_host_is_refused_in_words_and_begins_when_the
         "nothing was overwritten"
     );
     std::fs::remove_file(filler).unwrap();
-    Host::start(&paths, &settings())
+    EngineHost::start(&paths, &settings())
         .unwrap()
         .shutdown(Duration::ZERO)
         .unwrap();
@@ -426,13 +428,13 @@ fn on_a_full_disk_a_host_makes_room_for_itself_with_what_it_kept() {
         return;
     };
     let paths = disk.paths();
-    Host::start(&paths, &settings())
+    EngineHost::start(&paths, &settings())
         .unwrap()
         .shutdown(Duration::ZERO)
         .unwrap();
-    assert!(ballast::keep(&paths.database()));
+    assert!(ballast::allocate_reserve(&paths.database()));
     fill(&disk.0);
-    let host = Host::start(&paths, &settings()).unwrap();
+    let host = EngineHost::start(&paths, &settings()).unwrap();
     assert!(
         host.notices().iter().any(|words| words.contains("is full")),
         "{:?}",
@@ -449,7 +451,7 @@ fn a_read_only_folder_is_refused_in_words_and_nothing_is_made() {
     };
     let paths = disk.paths();
     disk.read_only();
-    let Err(refused) = Host::start(&paths, &settings()) else {
+    let Err(refused) = EngineHost::start(&paths, &settings()) else {
         panic!("it began")
     };
     assert_eq!(refused.code, Code::IoFailed);
@@ -465,11 +467,17 @@ fn a_read_only_folder_is_refused_in_words_and_nothing_is_made() {
 fn a_host_that_writes_beside_itself_keeps_its_log() {
     let home = Home::new();
     write_pair(&home);
-    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let host = EngineHost::start(&home.paths(), &settings()).unwrap();
     let run = start(&host, &[]);
     wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
     // A row beside its own, as a console makes it that hosts; then one of another process.
-    give_consent(&home.paths(), "maker@1", &ContentHash::of(b"one"), "kim").unwrap();
+    give_consent(
+        &home.paths(),
+        "maker@1",
+        &ContentHash::from_bytes(b"one"),
+        "kim",
+    )
+    .unwrap();
     home.expect(0, &["consent", "--all"]);
     send(&host, approve(run));
     wait_until(&home.paths(), run, "the end", RunStatus::Completed);
@@ -517,14 +525,18 @@ fn at_gate(home: &Home) -> RunId {
         options,
         ..StartRun::default()
     };
-    let sender = Sender {
+    let sender = CommandSender {
         by: "tester".to_owned(),
         via: Via::Cli,
     };
     let answer = runtime
-        .block_on(port.send(Command::Start(Box::new(start)), sender, ClientToken::new()))
+        .block_on(port.send(
+            EngineCommand::Start(Box::new(start)),
+            sender,
+            ClientToken::new(),
+        ))
         .unwrap();
-    let Answer::Started { run_id, .. } = answer else {
+    let CommandAnswer::Started { run_id, .. } = answer else {
         panic!("{answer:?}")
     };
     wait_until(&paths, run_id, "the gate", RunStatus::AwaitingApproval);
@@ -564,7 +576,7 @@ fn a_host_that_was_overtaken_ends_with_its_code_and_nothing_is_stored_twice() {
     let mut first = detached(&home);
     let run = at_gate(&home);
     // As a host whose lock nobody here can see: of another machine, of a container of its own.
-    let elsewhere = Claimant {
+    let elsewhere = HostIdentity {
         pid: 4_000_000,
         lock_device: 0,
         lock_inode: 0,
@@ -589,12 +601,12 @@ fn a_host_that_was_overtaken_ends_with_its_code_and_nothing_is_stored_twice() {
         "it did not even store that it paused"
     );
     second.close_blocking().unwrap();
-    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let host = EngineHost::start(&home.paths(), &settings()).unwrap();
     assert_eq!(
         home.archive().state(run).unwrap().pause_reason,
         Some(PauseReason::Crashed)
     );
-    send(&host, Command::Resume { run_id: run });
+    send(&host, EngineCommand::Resume { run_id: run });
     send(&host, approve(run));
     wait_until(&home.paths(), run, "the end", RunStatus::Completed);
     check_invariants(&home, &home.newest());
@@ -606,8 +618,8 @@ fn a_host_that_was_overtaken_ends_with_its_code_and_nothing_is_stored_twice() {
 fn a_host_that_was_overtaken_at_work_ends_its_agents_and_refuses_what_it_is_asked() {
     let home = Home::new();
     write_pair(&home);
-    let host = Host::start(&home.paths(), &settings()).unwrap();
-    let run = start(&host, &[("first", Scenario::Timeout)]);
+    let host = EngineHost::start(&home.paths(), &settings()).unwrap();
+    let run = start(&host, &[("first", RehearsalScenario::Timeout)]);
     wait_for("work", || {
         home.archive().state(run).unwrap().phases[0]
             .prompt
@@ -618,27 +630,32 @@ fn a_host_that_was_overtaken_at_work_ends_its_agents_and_refuses_what_it_is_aske
     let mut signals = host.port().signals();
     let other = Store::open_as_host(
         &home.paths().database(),
-        Claimant {
+        HostIdentity {
             pid: 4_000_000,
             lock_device: 0,
             lock_inode: 0,
         },
     )
     .unwrap();
-    let why = host.handle().block_on(host.stopped());
+    let why = host.handle().block_on(host.store_closed());
     assert_eq!(why.code, Code::SessionManagerAlreadyRunning);
-    host.handle()
-        .block_on(async { while !matches!(signals.recv().await.unwrap(), Signal::Host(false)) {} });
-    let sender = Sender {
+    host.handle().block_on(async {
+        while !matches!(
+            signals.recv().await.unwrap(),
+            EngineSignal::HostPresence(false)
+        ) {}
+    });
+    let sender = CommandSender {
         by: "tester".to_owned(),
         via: Via::Cli,
     };
     let refused = host
         .handle()
-        .block_on(
-            host.port()
-                .send(Command::Pause { run_id: run }, sender, ClientToken::new()),
-        )
+        .block_on(host.port().send(
+            EngineCommand::Pause { run_id: run },
+            sender,
+            ClientToken::new(),
+        ))
         .unwrap_err();
     assert_eq!(refused, why);
     assert_eq!(host.shutdown(Duration::from_secs(5)), Err(why));
@@ -655,7 +672,7 @@ fn a_backup_that_is_put_back_is_whole_and_what_is_missing_is_told() {
     let home = Home::new();
     write_pair(&home);
     let (paths, database) = (home.paths(), home.paths().database());
-    let host = Host::start(&paths, &settings()).unwrap();
+    let host = EngineHost::start(&paths, &settings()).unwrap();
     let run = start(&host, &[]);
     wait_until(&paths, run, "the gate", RunStatus::AwaitingApproval);
     let copied = home.archive().events(run, 1, 1000).unwrap();
@@ -666,28 +683,28 @@ fn a_backup_that_is_put_back_is_whole_and_what_is_missing_is_told() {
     wait_until(&paths, run, "the end", RunStatus::Completed);
     host.shutdown(Duration::ZERO).unwrap();
     std::fs::write(&database, b"").unwrap();
-    let Err(refused) = Host::start(&paths, &settings()) else {
+    let Err(refused) = EngineHost::start(&paths, &settings()) else {
         panic!("it began")
     };
     assert_eq!(refused.code, Code::DbCorrupt);
     std::fs::remove_file(&database).unwrap();
     std::fs::copy(copy, &database).unwrap();
-    let host = Host::start(&paths, &settings()).unwrap();
+    let host = EngineHost::start(&paths, &settings()).unwrap();
     let told = host.notices().join("\n");
     assert!(told.contains("was it restored from a copy?"), "{told}");
     assert_eq!(
         home.archive().events(run, 1, copied.len() as u32).unwrap(),
         copied
     );
-    send(&host, Command::Resume { run_id: run });
+    send(&host, EngineCommand::Resume { run_id: run });
     send(&host, approve(run));
     wait_until(&paths, run, "the end once more", RunStatus::Completed);
     host.shutdown(Duration::ZERO).unwrap();
 }
 
 /// Everything that the journals say, and what follows from them, in words.
-fn told(paths: &Paths) -> Result<Vec<String>, String> {
-    let archive = Archive::open(paths).map_err(|failure| failure.to_string())?;
+fn told(paths: &InstallPaths) -> Result<Vec<String>, String> {
+    let archive = RunArchive::open(paths).map_err(|failure| failure.to_string())?;
     let runs = archive
         .runs(&Default::default())
         .map_err(|failure| failure.to_string())?;
@@ -713,7 +730,7 @@ fn a_bit_that_flips_in_the_database_is_found_or_changes_nothing_of_what_is_told(
         .unwrap_or(200);
     let home = Home::new();
     write_pair(&home);
-    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let host = EngineHost::start(&home.paths(), &settings()).unwrap();
     let run = start(&host, &[]);
     wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
     send(&host, approve(run));

@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use phasedeck::engine::api::Archive;
+use phasedeck::engine::api::RunArchive;
 use phasedeck::engine::catalog::{Catalog, CatalogDirs};
 use phasedeck::engine::transfer;
-use phasedeck::model::event::Event;
+use phasedeck::model::event::JournalEvent;
 use phasedeck::model::run_state::RunState;
 use proptest::prelude::*;
 
@@ -137,7 +137,7 @@ fn no_spoilt_event_makes_the_fold_panic() {
     let tried = runner(512).run(
         &(changes(), any::<prop::sample::Index>(), any::<bool>()),
         |(changes, which, shuffled)| {
-            let mut events: Vec<Event> = lines
+            let mut events: Vec<JournalEvent> = lines
                 .iter()
                 .map(|line| serde_json::from_str(line).unwrap())
                 .collect();
@@ -214,10 +214,10 @@ fn no_row_of_a_foreign_database_makes_a_reader_panic() {
             conn.execute("UPDATE runs SET cost_nano = ?2, created_at_ms = ?2, last_seq = ?2 WHERE id = ?1", rusqlite::params![id, number]);
         drop(conn);
         let read = catch_unwind(AssertUnwindSafe(|| {
-            let Ok(archive) = Archive::open(&other.paths()) else { return };
+            let Ok(archive) = RunArchive::open(&other.paths()) else { return };
             let _ = archive.runs(&Default::default());
             let _ = (archive.run(record.id), archive.state(record.id), archive.events(record.id, 1, 1000), archive.phases(record.id));
-            let _ = (archive.approvals(record.id), archive.ledger(record.id), archive.bindings(record.id), archive.paused());
+            let _ = (archive.approvals(record.id), archive.ledger(record.id), archive.bindings(record.id), archive.paused_runs());
             let _ = transfer::export(&other.paths(), record.id, true, &mut std::io::sink());
         }));
         prop_assert!(read.is_ok(), "a reader panicked");

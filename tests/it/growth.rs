@@ -1,6 +1,6 @@
 //! Work that fills the disk: ended with its code, whoever writes, and taken up again by a person's word.
 
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use serde_json::json;
 
 use crate::home::{Home, check_invariants};
@@ -38,7 +38,9 @@ fn ended_by(home: &Home) -> (String, String) {
         .events(&home.newest())
         .into_iter()
         .find_map(|event| match event.fact {
-            Fact::SessionFailed { code, message, .. } => Some((code.as_str().to_owned(), message)),
+            RunFact::SessionFailed { code, message, .. } => {
+                Some((code.as_str().to_owned(), message))
+            }
             _ => None,
         });
     failed.unwrap()

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use phasedeck::engine::api::{Archive, RunFilter};
-use phasedeck::engine::paths::Paths;
-use phasedeck::model::event::{Event, Fact};
+use phasedeck::engine::api::{RunArchive, RunQuery};
+use phasedeck::engine::paths::InstallPaths;
+use phasedeck::model::event::{JournalEvent, RunFact};
 use phasedeck::model::record::RunRecord;
 use phasedeck::model::run_state::{OpenApproval, RunState};
 
@@ -33,12 +33,12 @@ impl Home {
         self.dir.path()
     }
 
-    pub fn paths(&self) -> Paths {
-        Paths::beneath(self.dir.path())
+    pub fn paths(&self) -> InstallPaths {
+        InstallPaths::beneath(self.dir.path())
     }
 
-    pub fn archive(&self) -> Archive {
-        Archive::open(&self.paths()).unwrap()
+    pub fn archive(&self) -> RunArchive {
+        RunArchive::open(&self.paths()).unwrap()
     }
 
     /// The binary, in this home and with nothing of the machine's settings.
@@ -81,9 +81,9 @@ impl Home {
 
     /// The newest run.
     pub fn newest(&self) -> RunRecord {
-        let filter = RunFilter {
+        let filter = RunQuery {
             limit: Some(1),
-            ..RunFilter::default()
+            ..RunQuery::default()
         };
         self.archive()
             .runs(&filter)
@@ -112,7 +112,7 @@ impl Home {
                 "nothing is asked at {gate}"
             );
             std::thread::sleep(std::time::Duration::from_millis(20));
-            let Ok(archive) = Archive::open(&self.paths()) else {
+            let Ok(archive) = RunArchive::open(&self.paths()) else {
                 continue;
             };
             let Ok(run) = archive.find(run) else { continue };
@@ -124,7 +124,7 @@ impl Home {
         }
     }
 
-    pub fn events(&self, run: &RunRecord) -> Vec<Event> {
+    pub fn events(&self, run: &RunRecord) -> Vec<JournalEvent> {
         self.archive().events(run.id, 1, 100_000).unwrap()
     }
 
@@ -196,7 +196,7 @@ pub fn check_invariants(home: &Home, run: &RunRecord) -> RunState {
             phase.phase_key
         );
         let completed =
-            events.iter().filter(|e| matches!(&e.fact, Fact::PhaseCompleted { phase_key, .. } if *phase_key == phase.phase_key));
+            events.iter().filter(|e| matches!(&e.fact, RunFact::PhaseCompleted { phase_key, .. } if *phase_key == phase.phase_key));
         assert!(
             completed.count() <= 1,
             "{} completed twice",

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use phasedeck::engine::confine::{Bounds, Finish, Launcher, Protection, Ran};
+use phasedeck::engine::confine::{
+    CommandExit, CommandLimits, CommandResult, SandboxLauncher, SandboxProtection,
+};
 use tokio_util::sync::CancellationToken;
 
-fn launcher() -> Launcher {
-    Launcher::of(PathBuf::from(env!("CARGO_BIN_EXE_phasedeck")))
+fn launcher() -> SandboxLauncher {
+    SandboxLauncher::with_program(PathBuf::from(env!("CARGO_BIN_EXE_phasedeck")))
 }
 
 /// A worktree and a temp folder for commands, and a folder beside them that is none of theirs.
@@ -29,9 +31,9 @@ impl Yard {
         self.home.path().join(name)
     }
 
-    async fn run(&self, command: &str, time: Duration) -> Ran {
+    async fn run(&self, command: &str, time: Duration) -> CommandResult {
         let (worktree, temp) = (self.path("worktree"), self.path("temp"));
-        let bounds = Bounds {
+        let bounds = CommandLimits {
             worktree: &worktree,
             temp: &temp,
             time,
@@ -54,12 +56,12 @@ impl Yard {
     }
 }
 
-async fn protection() -> Option<Protection> {
+async fn protection() -> Option<SandboxProtection> {
     let protection = launcher().probe().await;
     if protection.files {
         return Some(protection);
     }
-    eprintln!("skipped: {}", protection.words());
+    eprintln!("skipped: {}", protection.describe());
     None
 }
 
@@ -81,7 +83,7 @@ async fn a_command_runs_in_its_worktree_with_its_own_temp_folder_and_without_our
     let yard = Yard::new();
     let ran =
         yard.run("pwd; echo here > made.txt; echo \"$TMPDIR\"; env | cut -d= -f1 | sort | tr '\\n' ' '; echo no >&2; exit 7", LONG).await;
-    assert_eq!(ran.finish, Finish::Exit(7));
+    assert_eq!(ran.finish, CommandExit::Exit(7));
     assert_eq!(
         std::fs::read_to_string(yard.path("worktree/made.txt")).unwrap(),
         "here\n"
@@ -168,9 +170,9 @@ async fn the_network_is_away() {
         .await;
     assert_ne!(
         ran.finish,
-        Finish::Exit(0),
+        CommandExit::Exit(0),
         "{} {}",
-        protection.words(),
+        protection.describe(),
         ran.printed
     );
     assert!(listener.accept().is_err());
@@ -182,7 +184,7 @@ async fn a_command_that_takes_too_long_is_ended_with_everything_it_began() {
     let begun = Instant::now();
     let stubborn = "trap '' TERM INT HUP; (setsid sleep 98761 &) ; sh -c 'trap \"\" TERM; sleep 98761' & sleep 98761";
     let ran = yard.run(stubborn, Duration::from_millis(400)).await;
-    assert_eq!(ran.finish, Finish::TimedOut);
+    assert_eq!(ran.finish, CommandExit::TimedOut);
     assert!(
         begun.elapsed() < Duration::from_secs(10),
         "{:?}",
@@ -202,7 +204,7 @@ async fn nothing_stays_behind_when_a_command_ends_by_itself() {
         .await;
     assert_eq!(
         (ran.finish, ran.printed.as_str()),
-        (Finish::Exit(0), "done\n")
+        (CommandExit::Exit(0), "done\n")
     );
     assert!(!anything_runs("sleep 98762"));
 }
@@ -212,7 +214,7 @@ async fn nothing_stays_behind_when_the_host_is_killed() {
     let yard = Yard::new();
     let (worktree, temp) = (yard.path("worktree"), yard.path("temp"));
     let token = CancellationToken::new();
-    let bounds = Bounds {
+    let bounds = CommandLimits {
         worktree: &worktree,
         temp: &temp,
         time: LONG,
@@ -236,12 +238,12 @@ async fn nothing_stays_behind_when_the_host_is_killed() {
 async fn a_flood_is_cut_and_a_command_without_end_is_stopped_when_told() {
     let yard = Yard::new();
     let ran = yard.run("yes 'all work and no play'", LONG).await;
-    assert_eq!(ran.finish, Finish::Flooded);
+    assert_eq!(ran.finish, CommandExit::Flooded);
     assert!(ran.printed.len() < 40_000 && ran.printed.contains("bytes cut here"));
     let (worktree, temp) = (yard.path("worktree"), yard.path("temp"));
     let token = CancellationToken::new();
     token.cancel();
-    let bounds = Bounds {
+    let bounds = CommandLimits {
         worktree: &worktree,
         temp: &temp,
         time: LONG,
@@ -252,7 +254,7 @@ async fn a_flood_is_cut_and_a_command_without_end_is_stopped_when_told() {
             .await
             .unwrap()
             .finish,
-        Finish::Stopped
+        CommandExit::Stopped
     );
 }
 
@@ -262,7 +264,7 @@ async fn a_fork_bomb_ends_at_its_time_limit() {
     // Bounded, so that it harms nobody where the kernel counts no processes of the administrator.
     let script = "bomb() { [ $1 -gt 0 ] && { bomb $(($1 - 1)) & bomb $(($1 - 1)) & wait; }; sleep 98765; }; bomb 6";
     let ran = yard.run(script, Duration::from_millis(1500)).await;
-    assert_eq!(ran.finish, Finish::TimedOut);
+    assert_eq!(ran.finish, CommandExit::TimedOut);
     assert!(!anything_runs("sleep 98765"));
 }
 
@@ -272,8 +274,8 @@ async fn a_command_that_begins_too_many_processes_is_ended() {
     // The kernel refuses more to a user, and the warden ends those of an administrator, whom it does not bind.
     let script = "i=0; while [ $i -lt 1500 ]; do setsid sleep 98766 & i=$((i+1)); done; wait";
     let ran = yard.run(script, Duration::from_secs(60)).await;
-    assert_ne!(ran.finish, Finish::Exit(0), "{}", ran.printed);
-    assert_ne!(ran.finish, Finish::TimedOut, "{}", ran.printed);
+    assert_ne!(ran.finish, CommandExit::Exit(0), "{}", ran.printed);
+    assert_ne!(ran.finish, CommandExit::TimedOut, "{}", ran.printed);
     assert!(!anything_runs("sleep 98766"));
     let words = if rustix::process::getuid().is_root() {
         "the command started more than 512 processes and was killed"
@@ -315,7 +317,7 @@ async fn a_file_cannot_grow_beyond_its_limit() {
     let yard = Yard::new();
     let ran =
         yard.run("truncate -s 2G large; ls -l large | cut -d' ' -f5; dd if=/dev/zero of=sparse bs=1 count=1 seek=2000000000", LONG).await;
-    assert_ne!(ran.finish, Finish::Exit(0), "{}", ran.printed);
+    assert_ne!(ran.finish, CommandExit::Exit(0), "{}", ran.printed);
     for name in ["large", "sparse"] {
         let size = std::fs::metadata(yard.path("worktree").join(name)).map_or(0, |file| file.len());
         assert!(size <= 1 << 30, "{name}: {size}");
@@ -338,7 +340,7 @@ async fn a_command_has_no_terminal_and_a_session_of_its_own() {
 async fn a_command_that_no_person_could_read_is_refused() {
     let yard = Yard::new();
     let (worktree, temp) = (yard.path("worktree"), yard.path("temp"));
-    let bounds = Bounds {
+    let bounds = CommandLimits {
         worktree: &worktree,
         temp: &temp,
         time: LONG,

@@ -192,7 +192,7 @@ fn a_run_that_goes_on_is_ended_by_the_import_and_a_redacted_one_tells_no_words()
         .spawn()
         .unwrap();
     let asked = || {
-        phasedeck::engine::api::Archive::open(&home.paths())
+        phasedeck::engine::api::RunArchive::open(&home.paths())
             .is_ok_and(|archive| !archive.pending_approvals().unwrap().is_empty())
     };
     while !asked() {

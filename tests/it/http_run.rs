@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::record::TurnStatus;
 use serde_json::json;
 
@@ -207,7 +207,7 @@ fn prices_are_refreshed_from_the_providers_list_and_kept_for_a_day() {
         &json!({"data": [{"id": "test/model", "context_length": 64_000, "pricing": pricing}]}),
     );
     let (home, start) = two_phase_home(&script);
-    let path = home.paths().models();
+    let path = home.paths().model_cache();
     file.set(path.clone()).unwrap();
     run(&home, &start, 0);
     let record = home.newest();
@@ -311,7 +311,7 @@ fn a_conversation_longer_than_the_window_is_summarised_and_stays_readable() {
         "paid by its own row"
     );
     assert!(
-        home.events(&record).iter().any(|event| matches!(&event.fact, Fact::AgentAdapted { words, .. } if words.contains("summarised")))
+        home.events(&record).iter().any(|event| matches!(&event.fact, RunFact::AgentAdapted { words, .. } if words.contains("summarised")))
     );
     let transcript = home.expect(0, &["transcript", &record.id.to_string()]);
     assert!(
@@ -463,13 +463,13 @@ fn the_agent_of_a_timed_out_attempt_does_not_go_on_writing() {
     let state = check_invariants(&home, &record);
     assert_eq!(state.phases[0].attempt, 2);
     let events = home.events(&record);
-    let at = |wanted: &dyn Fn(&Fact) -> bool| {
+    let at = |wanted: &dyn Fn(&RunFact) -> bool| {
         events.iter().position(|event| wanted(&event.fact)).unwrap()
     };
     let closed = at(&|fact| {
         matches!(
             fact,
-            Fact::LlmCalled {
+            RunFact::LlmCalled {
                 attempt: 1,
                 estimated: true,
                 ..
@@ -479,14 +479,14 @@ fn the_agent_of_a_timed_out_attempt_does_not_go_on_writing() {
     let timeout = at(&|fact| {
         matches!(
             fact,
-            Fact::ArtifactTimeout {
+            RunFact::ArtifactTimeout {
                 attempt: 1,
                 seconds: 1,
                 ..
             }
         )
     });
-    let next = at(&|fact| matches!(fact, Fact::PhaseStarted { attempt: 2, .. }));
+    let next = at(&|fact| matches!(fact, RunFact::PhaseStarted { attempt: 2, .. }));
     assert!(
         closed < timeout && timeout < next,
         "the call of the first attempt ends before the second begins"
@@ -547,7 +547,7 @@ fn an_attempt_that_has_used_its_tokens_rests_and_gets_as_many_again() {
             .events(&record)
             .into_iter()
             .find_map(|event| match event.fact {
-                Fact::SessionFailed { code, message, .. } => Some((code.as_str(), message)),
+                RunFact::SessionFailed { code, message, .. } => Some((code.as_str(), message)),
                 _ => None,
             });
         let (code, message) = failed.unwrap();

@@ -4,18 +4,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use phasedeck::engine::agent::{Backend, Desk, Ended, Job, Reserve, Stop, Work};
-use phasedeck::engine::api::{Answer, Command, Request, Sender, StartRun};
-use phasedeck::engine::context::Context;
-use phasedeck::engine::supervisor::{Call, Supervisor};
+use phasedeck::engine::agent::{
+    AgentEnd, AgentFuture, AgentJob, AgentStop, AttemptRecorder, Backend, CallReserve,
+};
+use phasedeck::engine::api::{
+    CommandAnswer, CommandRequest, CommandSender, EngineCommand, StartRun,
+};
+use phasedeck::engine::context::EngineContext;
+use phasedeck::engine::supervisor::{Supervisor, SupervisorMsg};
 use phasedeck::model::error::{Code, Failure};
-use phasedeck::model::event::{CallStatus, Fact};
+use phasedeck::model::event::{CallStatus, RunFact};
 use phasedeck::model::id::{ClientToken, RunId};
 use phasedeck::model::money::NanoUsd;
 use phasedeck::model::persona::Persona;
 use phasedeck::model::record::RunOptions;
 use phasedeck::model::run_state::RunState;
-use phasedeck::model::settings::Settings;
+use phasedeck::model::settings::AppSettings;
 use phasedeck::model::state::{Decision, PauseReason, RunStatus, Via};
 use phasedeck::store::Store;
 use serde_json::{Value, json};
@@ -26,7 +30,8 @@ use crate::home::{Home, check_invariants};
 use crate::model_script::write_pair;
 
 /// What the agent does when it is asked to work.
-type Play = for<'a> fn(&'a Agent, &'a Job, &'a Desk, &'a Stop) -> Work<'a>;
+type Play =
+    for<'a> fn(&'a Agent, &'a AgentJob, &'a AttemptRecorder, &'a AgentStop) -> AgentFuture<'a>;
 
 /// An agent that stands in for the rehearsal.
 struct Agent {
@@ -38,7 +43,7 @@ struct Agent {
     asked: AtomicUsize,
     prompts: Mutex<Vec<String>>,
     /// Where the agent itself gives an order at a chosen moment.
-    calls: OnceLock<mpsc::Sender<Call>>,
+    calls: OnceLock<mpsc::Sender<SupervisorMsg>>,
 }
 
 impl Backend for Agent {
@@ -54,28 +59,38 @@ impl Backend for Agent {
         None
     }
 
-    fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
+    fn work<'a>(
+        &'a self,
+        job: &'a AgentJob,
+        desk: &'a AttemptRecorder,
+        stop: &'a AgentStop,
+    ) -> AgentFuture<'a> {
         self.prompts.lock().unwrap().push(job.prompt.clone());
         self.asked.fetch_add(1, Ordering::SeqCst);
         (self.play)(self, job, desk, stop)
     }
 }
 
-fn write_artifact(job: &Job) {
+fn write_artifact(job: &AgentJob) {
     write(
         job,
         &json!({ "runId": job.run_id, "phaseKey": job.phase_key, "note": format!("made in attempt {}", job.attempt) }),
     );
 }
 
-fn write(job: &Job, content: &Value) {
+fn write(job: &AgentJob, content: &Value) {
     let path = job.worktree.join(&job.artifact.as_ref().unwrap().path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content.to_string()).unwrap();
 }
 
 /// Makes eleven mistakes in the first attempt.
-fn careless_at_first<'a>(_: &'a Agent, job: &'a Job, _: &'a Desk, _: &'a Stop) -> Work<'a> {
+fn careless_at_first<'a>(
+    _: &'a Agent,
+    job: &'a AgentJob,
+    _: &'a AttemptRecorder,
+    _: &'a AgentStop,
+) -> AgentFuture<'a> {
     Box::pin(async move {
         match job.attempt {
             1 => write(
@@ -84,17 +99,17 @@ fn careless_at_first<'a>(_: &'a Agent, job: &'a Job, _: &'a Desk, _: &'a Stop) -
             ),
             _ => write_artifact(job),
         }
-        Ok(Ended::Done)
+        Ok(AgentEnd::Done)
     })
 }
 
 /// Writes the artifact as soon as the test lets it.
 fn waits_for_the_test<'a>(
     agent: &'a Agent,
-    job: &'a Job,
-    _desk: &'a Desk,
-    stop: &'a Stop,
-) -> Work<'a> {
+    job: &'a AgentJob,
+    _desk: &'a AttemptRecorder,
+    stop: &'a AgentStop,
+) -> AgentFuture<'a> {
     Box::pin(async move {
         let working = agent.working.fetch_add(1, Ordering::SeqCst) + 1;
         agent.most.fetch_max(working, Ordering::SeqCst);
@@ -102,9 +117,9 @@ fn waits_for_the_test<'a>(
             permit = agent.go.acquire() => {
                 permit.unwrap().forget();
                 write_artifact(job);
-                Ended::Done
+                AgentEnd::Done
             }
-            () = stop.soon.cancelled() => Ended::Stopped,
+            () = stop.soon.cancelled() => AgentEnd::Stopped,
         };
         agent.working.fetch_sub(1, Ordering::SeqCst);
         Ok(ended)
@@ -112,10 +127,15 @@ fn waits_for_the_test<'a>(
 }
 
 /// Breaks at the first call, after its money was set aside; does well when it is asked again.
-fn breaks_once<'a>(agent: &'a Agent, job: &'a Job, desk: &'a Desk, _stop: &'a Stop) -> Work<'a> {
+fn breaks_once<'a>(
+    agent: &'a Agent,
+    job: &'a AgentJob,
+    desk: &'a AttemptRecorder,
+    _stop: &'a AgentStop,
+) -> AgentFuture<'a> {
     Box::pin(async move {
         let first = agent.asked.load(Ordering::SeqCst) == 1;
-        let reserve = Reserve {
+        let reserve = CallReserve {
             conversation: String::new(),
             number: 1,
             model: "m".to_owned(),
@@ -123,24 +143,24 @@ fn breaks_once<'a>(agent: &'a Agent, job: &'a Job, desk: &'a Desk, _stop: &'a St
         };
         let turn = desk.reserve(reserve).await?;
         assert!(!first, "a defect, made on purpose");
-        let failed = phasedeck::engine::agent::CallFailed {
+        let failed = phasedeck::engine::agent::FailedCall {
             status: CallStatus::Failed,
             code: Code::LlmUnreachable,
             latency_ms: 1,
         };
         desk.failed(turn, failed, None).await?;
         write_artifact(job);
-        Ok(Ended::Done)
+        Ok(AgentEnd::Done)
     })
 }
 
 /// Works until somebody lets go of it.
 fn never_ends_and_is_counted<'a>(
     agent: &'a Agent,
-    _: &'a Job,
-    _: &'a Desk,
-    _: &'a Stop,
-) -> Work<'a> {
+    _: &'a AgentJob,
+    _: &'a AttemptRecorder,
+    _: &'a AgentStop,
+) -> AgentFuture<'a> {
     struct AtWork<'a>(&'a AtomicUsize);
     impl Drop for AtWork<'_> {
         fn drop(&mut self) {
@@ -155,17 +175,22 @@ fn never_ends_and_is_counted<'a>(
 }
 
 /// Ignores that it shall stop.
-fn never_ends<'a>(_: &'a Agent, _: &'a Job, _: &'a Desk, _: &'a Stop) -> Work<'a> {
+fn never_ends<'a>(
+    _: &'a Agent,
+    _: &'a AgentJob,
+    _: &'a AttemptRecorder,
+    _: &'a AgentStop,
+) -> AgentFuture<'a> {
     Box::pin(std::future::pending())
 }
 
 /// An engine without a host around it.
 struct Bench {
     home: Home,
-    context: Arc<Context>,
+    context: Arc<EngineContext>,
     agent: Arc<Agent>,
-    calls: mpsc::Sender<Call>,
-    serving: Option<mpsc::Receiver<Call>>,
+    calls: mpsc::Sender<SupervisorMsg>,
+    serving: Option<mpsc::Receiver<SupervisorMsg>>,
     supervisor: Option<tokio::task::JoinHandle<()>>,
     runtime: tokio::runtime::Runtime,
 }
@@ -174,7 +199,7 @@ impl Bench {
     fn new(play: Play, max_concurrent_runs: u32) -> Self {
         let home = Home::new();
         write_pair(&home);
-        let mut settings = Settings::default();
+        let mut settings = AppSettings::default();
         settings.engine.max_concurrent_runs = max_concurrent_runs;
         let store = Store::open(&home.paths().database()).unwrap();
         let agent = Arc::new(Agent {
@@ -186,7 +211,7 @@ impl Bench {
             prompts: Mutex::new(Vec::new()),
             calls: OnceLock::new(),
         });
-        let context = Arc::new(Context::new(
+        let context = Arc::new(EngineContext::new(
             store,
             home.paths(),
             settings,
@@ -226,19 +251,19 @@ impl Bench {
         self.supervisor = Some(self.runtime.spawn(supervisor.run()));
     }
 
-    fn put(&self, command: Command) -> oneshot::Receiver<Result<Answer, Failure>> {
+    fn put(&self, command: EngineCommand) -> oneshot::Receiver<Result<CommandAnswer, Failure>> {
         let (call, answer) = request(command);
         self.calls.blocking_send(call).ok().unwrap();
         answer
     }
 
-    fn send(&self, command: Command) -> Result<Answer, Failure> {
+    fn send(&self, command: EngineCommand) -> Result<CommandAnswer, Failure> {
         self.put(command).blocking_recv().unwrap()
     }
 
     fn start(&self) -> RunId {
         match self.send(start()).unwrap() {
-            Answer::Started { run_id, .. } => run_id,
+            CommandAnswer::Started { run_id, .. } => run_id,
             other => panic!("{other:?}"),
         }
     }
@@ -246,7 +271,7 @@ impl Bench {
     fn drain(&self) -> oneshot::Receiver<Vec<RunId>> {
         let (done, drained) = oneshot::channel();
         self.calls
-            .blocking_send(Call::Drain {
+            .blocking_send(SupervisorMsg::Drain {
                 grace: Duration::ZERO,
                 done,
             })
@@ -277,14 +302,19 @@ impl Bench {
     }
 }
 
-fn request(command: Command) -> (Call, oneshot::Receiver<Result<Answer, Failure>>) {
+fn request(
+    command: EngineCommand,
+) -> (
+    SupervisorMsg,
+    oneshot::Receiver<Result<CommandAnswer, Failure>>,
+) {
     let (reply, answer) = oneshot::channel();
-    let sender = Sender {
+    let sender = CommandSender {
         by: "tester".to_owned(),
         via: Via::Cli,
     };
     (
-        Call::Request(Request {
+        SupervisorMsg::Request(CommandRequest {
             command,
             sender,
             token: ClientToken::new(),
@@ -294,7 +324,7 @@ fn request(command: Command) -> (Call, oneshot::Receiver<Result<Answer, Failure>
     )
 }
 
-fn start() -> Command {
+fn start() -> EngineCommand {
     let options = RunOptions {
         rehearse: true,
         ..RunOptions::default()
@@ -305,11 +335,11 @@ fn start() -> Command {
         options,
         ..StartRun::default()
     };
-    Command::Start(Box::new(start))
+    EngineCommand::Start(Box::new(start))
 }
 
-fn approve(run_id: RunId) -> Command {
-    Command::decide(run_id, None, Decision::Approve, "")
+fn approve(run_id: RunId) -> EngineCommand {
+    EngineCommand::decide(run_id, None, Decision::Approve, "")
 }
 
 #[test]
@@ -365,7 +395,7 @@ fn a_run_that_is_being_started_when_the_drain_begins_is_paused_too() {
             "the drain waits for nobody who does not know of it"
         );
         for answer in other.into_iter().chain([started]) {
-            let Ok(Answer::Started { run_id, .. }) = answer.blocking_recv().unwrap() else {
+            let Ok(CommandAnswer::Started { run_id, .. }) = answer.blocking_recv().unwrap() else {
                 panic!("not started")
             };
             let state = bench.state(run_id);
@@ -415,13 +445,17 @@ fn hurry_ends_a_drain_that_would_wait_for_long() {
     let (done, drained) = oneshot::channel();
     bench
         .calls
-        .blocking_send(Call::Drain {
+        .blocking_send(SupervisorMsg::Drain {
             grace: Duration::from_secs(3600),
             done,
         })
         .ok()
         .unwrap();
-    bench.calls.blocking_send(Call::Hurry).ok().unwrap();
+    bench
+        .calls
+        .blocking_send(SupervisorMsg::ShortenDrain)
+        .ok()
+        .unwrap();
     assert!(bench.ends(drained));
     assert_eq!(
         bench.state(run_id).pause_reason,
@@ -483,7 +517,7 @@ fn an_abort_after_a_panic_leaves_no_call_open() {
     let run_id = bench.start();
     bench.wait(run_id, "the question", |state| state.approval.is_some());
     bench
-        .send(Command::Abort {
+        .send(EngineCommand::Abort {
             run_id,
             reason: "enough".to_owned(),
         })
@@ -520,7 +554,9 @@ fn a_fact_that_cannot_be_stored_pauses_its_run_and_no_other() {
     assert_eq!(state.pause_reason, Some(PauseReason::Crashed));
     conn.execute_batch("DROP TRIGGER refuse").unwrap();
     bench.agent.go.add_permits(1);
-    bench.send(Command::Resume { run_id: broken }).unwrap();
+    bench
+        .send(EngineCommand::Resume { run_id: broken })
+        .unwrap();
     bench.wait(broken, "its gate", |state| {
         state.status == RunStatus::AwaitingApproval
     });
@@ -537,7 +573,7 @@ fn an_abort_that_meets_the_end_gives_one_end_and_a_true_answer() {
             state.status == RunStatus::AwaitingApproval
         });
         bench.send(approve(run_id)).unwrap();
-        let aborted = bench.send(Command::Abort {
+        let aborted = bench.send(EngineCommand::Abort {
             run_id,
             reason: "enough".to_owned(),
         });
@@ -560,14 +596,14 @@ fn a_pause_that_an_abort_overtakes_is_told_so() {
     wait_for("work", || {
         (bench.agent.asked.load(Ordering::SeqCst) == 1).then_some(())
     });
-    let paused = bench.put(Command::Pause { run_id });
-    let aborted = bench.put(Command::Abort {
+    let paused = bench.put(EngineCommand::Pause { run_id });
+    let aborted = bench.put(EngineCommand::Abort {
         run_id,
         reason: "enough".to_owned(),
     });
     assert_eq!(
         aborted.blocking_recv().unwrap(),
-        Ok(Answer::Accepted { run_id })
+        Ok(CommandAnswer::Accepted { run_id })
     );
     assert_eq!(
         paused.blocking_recv().unwrap().unwrap_err().code,
@@ -577,20 +613,25 @@ fn a_pause_that_an_abort_overtakes_is_told_so() {
 }
 
 /// Ends only when it is told to end now.
-fn never_stops_soon<'a>(_: &'a Agent, _: &'a Job, _: &'a Desk, stop: &'a Stop) -> Work<'a> {
+fn never_stops_soon<'a>(
+    _: &'a Agent,
+    _: &'a AgentJob,
+    _: &'a AttemptRecorder,
+    stop: &'a AgentStop,
+) -> AgentFuture<'a> {
     Box::pin(async move {
         stop.now.cancelled().await;
-        Ok(Ended::Stopped)
+        Ok(AgentEnd::Stopped)
     })
 }
 
 /// Fails at once, and has somebody resume the run at that very moment.
 fn fails_while_somebody_resumes<'a>(
     agent: &'a Agent,
-    job: &'a Job,
-    desk: &'a Desk,
-    _stop: &'a Stop,
-) -> Work<'a> {
+    job: &'a AgentJob,
+    desk: &'a AttemptRecorder,
+    _stop: &'a AgentStop,
+) -> AgentFuture<'a> {
     Box::pin(async move {
         desk.retried(
             phasedeck::model::id::TurnId::new(),
@@ -603,14 +644,14 @@ fn fails_while_somebody_resumes<'a>(
         if job.attempt == 1 && agent.asked.load(Ordering::SeqCst) < 20 {
             let calls = agent.calls.get().unwrap();
             calls
-                .send(request(Command::Resume { run_id: job.run_id }).0)
+                .send(request(EngineCommand::Resume { run_id: job.run_id }).0)
                 .await
                 .ok()
                 .unwrap();
             return Err(Failure::new(Code::LlmUnreachable, "nobody answers"));
         }
         write_artifact(job);
-        Ok(Ended::Done)
+        Ok(AgentEnd::Done)
     })
 }
 
@@ -632,7 +673,7 @@ fn a_resume_that_meets_the_pause_neither_doubles_the_prompt_nor_loses_the_run() 
         .status
         == RunStatus::Paused
     {
-        let _ = bench.send(Command::Resume { run_id });
+        let _ = bench.send(EngineCommand::Resume { run_id });
         resumes += 1;
         assert!(resumes < 1000, "no end in sight");
     }
@@ -640,7 +681,7 @@ fn a_resume_that_meets_the_pause_neither_doubles_the_prompt_nor_loses_the_run() 
     assert_eq!(
         events
             .iter()
-            .filter(|event| matches!(event.fact, Fact::PromptSent { .. }))
+            .filter(|event| matches!(event.fact, RunFact::PromptSent { .. }))
             .count(),
         1
     );

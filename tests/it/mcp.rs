@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, Write as _};
 
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use serde_json::{Value, json};
 
 use crate::home::{Home, check_invariants};
@@ -282,7 +282,7 @@ fn a_server_that_is_confined_writes_its_worktree_and_what_is_named_and_nothing_e
             .events(&run)
             .into_iter()
             .filter_map(|event| match event.fact {
-                Fact::CommandsConfined {
+                RunFact::CommandsConfined {
                     confined, words, ..
                 } => Some((confined, words)),
                 _ => None,

@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use phasedeck::engine::agent::Backend;
-use phasedeck::engine::agent::openai::{OpenAi, Prices};
-use phasedeck::engine::api::{Answer, Command, Request, Sender, StartRun};
-use phasedeck::engine::context::Context;
-use phasedeck::engine::supervisor::{Call, Supervisor};
-use phasedeck::model::event::{CallStatus, Fact};
+use phasedeck::engine::agent::openai::{OpenAi, PriceTable};
+use phasedeck::engine::api::{
+    CommandAnswer, CommandRequest, CommandSender, EngineCommand, StartRun,
+};
+use phasedeck::engine::context::EngineContext;
+use phasedeck::engine::supervisor::{Supervisor, SupervisorMsg};
+use phasedeck::model::event::{CallStatus, RunFact};
 use phasedeck::model::id::{ClientToken, RunId};
-use phasedeck::model::settings::{OpenAiSettings, Price, Settings};
+use phasedeck::model::settings::{AppSettings, ModelPrice, OpenAiSettings};
 use phasedeck::model::state::{RunStatus, Via};
 use phasedeck::store::Store;
 use serde_json::json;
@@ -395,7 +397,7 @@ fn rows() -> Vec<Row> {
 /// An engine in this process, with pauses too short to notice.
 struct Bench {
     home: Home,
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<SupervisorMsg>,
     runtime: tokio::runtime::Runtime,
     backend: Arc<dyn Backend>,
 }
@@ -410,24 +412,24 @@ impl Bench {
             key_env: String::new(),
             ..OpenAiSettings::default()
         };
-        let price = Price {
+        let price = ModelPrice {
             input: "1".to_owned(),
             output: "1".to_owned(),
             cached: None,
         };
-        let prices = Prices::new(&[("test/model".to_owned(), price)].into()).unwrap();
+        let prices = PriceTable::new(&[("test/model".to_owned(), price)].into()).unwrap();
         let backend: Arc<dyn Backend> = Arc::new(
             OpenAi::new(&openai, prices)
                 .unwrap()
                 .with_first_pause(Duration::from_millis(1)),
         );
         let store = Store::open(&home.paths().database()).unwrap();
-        let context = Arc::new(Context::new(
+        let context = Arc::new(EngineContext::new(
             store,
             home.paths(),
-            Settings {
+            AppSettings {
                 openai,
-                ..Settings::default()
+                ..AppSettings::default()
             },
             vec![Arc::clone(&backend)],
         ));
@@ -454,22 +456,22 @@ impl Bench {
             ..StartRun::default()
         };
         let (reply, answer) = oneshot::channel();
-        let sender = Sender {
+        let sender = CommandSender {
             by: "tester".to_owned(),
             via: Via::Cli,
         };
-        let request = Request {
-            command: Command::Start(Box::new(start)),
+        let request = CommandRequest {
+            command: EngineCommand::Start(Box::new(start)),
             sender,
             token: ClientToken::new(),
             reply,
         };
         self.calls
-            .blocking_send(Call::Request(request))
+            .blocking_send(SupervisorMsg::Request(request))
             .ok()
             .unwrap();
         match self.runtime.block_on(answer).unwrap().unwrap() {
-            Answer::Started { run_id, .. } => run_id,
+            CommandAnswer::Started { run_id, .. } => run_id,
             other => panic!("{other:?}"),
         }
     }
@@ -531,7 +533,7 @@ fn every_oddity_is_told_booked_and_survived_as_its_row_says() {
         let retried: Vec<_> = events
             .iter()
             .filter_map(|event| {
-                if let Fact::LlmRetried { code, .. } = &event.fact {
+                if let RunFact::LlmRetried { code, .. } = &event.fact {
                     Some(code.as_str())
                 } else {
                     None
@@ -549,7 +551,7 @@ fn every_oddity_is_told_booked_and_survived_as_its_row_says() {
         );
         let repaired = events
             .iter()
-            .any(|event| matches!(event.fact, Fact::LlmRepaired { .. }));
+            .any(|event| matches!(event.fact, RunFact::LlmRepaired { .. }));
         assert_eq!(
             repaired,
             ["a call without an id", "an empty finish reason first"].contains(&row.name),
@@ -558,7 +560,7 @@ fn every_oddity_is_told_booked_and_survived_as_its_row_says() {
         );
         let called = events
             .iter()
-            .filter(|event| matches!(event.fact, Fact::LlmCalled { .. }))
+            .filter(|event| matches!(event.fact, RunFact::LlmCalled { .. }))
             .count();
         assert_eq!(
             called,

@@ -59,7 +59,7 @@ fn all_of_what_a_command_printed_is_kept_for_the_operator_without_secrets() {
         .clone();
     assert_eq!(told, json!(result), "the model is told the same");
 
-    let file = home.paths().outputs(record.id).join(name);
+    let file = home.paths().tool_outputs(record.id).join(name);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let shown = home.expect(0, &["transcript", "@last", "--output", name]);
     assert!(

@@ -4,7 +4,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::RunId;
 use phasedeck::model::record::ApprovalRecord;
 use phasedeck::model::state::ApprovalStatus;
@@ -117,7 +117,7 @@ fn a_command_waits_for_its_word_even_where_gates_are_approved_and_then_runs_once
         ("completed", 1)
     );
     let confined = home.events(&record).into_iter().find_map(|event| {
-        if let Fact::CommandsConfined { words, .. } = event.fact {
+        if let RunFact::CommandsConfined { words, .. } = event.fact {
             Some(words)
         } else {
             None
@@ -130,7 +130,9 @@ fn a_command_waits_for_its_word_even_where_gates_are_approved_and_then_runs_once
     let times = home
         .events(&record)
         .iter()
-        .filter(|event| matches!(&event.fact, Fact::ToolCalled { tool, .. } if tool == "execute"))
+        .filter(
+            |event| matches!(&event.fact, RunFact::ToolCalled { tool, .. } if tool == "execute"),
+        )
         .count();
     assert_eq!(times, 1);
 }
@@ -343,7 +345,7 @@ fn a_budget_that_comes_near_is_told_once() {
     let warned: Vec<_> = events
         .iter()
         .filter_map(|event| {
-            if let Fact::BudgetWarned { scope, spent, .. } = &event.fact {
+            if let RunFact::BudgetWarned { scope, spent, .. } = &event.fact {
                 Some((scope, spent.0))
             } else {
                 None
@@ -395,7 +397,7 @@ fn a_cheaper_persona_that_the_repository_brings_is_offered_and_taken_once_it_is_
     home.expect(4, &start.iter().map(String::as_str).collect::<Vec<_>>());
     let offered = || {
         let text = std::fs::read_to_string(home.paths().config.join("config.toml")).unwrap();
-        let found = phasedeck::engine::cheaper::cheaper(
+        let found = phasedeck::engine::cheaper::cheaper_personas(
             &home.paths(),
             &toml::from_str(&text).unwrap(),
             home.newest().id,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use serde_json::{Value, json};
 
 use crate::home::{Home, check_invariants};
@@ -131,7 +131,7 @@ fn opencode_works_through_a_whole_run() {
         .events(&run)
         .into_iter()
         .filter_map(|event| match event.fact {
-            Fact::ToolCalled { tool, target, .. } => Some(format!("{tool} {target}")),
+            RunFact::ToolCalled { tool, target, .. } => Some(format!("{tool} {target}")),
             _ => None,
         })
         .collect();

@@ -3,7 +3,7 @@
 //!
 //! Each talks to its model in a protocol of its own: Chat Completions, Responses, or Gemini's.
 
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::record::RunRecord;
 use serde_json::{Value, json};
 
@@ -160,12 +160,12 @@ fn through_a_run(home: &Home, name: &str, settings: &str, brought: (&str, &str))
     assert_eq!(run.state, "completed", "{name}");
     let events = home.events(&run);
     let told = events.iter().filter_map(|event| match &event.fact {
-        Fact::CommandsConfined { words, .. } => Some(words.clone()),
+        RunFact::CommandsConfined { words, .. } => Some(words.clone()),
         _ => None,
     });
     let tools = events
         .iter()
-        .filter(|event| matches!(event.fact, Fact::ToolCalled { .. }))
+        .filter(|event| matches!(event.fact, RunFact::ToolCalled { .. }))
         .count();
     println!(
         "{name}: {tools} tools, tokens {:?}, {:?}",

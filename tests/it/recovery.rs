@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use phasedeck::engine::api::{Answer, Command, Port, Sender, StartRun};
-use phasedeck::engine::host::{Host, HostLock, attach, live_host};
-use phasedeck::engine::paths::Paths;
+use phasedeck::engine::api::{CommandAnswer, CommandSender, EngineCommand, EnginePort, StartRun};
+use phasedeck::engine::host::{EngineHost, HostLock, attach, live_host};
+use phasedeck::engine::paths::InstallPaths;
 use phasedeck::model::error::{Code, Failure};
-use phasedeck::model::event::{CallStatus, Event, Fact};
+use phasedeck::model::event::{CallStatus, JournalEvent, RunFact};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{ClientToken, RequestId, RunId, TurnId};
 use phasedeck::model::money::NanoUsd;
-use phasedeck::model::record::{RunOptions, Scenario};
+use phasedeck::model::record::{RehearsalScenario, RunOptions};
 use phasedeck::model::run_state::RunState;
-use phasedeck::model::settings::{OnCrash, Settings};
+use phasedeck::model::settings::{AppSettings, CrashPolicy};
 use phasedeck::model::state::{ApprovalStatus, Decision, PauseReason, RunStatus, Via};
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::Store;
@@ -25,7 +25,7 @@ use crate::model_script::write_pair;
 /// A home whose hosts come and go, in good order or not.
 struct Place {
     home: Home,
-    host: Option<Host>,
+    host: Option<EngineHost>,
 }
 
 impl Place {
@@ -33,12 +33,12 @@ impl Place {
         let home = Home::new();
         write_pair(&home);
         let mut place = Self { home, host: None };
-        place.begin(OnCrash::Ask);
+        place.begin(CrashPolicy::Ask);
         place
     }
 
-    fn begin(&mut self, on_crash: OnCrash) {
-        self.host = Some(Host::start(&self.home.paths(), &settings(on_crash)).unwrap());
+    fn begin(&mut self, on_crash: CrashPolicy) {
+        self.host = Some(EngineHost::start(&self.home.paths(), &settings(on_crash)).unwrap());
     }
 
     /// The host dies: its work stops wherever it was, and nobody says goodbye.
@@ -46,16 +46,16 @@ impl Place {
         drop(self.host.take());
     }
 
-    fn crash_and_begin(&mut self, on_crash: OnCrash) {
+    fn crash_and_begin(&mut self, on_crash: CrashPolicy) {
         self.crash();
         self.begin(on_crash);
     }
 
-    fn host(&self) -> &Host {
+    fn host(&self) -> &EngineHost {
         self.host.as_ref().unwrap()
     }
 
-    fn send(&self, command: Command) -> Result<Answer, Failure> {
+    fn send(&self, command: EngineCommand) -> Result<CommandAnswer, Failure> {
         ask(self.host(), &self.host().port(), "tester", command)
     }
 
@@ -66,8 +66,8 @@ impl Place {
             options,
             ..StartRun::default()
         };
-        match self.send(Command::Start(Box::new(start))).unwrap() {
-            Answer::Started { run_id, .. } => run_id,
+        match self.send(EngineCommand::Start(Box::new(start))).unwrap() {
+            CommandAnswer::Started { run_id, .. } => run_id,
             other => panic!("{other:?}"),
         }
     }
@@ -82,7 +82,7 @@ impl Place {
 
     fn at_work(&self) -> RunId {
         let run_id = self.start(RunOptions {
-            scenarios: [("first".into(), Scenario::Timeout)].into(),
+            scenarios: [("first".into(), RehearsalScenario::Timeout)].into(),
             ..rehearse()
         });
         self.wait(run_id, "work", |state| state.phases[0].prompt.is_some());
@@ -92,7 +92,7 @@ impl Place {
     /// A run that an operator must mend.
     fn broken(&self) -> RunId {
         let run_id = self.start(RunOptions {
-            scenarios: [("first".into(), Scenario::Crash)].into(),
+            scenarios: [("first".into(), RehearsalScenario::Crash)].into(),
             ..rehearse()
         });
         self.wait(run_id, "the question", |state| state.approval.is_some());
@@ -107,7 +107,7 @@ impl Place {
         wait_for(what, || Some(self.state(run_id)).filter(&seen))
     }
 
-    fn events(&self, run_id: RunId) -> Vec<Event> {
+    fn events(&self, run_id: RunId) -> Vec<JournalEvent> {
         self.home.archive().events(run_id, 1, 10_000).unwrap()
     }
 
@@ -138,8 +138,8 @@ impl Place {
     }
 }
 
-fn settings(on_crash: OnCrash) -> Settings {
-    let mut settings = Settings::default();
+fn settings(on_crash: CrashPolicy) -> AppSettings {
+    let mut settings = AppSettings::default();
     settings.rehearsal.pace_ms = 0;
     settings.engine.on_crash = on_crash;
     settings
@@ -152,8 +152,13 @@ fn rehearse() -> RunOptions {
     }
 }
 
-fn ask(host: &Host, port: &Port, by: &str, command: Command) -> Result<Answer, Failure> {
-    let sender = Sender {
+fn ask(
+    host: &EngineHost,
+    port: &EnginePort,
+    by: &str,
+    command: EngineCommand,
+) -> Result<CommandAnswer, Failure> {
+    let sender = CommandSender {
         by: by.to_owned(),
         via: Via::Cli,
     };
@@ -161,8 +166,8 @@ fn ask(host: &Host, port: &Port, by: &str, command: Command) -> Result<Answer, F
         .block_on(port.send(command, sender, ClientToken::new()))
 }
 
-fn decide(run_id: RunId, request_id: Option<RequestId>, action: Decision) -> Command {
-    Command::decide(run_id, request_id, action, "because")
+fn decide(run_id: RunId, request_id: Option<RequestId>, action: Decision) -> EngineCommand {
+    EngineCommand::decide(run_id, request_id, action, "because")
 }
 
 #[test]
@@ -170,7 +175,7 @@ fn after_a_crash_the_operator_is_asked_by_default() {
     let mut place = Place::new();
     let (work, gate) = (place.at_work(), place.at_gate());
     let before = [work, gate].map(|run| place.state(run));
-    place.crash_and_begin(OnCrash::Ask);
+    place.crash_and_begin(CrashPolicy::Ask);
     for before in before {
         assert_eq!(
             place.kinds_after(before.run_id, before.last_seq),
@@ -192,7 +197,7 @@ fn after_a_crash_runs_go_on_at_once_where_the_settings_say_so() {
     let (work, gate) = (place.at_work(), place.at_gate());
     let question = place.state(gate).approval.unwrap();
     let before = [work, gate].map(|run| place.state(run).last_seq);
-    place.crash_and_begin(OnCrash::Resume);
+    place.crash_and_begin(CrashPolicy::Resume);
     for (run, seq) in [work, gate].into_iter().zip(before) {
         assert_eq!(
             place.kinds_after(run, seq)[..2],
@@ -214,7 +219,7 @@ fn after_a_crash_runs_go_on_at_once_where_the_settings_say_so() {
         RunStatus::Completed
     );
     place
-        .send(Command::Abort {
+        .send(EngineCommand::Abort {
             run_id: work,
             reason: String::new(),
         })
@@ -232,14 +237,14 @@ fn after_a_crash_runs_fail_where_the_settings_say_so_and_the_run_fails_before_it
     let run_id = place.at_work();
     place.crash();
     // A rehearsal has no conversation of its own; this is what a run with one has in its journal.
-    let session = Fact::SessionStarted {
+    let session = RunFact::SessionStarted {
         session_id: "01930000-0000-7000-8000-00000000000a".parse().unwrap(),
         role: "maker".into(),
         backend: "openai".to_owned(),
         ordinal: 1,
     };
     let before = append(&place.home.paths(), run_id, session);
-    place.begin(OnCrash::Fail);
+    place.begin(CrashPolicy::Fail);
     assert_eq!(
         place.kinds_after(run_id, before),
         ["run.failed", "session.failed"]
@@ -248,7 +253,7 @@ fn after_a_crash_runs_fail_where_the_settings_say_so_and_the_run_fails_before_it
     assert_eq!(code, Code::SessionRecoveryRequired);
     assert!(message.contains("on_crash"), "{message}");
     let (report, seq) = (place.report(run_id), place.state(run_id).last_seq);
-    place.crash_and_begin(OnCrash::Fail);
+    place.crash_and_begin(CrashPolicy::Fail);
     assert_eq!(
         (place.report(run_id), place.state(run_id).last_seq),
         (report, seq),
@@ -256,7 +261,7 @@ fn after_a_crash_runs_fail_where_the_settings_say_so_and_the_run_fails_before_it
     );
 }
 
-fn append(paths: &Paths, run_id: RunId, fact: Fact) -> u64 {
+fn append(paths: &InstallPaths, run_id: RunId, fact: RunFact) -> u64 {
     let store = Store::open(&paths.database()).unwrap();
     let events = store
         .write_blocking(move |tx| {
@@ -271,10 +276,10 @@ fn append(paths: &Paths, run_id: RunId, fact: Fact) -> u64 {
 fn recovering_twice_is_recovering_once() {
     let mut place = Place::new();
     let (work, gate, broken) = (place.at_work(), place.at_gate(), place.broken());
-    place.crash_and_begin(OnCrash::Ask);
+    place.crash_and_begin(CrashPolicy::Ask);
     let once = [work, gate, broken].map(|run| place.events(run));
     for _ in 0..3 {
-        place.crash_and_begin(OnCrash::Ask);
+        place.crash_and_begin(CrashPolicy::Ask);
         assert_eq!([work, gate, broken].map(|run| place.events(run)), once);
     }
 }
@@ -283,7 +288,7 @@ fn recovering_twice_is_recovering_once() {
 fn a_call_that_was_open_at_the_crash_is_charged_exactly_once() {
     let mut place = Place::new();
     let (work, gate) = (place.at_work(), place.at_gate());
-    place.send(Command::Pause { run_id: gate }).unwrap();
+    place.send(EngineCommand::Pause { run_id: gate }).unwrap();
     place.crash();
     for run_id in [work, gate] {
         let turn = NewTurn {
@@ -304,7 +309,7 @@ fn a_call_that_was_open_at_the_crash_is_charged_exactly_once() {
             .unwrap();
         store.close_blocking().unwrap();
     }
-    for on_crash in [OnCrash::Ask, OnCrash::Ask, OnCrash::Fail] {
+    for on_crash in [CrashPolicy::Ask, CrashPolicy::Ask, CrashPolicy::Fail] {
         place.begin(on_crash);
         for run_id in [work, gate] {
             let rows = place.home.archive().ledger(run_id).unwrap();
@@ -328,7 +333,7 @@ fn a_call_that_was_open_at_the_crash_is_charged_exactly_once() {
 fn changed_content_at_the_gate_of_a_resting_run_is_asked_about_when_it_goes_on() {
     let place = Place::new();
     let run_id = place.at_gate();
-    place.send(Command::Pause { run_id }).unwrap();
+    place.send(EngineCommand::Pause { run_id }).unwrap();
     let file = place.home.paths().worktree(run_id).join("out/first.json");
     let changed = std::fs::read_to_string(&file)
         .unwrap()
@@ -340,13 +345,13 @@ fn changed_content_at_the_gate_of_a_resting_run_is_asked_about_when_it_goes_on()
     assert_eq!(refused.code, Code::ArtifactChanged);
     assert!(refused.hint.contains("resume"), "{refused}");
     assert_eq!(place.check(run_id).status, RunStatus::Paused);
-    place.send(Command::Resume { run_id }).unwrap();
+    place.send(EngineCommand::Resume { run_id }).unwrap();
     let asked = place.wait(run_id, "the gate", |state| {
         state.status == RunStatus::AwaitingApproval
     });
     assert_eq!(
         asked.approval.unwrap().artifact_sha256,
-        Some(ContentHash::of(changed.as_bytes()))
+        Some(ContentHash::from_bytes(changed.as_bytes()))
     );
     place.check(run_id);
 }
@@ -356,7 +361,7 @@ fn a_run_with_broken_rows_does_not_keep_the_others_from_being_recovered() {
     let mut place = Place::new();
     let (broken, sound) = (place.at_work(), place.at_work());
     place.sql(&format!("DELETE FROM bindings WHERE run_id = '{broken}'"));
-    place.crash_and_begin(OnCrash::Ask);
+    place.crash_and_begin(CrashPolicy::Ask);
     for run_id in [broken, sound] {
         assert_eq!(
             place.state(run_id).status,
@@ -366,15 +371,15 @@ fn a_run_with_broken_rows_does_not_keep_the_others_from_being_recovered() {
     }
     assert_eq!(
         place
-            .send(Command::Resume { run_id: broken })
+            .send(EngineCommand::Resume { run_id: broken })
             .unwrap_err()
             .code,
         Code::RunMetadataMissing
     );
-    place.send(Command::Resume { run_id: sound }).unwrap();
+    place.send(EngineCommand::Resume { run_id: sound }).unwrap();
     place.crash();
     place.sql(&format!("DELETE FROM bindings WHERE run_id = '{sound}'"));
-    place.begin(OnCrash::Resume);
+    place.begin(CrashPolicy::Resume);
     assert_eq!(
         place.state(sound).status,
         RunStatus::Paused,
@@ -386,10 +391,10 @@ fn a_run_with_broken_rows_does_not_keep_the_others_from_being_recovered() {
 fn a_run_with_broken_rows_can_be_aborted() {
     let place = Place::new();
     let run_id = place.at_gate();
-    place.send(Command::Pause { run_id }).unwrap();
+    place.send(EngineCommand::Pause { run_id }).unwrap();
     place.sql("DELETE FROM bindings");
     place
-        .send(Command::Abort {
+        .send(EngineCommand::Abort {
             run_id,
             reason: "beyond repair".to_owned(),
         })
@@ -412,7 +417,7 @@ fn a_report_that_a_crash_prevented_is_written_at_the_next_start_with_the_same_by
     std::fs::remove_dir_all(place.home.paths().reports()).unwrap();
     place.sql("UPDATE runs SET report_path = NULL");
     let seq = place.state(run_id).last_seq;
-    place.begin(OnCrash::Fail);
+    place.begin(CrashPolicy::Fail);
     assert_eq!(
         (place.report(run_id), place.state(run_id).last_seq),
         (report, seq)
@@ -435,7 +440,7 @@ fn a_report_of_which_one_file_is_gone_is_whole_again_after_the_next_start() {
         .unwrap();
     for gone in ["md", "json"] {
         std::fs::remove_file(format!("{path}.{gone}")).unwrap();
-        place.begin(OnCrash::Ask);
+        place.begin(CrashPolicy::Ask);
         wait_for("both files", || {
             ["md", "json"]
                 .iter()
@@ -452,12 +457,12 @@ fn a_run_that_takes_its_host_with_it_each_time_is_left_to_a_person() {
     let mut place = Place::new();
     let run_id = place.at_work();
     for tries in 1..=3 {
-        place.crash_and_begin(OnCrash::Resume);
+        place.crash_and_begin(CrashPolicy::Resume);
         assert_eq!(place.state(run_id).resumes, tries);
         assert_eq!(place.state(run_id).status, RunStatus::Executing);
     }
     let before = place.state(run_id).last_seq;
-    place.crash_and_begin(OnCrash::Resume);
+    place.crash_and_begin(CrashPolicy::Resume);
     assert_eq!(
         place.kinds_after(run_id, before),
         ["session.failed", "run.paused", "approval.requested"]
@@ -487,7 +492,7 @@ fn a_run_whose_host_dies_each_time_it_is_committed_is_left_to_a_person_too() {
     append(
         &place.home.paths(),
         run_id,
-        Fact::ApprovalResolved {
+        RunFact::ApprovalResolved {
             request_id: question.request_id,
             phase_key: question.phase_key,
             gate: question.gate,
@@ -504,7 +509,7 @@ fn a_run_whose_host_dies_each_time_it_is_committed_is_left_to_a_person_too() {
         append(
             &place.home.paths(),
             run_id,
-            Fact::RunPaused {
+            RunFact::RunPaused {
                 ordinal,
                 reason: PauseReason::Crashed,
                 from_state: RunStatus::Executing,
@@ -513,14 +518,14 @@ fn a_run_whose_host_dies_each_time_it_is_committed_is_left_to_a_person_too() {
         append(
             &place.home.paths(),
             run_id,
-            Fact::RunResumed {
+            RunFact::RunResumed {
                 ordinal,
                 from_state: RunStatus::Executing,
             },
         );
     }
     let before = place.state(run_id).last_seq;
-    place.begin(OnCrash::Resume);
+    place.begin(CrashPolicy::Resume);
     assert_eq!(
         place.kinds_after(run_id, before),
         ["session.failed", "run.paused", "approval.requested"]
@@ -544,7 +549,7 @@ fn a_run_that_waits_for_a_person_waits_on_however_often_its_host_dies() {
     let run_id = place.at_gate();
     for _ in 0..5 {
         place.crash();
-        place.begin(OnCrash::Resume);
+        place.begin(CrashPolicy::Resume);
         place.wait(run_id, "its gate again", |state| {
             state.status == RunStatus::AwaitingApproval
         });
@@ -568,14 +573,14 @@ fn a_row_that_cannot_be_read_hides_no_other() {
          VALUES ('no id', 'w@1', 'h', 't', 'completed', '', 1, 1), ('nor this', 'w@1', 'h', 'u', 'executing', '', 1, 1)",
     );
     place.sql("INSERT INTO inbox (token, sent_by, via, command, created_at_ms) VALUES ('no token', 'x', 'y', '{', 1)");
-    place.begin(OnCrash::Ask);
+    place.begin(CrashPolicy::Ask);
     assert_eq!(place.state(work).status, RunStatus::Paused);
     let port = attach(&place.home.paths(), &place.host().handle()).unwrap();
     ask(
         place.host(),
         &port,
         "kim",
-        Command::Abort {
+        EngineCommand::Abort {
             run_id: work,
             reason: String::new(),
         },
@@ -608,7 +613,7 @@ fn a_question_about_a_session_takes_each_answer() {
         ["session.failed", "run.paused", "approval.requested"]
     );
     // The question outlives its host.
-    place.crash_and_begin(OnCrash::Ask);
+    place.crash_and_begin(CrashPolicy::Ask);
     assert_eq!(
         place_events(&place, rejected, Decision::Reject),
         ["approval.resolved", "run.failed"]
@@ -629,7 +634,9 @@ fn a_question_about_a_session_takes_each_answer() {
     );
     let resumed = place.broken();
     let before = place.state(resumed).last_seq;
-    place.send(Command::Resume { run_id: resumed }).unwrap();
+    place
+        .send(EngineCommand::Resume { run_id: resumed })
+        .unwrap();
     assert_eq!(
         place.kinds_after(resumed, before)[..3],
         ["approval.resolved", "session.recovered", "run.resumed"]
@@ -646,7 +653,7 @@ fn of_two_processes_that_answer_one_gate_one_wins_and_the_other_learns_who() {
         let run_id = place.at_gate();
         let question = place.state(run_id).approval.map(|open| open.request_id);
         let ports = [0, 1].map(|_| attach(&place.home.paths(), &place.host().handle()).unwrap());
-        let sender = |by: &str| Sender {
+        let sender = |by: &str| CommandSender {
             by: by.to_owned(),
             via: Via::Cli,
         };
@@ -702,7 +709,7 @@ fn a_decision_that_is_served_again_after_a_crash_is_told_that_it_counts() {
         let seq = place.state(run_id).last_seq;
         place.crash();
         place.sql("UPDATE inbox SET answer = NULL, answered_at_ms = NULL");
-        place.begin(OnCrash::Ask);
+        place.begin(CrashPolicy::Ask);
         let stored = wait_for("the answer", || inbox_answer(&place.home.paths()));
         assert!(
             stored.contains(&serde_json::to_string(&answer).unwrap()),
@@ -713,7 +720,7 @@ fn a_decision_that_is_served_again_after_a_crash_is_told_that_it_counts() {
     }
 }
 
-fn inbox_answer(paths: &Paths) -> Option<String> {
+fn inbox_answer(paths: &InstallPaths) -> Option<String> {
     let conn = rusqlite::Connection::open(paths.database()).unwrap();
     conn.query_row("SELECT answer FROM inbox", [], |row| row.get(0))
         .unwrap()
@@ -741,7 +748,7 @@ fn an_answer_left_for_one_gate_never_falls_on_the_next() {
     });
     place.crash();
     place.sql("UPDATE inbox SET answer = NULL, answered_at_ms = NULL");
-    place.begin(OnCrash::Ask);
+    place.begin(CrashPolicy::Ask);
     wait_for("the answer", || inbox_answer(&place.home.paths()));
     assert!(
         place.state(run_id).approval.is_some(),
@@ -764,7 +771,7 @@ fn an_attached_console_hears_of_everything_from_the_moment_it_attached() {
         let mut heard = Vec::new();
         while heard.last() != Some(&last) {
             match tokio::time::timeout(Duration::from_secs(10), news.recv()).await {
-                Ok(Ok(phasedeck::engine::api::Signal::Event(event))) => heard.push(event.seq),
+                Ok(Ok(phasedeck::engine::api::EngineSignal::Event(event))) => heard.push(event.seq),
                 other => panic!("heard {heard:?} of {last}, then {other:?}"),
             }
         }
@@ -777,7 +784,7 @@ fn an_attached_console_hears_of_everything_from_the_moment_it_attached() {
 fn looking_who_hosts_keeps_nobody_from_becoming_the_host() {
     let home = Home::new();
     let paths = home.paths();
-    drop(HostLock::take(&paths).unwrap());
+    drop(HostLock::acquire(&paths).unwrap());
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -785,7 +792,9 @@ fn looking_who_hosts_keeps_nobody_from_becoming_the_host() {
                 live_host(&paths).unwrap();
             }
         });
-        let refused = (0..500).filter(|_| HostLock::take(&paths).is_err()).count();
+        let refused = (0..500)
+            .filter(|_| HostLock::acquire(&paths).is_err())
+            .count();
         done.store(true, std::sync::atomic::Ordering::SeqCst);
         assert_eq!(refused, 0);
     });
@@ -829,7 +838,7 @@ fn a_run_that_was_stored_and_never_begun_waits_and_begins_when_it_is_told() {
     place.crash();
     let run_id = clone_run(&place.home.paths(), model, "run.created");
     for _ in 0..2 {
-        place.begin(OnCrash::Ask);
+        place.begin(CrashPolicy::Ask);
         assert_eq!(
             place.state(run_id).status,
             RunStatus::Created,
@@ -837,8 +846,8 @@ fn a_run_that_was_stored_and_never_begun_waits_and_begins_when_it_is_told() {
         );
         place.crash();
     }
-    place.begin(OnCrash::Ask);
-    place.send(Command::Resume { run_id }).unwrap();
+    place.begin(CrashPolicy::Ask);
+    place.send(EngineCommand::Resume { run_id }).unwrap();
     place.wait(run_id, "its gate", |state| {
         state.status == RunStatus::AwaitingApproval
     });
@@ -851,7 +860,7 @@ fn a_run_that_was_stored_and_never_begun_waits_and_begins_when_it_is_told() {
 }
 
 /// A copy of a run, as it was up to and with its first event of type `until`.
-fn clone_run(paths: &Paths, model: RunId, until: &str) -> RunId {
+fn clone_run(paths: &InstallPaths, model: RunId, until: &str) -> RunId {
     let run_id = RunId::new();
     let mut conn = rusqlite::Connection::open(paths.database()).unwrap();
     let tx = conn.transaction().unwrap();
@@ -897,8 +906,8 @@ const DEBUG_FACTOR: u32 = 5;
 #[test]
 fn a_thousand_crashed_runs_are_recovered_at_once() {
     for (on_crash, status) in [
-        (OnCrash::Ask, RunStatus::Paused),
-        (OnCrash::Fail, RunStatus::Failed),
+        (CrashPolicy::Ask, RunStatus::Paused),
+        (CrashPolicy::Fail, RunStatus::Failed),
     ] {
         let mut place = Place::new();
         let model = place.at_work();
@@ -940,7 +949,7 @@ fn many_crashed_runs_all_go_on() {
     (0..300).for_each(|_| clone_into(&tx, model, RunId::new(), "artifact.expected"));
     tx.commit().unwrap();
     drop(conn);
-    place.begin(OnCrash::Resume);
+    place.begin(CrashPolicy::Resume);
     wait_for("every run at its gate", || {
         let runs = place.home.archive().runs(&Default::default()).unwrap();
         runs.iter()

@@ -2,12 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use phasedeck::engine::api::{Answer, Command, Sender, StartRun};
-use phasedeck::engine::host::Host;
+use phasedeck::engine::api::{CommandAnswer, CommandSender, EngineCommand, StartRun};
+use phasedeck::engine::host::EngineHost;
 use phasedeck::model::error::Code;
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::{ClientToken, RunId};
-use phasedeck::model::settings::Settings;
+use phasedeck::model::settings::AppSettings;
 use phasedeck::model::state::{RunStatus, Via};
 use serde_json::json;
 
@@ -25,8 +25,8 @@ fn key(home: &Home, key: &str) -> String {
     file.to_string_lossy().into_owned()
 }
 
-fn send(host: &Host, command: Command) -> Answer {
-    let sender = Sender {
+fn send(host: &EngineHost, command: EngineCommand) -> CommandAnswer {
+    let sender = CommandSender {
         by: "tester".to_owned(),
         via: Via::Cli,
     };
@@ -35,7 +35,7 @@ fn send(host: &Host, command: Command) -> Answer {
         .unwrap()
 }
 
-fn start(host: &Host, thread: &str) -> RunId {
+fn start(host: &EngineHost, thread: &str) -> RunId {
     let (workflow, requirements) = ("pair".to_owned(), "A note".to_owned());
     let start = StartRun {
         workflow,
@@ -43,8 +43,8 @@ fn start(host: &Host, thread: &str) -> RunId {
         thread: Some(thread.into()),
         ..StartRun::default()
     };
-    match send(host, Command::Start(Box::new(start))) {
-        Answer::Started { run_id, .. } => run_id,
+    match send(host, EngineCommand::Start(Box::new(start))) {
+        CommandAnswer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
     }
 }
@@ -61,7 +61,7 @@ fn rests(home: &Home, run: RunId) -> RunStatus {
 fn refusals(home: &Home, run: RunId) -> Vec<(Code, String)> {
     let events = home.archive().events(run, 1, 10_000).unwrap();
     let failed = events.into_iter().filter_map(|event| match event.fact {
-        Fact::SessionFailed { code, message, .. } => Some((code, message)),
+        RunFact::SessionFailed { code, message, .. } => Some((code, message)),
         _ => None,
     });
     failed.collect()
@@ -79,13 +79,13 @@ fn a_refused_key_is_asked_with_once_for_all_runs_and_each_goes_on_when_it_is_men
     let home = Home::new();
     write_pair(&home);
     home.expect(0, &["consent", "maker"]);
-    let mut settings = Settings::default();
+    let mut settings = AppSettings::default();
     settings.openai.base_url = script.base_url();
     (settings.openai.key_env, settings.openai.key_file) =
         (String::new(), key(&home, "the-wrong-key"));
     settings.openai.model_list = false;
     settings.engine.max_concurrent_runs = 1;
-    let host = Host::start(&home.paths(), &settings).unwrap();
+    let host = EngineHost::start(&home.paths(), &settings).unwrap();
 
     let runs = ["a", "b", "c"].map(|thread| start(&host, thread));
     for run in runs {
@@ -111,7 +111,7 @@ fn a_refused_key_is_asked_with_once_for_all_runs_and_each_goes_on_when_it_is_men
         .count();
     assert_eq!(unasked, 2);
 
-    send(&host, Command::Resume { run_id: runs[0] });
+    send(&host, EngineCommand::Resume { run_id: runs[0] });
     wait_for("the second refusal", || {
         Some(()).filter(|()| refusals(&home, runs[0]).len() == 2)
     });
@@ -123,7 +123,7 @@ fn a_refused_key_is_asked_with_once_for_all_runs_and_each_goes_on_when_it_is_men
 
     key(&home, GOOD);
     for run in runs {
-        send(&host, Command::Resume { run_id: run });
+        send(&host, EngineCommand::Resume { run_id: run });
         assert_eq!(rests(&home, run), RunStatus::AwaitingApproval);
         check_invariants(&home, &home.archive().run(run).unwrap());
     }

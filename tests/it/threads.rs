@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phasedeck::engine::api::{Answer, Command, ForkRun, RetryRun, Sender, Signal, StartRun};
-use phasedeck::engine::host::{HandOver, Host, attach};
+use phasedeck::engine::api::{
+    CommandAnswer, CommandSender, EngineCommand, EngineSignal, ForkRun, RetryRun, StartRun,
+};
+use phasedeck::engine::host::{EngineHost, HandoverScope, attach};
 use phasedeck::model::error::{Code, Failure};
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::{ClientToken, RunId};
-use phasedeck::model::record::{RunOptions, RunRecord, Scenario};
+use phasedeck::model::record::{RehearsalScenario, RunOptions, RunRecord};
 use phasedeck::model::run_state::RunState;
-use phasedeck::model::settings::Settings;
+use phasedeck::model::settings::AppSettings;
 use phasedeck::model::state::{
     Decision, OnDisconnect, PauseReason, PhaseStatus, RunStatus, Strategy, Via,
 };
@@ -22,7 +24,7 @@ use crate::model_script::write_pair;
 /// A home with a host, where every run goes on thread `lane` unless it says otherwise.
 struct Lane {
     home: Home,
-    host: Option<Host>,
+    host: Option<EngineHost>,
     repo: Option<PathBuf>,
 }
 
@@ -31,10 +33,10 @@ impl Lane {
         Self::with(settings())
     }
 
-    fn with(settings: Settings) -> Self {
+    fn with(settings: AppSettings) -> Self {
         let home = Home::new();
         write_pair(&home);
-        let host = Some(Host::start(&home.paths(), &settings).unwrap());
+        let host = Some(EngineHost::start(&home.paths(), &settings).unwrap());
         Self {
             home,
             host,
@@ -48,12 +50,12 @@ impl Lane {
         lane
     }
 
-    fn host(&self) -> &Host {
+    fn host(&self) -> &EngineHost {
         self.host.as_ref().unwrap()
     }
 
-    fn send(&self, command: Command) -> Result<Answer, Failure> {
-        let sender = Sender {
+    fn send(&self, command: EngineCommand) -> Result<CommandAnswer, Failure> {
+        let sender = CommandSender {
             by: "tester".to_owned(),
             via: Via::Cli,
         };
@@ -62,9 +64,9 @@ impl Lane {
             .block_on(self.host().port().send(command, sender, ClientToken::new()))
     }
 
-    fn started(&self, command: Command) -> Result<RunId, Failure> {
+    fn started(&self, command: EngineCommand) -> Result<RunId, Failure> {
         self.send(command).map(|answer| match answer {
-            Answer::Started { run_id, .. } => run_id,
+            CommandAnswer::Started { run_id, .. } => run_id,
             other => panic!("{other:?}"),
         })
     }
@@ -73,13 +75,13 @@ impl Lane {
         &self,
         thread: &str,
         strategy: Option<Strategy>,
-        scenario: Option<Scenario>,
+        scenario: Option<RehearsalScenario>,
     ) -> Result<RunId, Failure> {
         let scenarios = scenario
             .into_iter()
             .map(|scenario| ("first".into(), scenario))
             .collect();
-        self.started(Command::Start(Box::new(StartRun {
+        self.started(EngineCommand::Start(Box::new(StartRun {
             workflow: "pair".to_owned(),
             requirements: "A note".to_owned(),
             repo: self.repo.clone(),
@@ -99,7 +101,9 @@ impl Lane {
     }
 
     fn at_work(&self) -> RunId {
-        let run = self.ask("lane", None, Some(Scenario::Timeout)).unwrap();
+        let run = self
+            .ask("lane", None, Some(RehearsalScenario::Timeout))
+            .unwrap();
         self.wait(run, "work", |state| state.phases[0].prompt.is_some());
         run
     }
@@ -116,7 +120,7 @@ impl Lane {
     }
 
     fn approve(&self, run: RunId) {
-        self.send(Command::decide(run, None, Decision::Approve, ""))
+        self.send(EngineCommand::decide(run, None, Decision::Approve, ""))
             .unwrap();
     }
 
@@ -147,8 +151,8 @@ impl Lane {
     }
 }
 
-fn settings() -> Settings {
-    let mut settings = Settings::default();
+fn settings() -> AppSettings {
+    let mut settings = AppSettings::default();
     settings.rehearsal.pace_ms = 0;
     settings
 }
@@ -181,14 +185,14 @@ fn who_waits_in_line_begins_when_the_thread_is_free_in_the_order_of_coming() {
     );
     assert_eq!(lane.kinds(second), ["run.created"]);
     // Whoever does not wait stands behind those who do.
-    lane.send(Command::Pause { run_id: first }).unwrap();
+    lane.send(EngineCommand::Pause { run_id: first }).unwrap();
     lane.at_gate(second);
     assert_eq!(
         (lane.record(third).line, lane.state(third).status),
         (Some(1), RunStatus::Created)
     );
     assert_eq!(
-        lane.send(Command::Resume { run_id: first })
+        lane.send(EngineCommand::Resume { run_id: first })
             .unwrap_err()
             .code,
         Code::ThreadBusy
@@ -221,12 +225,12 @@ fn an_interrupted_run_rests_in_the_moment_the_newer_one_begins_and_can_go_on_lat
             .at
     };
     assert!(at(older, "run.paused") <= at(newer, "run.started"));
-    lane.send(Command::Abort {
+    lane.send(EngineCommand::Abort {
         run_id: newer,
         reason: String::new(),
     })
     .unwrap();
-    lane.send(Command::Resume { run_id: older }).unwrap();
+    lane.send(EngineCommand::Resume { run_id: older }).unwrap();
     assert_eq!(
         lane.state(older).phases[0].attempt,
         1,
@@ -253,8 +257,8 @@ fn a_run_that_was_paused_while_it_waited_never_begins_by_surprise() {
     let lane = Lane::new();
     let first = lane.at_work();
     let [second, third] = [0, 1].map(|_| lane.start(Strategy::Enqueue));
-    lane.send(Command::Pause { run_id: second }).unwrap();
-    lane.send(Command::Abort {
+    lane.send(EngineCommand::Pause { run_id: second }).unwrap();
+    lane.send(EngineCommand::Abort {
         run_id: first,
         reason: String::new(),
     })
@@ -266,7 +270,7 @@ fn a_run_that_was_paused_while_it_waited_never_begins_by_surprise() {
         (lane.state(second).status, lane.kinds(second)),
         (RunStatus::Paused, vec!["run.created", "run.paused"])
     );
-    lane.send(Command::Resume { run_id: second }).unwrap();
+    lane.send(EngineCommand::Resume { run_id: second }).unwrap();
     lane.at_gate(second);
     assert_eq!(
         lane.kinds(second)[..3],
@@ -306,12 +310,12 @@ fn a_start_that_was_taken_back_leaves_the_older_run_at_work() {
     let mut signals = lane.host().port().signals();
     let older = lane.at_work();
     let newer = lane.start(Strategy::Interrupt);
-    lane.send(Command::Abort {
+    lane.send(EngineCommand::Abort {
         run_id: newer,
         reason: String::new(),
     })
     .unwrap();
-    lane.send(Command::Abort {
+    lane.send(EngineCommand::Abort {
         run_id: newer,
         reason: "again".to_owned(),
     })
@@ -329,7 +333,7 @@ fn a_start_that_was_taken_back_leaves_the_older_run_at_work() {
             .expect("it goes on")
             .unwrap();
         openings += usize::from(
-            matches!(signal, Signal::Text(chunk) if chunk.run_id == older && chunk.text.starts_with("Rehearsal of phase")),
+            matches!(signal, EngineSignal::Text(chunk) if chunk.run_id == older && chunk.text.starts_with("Rehearsal of phase")),
         );
     }
     assert_eq!(lane.state(older).status, RunStatus::Executing);
@@ -404,7 +408,7 @@ fn a_run_that_cannot_go_back_is_not_touched_and_says_why() {
     git(&worktree, &["checkout", "-qb", "elsewhere"]);
     let before = lane.state(older);
     let refused = lane
-        .send(Command::RollBack {
+        .send(EngineCommand::RollBack {
             run_id: older,
             reason: String::new(),
         })
@@ -434,7 +438,7 @@ fn a_run_that_cannot_go_back_is_not_touched_and_says_why() {
         &worktree,
         &["checkout", "-q", &lane.record(older).branch.unwrap()],
     );
-    lane.send(Command::RollBack {
+    lane.send(EngineCommand::RollBack {
         run_id: older,
         reason: String::new(),
     })
@@ -454,7 +458,7 @@ fn a_rollback_in_a_plain_folder_leaves_it_empty() {
     let lane = Lane::new();
     let run = lane.ask("lane", None, None).unwrap();
     lane.at_gate(run);
-    lane.send(Command::RollBack {
+    lane.send(EngineCommand::RollBack {
         run_id: run,
         reason: "no".to_owned(),
     })
@@ -469,7 +473,7 @@ fn a_rollback_that_a_crash_cut_short_is_done_by_the_next_host() {
     let mut lane = Lane::on_git();
     let run = lane.ask("lane", None, None).unwrap();
     lane.at_gate(run);
-    lane.send(Command::Abort {
+    lane.send(EngineCommand::Abort {
         run_id: run,
         reason: String::new(),
     })
@@ -479,7 +483,7 @@ fn a_rollback_that_a_crash_cut_short_is_done_by_the_next_host() {
     conn.execute("UPDATE runs SET rollback = 'asked'", [])
         .unwrap();
     drop(conn);
-    lane.host = Some(Host::start(&lane.home.paths(), &settings()).unwrap());
+    lane.host = Some(EngineHost::start(&lane.home.paths(), &settings()).unwrap());
     wait_for("the rollback", || {
         (lane.record(run).rollback.as_deref() == Some("done")).then_some(())
     });
@@ -510,7 +514,7 @@ fn a_stop_that_was_asked_for_outlives_its_host() {
         )
         .unwrap();
         drop(conn);
-        lane.host = Some(Host::start(&lane.home.paths(), &settings()).unwrap());
+        lane.host = Some(EngineHost::start(&lane.home.paths(), &settings()).unwrap());
         let state = check_invariants(&lane.home, &lane.record(run));
         assert_eq!((state.status, state.pause_reason), (status, reason));
     }
@@ -530,12 +534,12 @@ fn the_line_is_kept_over_a_change_of_hosts_and_a_brief_host_begins_nobody() {
         (lane.state(first).status, lane.state(second).status),
         (RunStatus::Paused, RunStatus::Created)
     );
-    Host::start_briefly(&lane.home.paths(), &settings())
+    EngineHost::start_for_one_command(&lane.home.paths(), &settings())
         .unwrap()
         .shutdown(Duration::ZERO)
         .unwrap();
     assert_eq!(lane.state(second).status, RunStatus::Created);
-    lane.host = Some(Host::start(&lane.home.paths(), &settings()).unwrap());
+    lane.host = Some(EngineHost::start(&lane.home.paths(), &settings()).unwrap());
     lane.at_gate(second);
 }
 
@@ -555,7 +559,7 @@ fn threads_take_turns_for_the_places_to_work_and_everybody_sees_the_line() {
         waiting.map(|run| lane.record(run).line),
         [Some(1), Some(2), Some(3)]
     );
-    lane.send(Command::Pause { run_id: holds }).unwrap();
+    lane.send(EngineCommand::Pause { run_id: holds }).unwrap();
     // Waiting for a person holds no place: all three come to their gates.
     for run in waiting {
         lane.at_gate(run);
@@ -572,13 +576,13 @@ fn a_retry_begins_after_what_was_done_and_brings_it_along() {
         let old = lane.ask("lane", None, None).unwrap();
         lane.at_gate(old);
         let early = lane
-            .started(Command::Retry(Box::new(retry(old, None))))
+            .started(EngineCommand::Retry(Box::new(retry(old, None))))
             .unwrap_err();
         assert_eq!(early.code, Code::IllegalTransition);
         lane.approve(old);
         assert_eq!(lane.ended(old).status, RunStatus::Completed);
         let all_done = lane
-            .started(Command::Retry(Box::new(retry(old, None))))
+            .started(EngineCommand::Retry(Box::new(retry(old, None))))
             .unwrap_err();
         assert!(all_done.hint.contains("first, second"), "{all_done}");
         let request = RetryRun {
@@ -586,10 +590,11 @@ fn a_retry_begins_after_what_was_done_and_brings_it_along() {
             ..retry(old, Some("second"))
         };
         let new = lane
-            .started(Command::Retry(Box::new(request.clone())))
+            .started(EngineCommand::Retry(Box::new(request.clone())))
             .unwrap();
         assert_eq!(
-            lane.started(Command::Retry(Box::new(request))).unwrap(),
+            lane.started(EngineCommand::Retry(Box::new(request)))
+                .unwrap(),
             new
         );
         let state = lane.ended(new);
@@ -624,7 +629,7 @@ fn a_retry_begins_after_what_was_done_and_brings_it_along() {
                 .unwrap()
         );
         let whole = lane
-            .started(Command::Retry(Box::new(retry(new, Some("first")))))
+            .started(EngineCommand::Retry(Box::new(retry(new, Some("first")))))
             .unwrap();
         lane.at_gate(whole);
         assert_eq!(lane.record(whole).base_commit, before_base(&lane, old));
@@ -653,7 +658,7 @@ fn a_fork_is_made_beside_the_gate_and_picking_it_asks_about_it() {
         let waiting = lane.at_gate(run);
         let fork = |persona: &str| {
             let personas = [("maker".into(), persona.to_owned())].into();
-            lane.started(Command::Fork(Box::new(ForkRun {
+            lane.started(EngineCommand::Fork(Box::new(ForkRun {
                 run_id: run,
                 personas,
                 idempotency_key: None,
@@ -681,7 +686,7 @@ fn a_fork_is_made_beside_the_gate_and_picking_it_asks_about_it() {
         let other = lane.ask("aside", None, None).unwrap();
         lane.at_gate(other);
         assert_eq!(
-            lane.send(Command::Pick {
+            lane.send(EngineCommand::Pick {
                 run_id: run,
                 fork: other
             })
@@ -689,7 +694,7 @@ fn a_fork_is_made_beside_the_gate_and_picking_it_asks_about_it() {
             .code,
             Code::UsageInvalid
         );
-        lane.send(Command::Pick {
+        lane.send(EngineCommand::Pick {
             run_id: run,
             fork: forked,
         })
@@ -727,7 +732,7 @@ fn a_fork_is_made_beside_the_gate_and_picking_it_asks_about_it() {
 fn a_host_hands_its_runs_to_the_next_as_each_of_them_says() {
     let mut lane = Lane::new();
     let start = |thread: &str, on_disconnect| {
-        lane.started(Command::Start(Box::new(StartRun {
+        lane.started(EngineCommand::Start(Box::new(StartRun {
             workflow: "pair".to_owned(),
             requirements: "A note".to_owned(),
             thread: Some(thread.into()),
@@ -750,7 +755,7 @@ fn a_host_hands_its_runs_to_the_next_as_each_of_them_says() {
         lane.host
             .take()
             .unwrap()
-            .leave(Duration::from_secs(5), HandOver::AsRunsSay)
+            .hand_over(Duration::from_secs(5), HandoverScope::ByDisconnectPolicy)
             .unwrap(),
         1
     );
@@ -758,7 +763,7 @@ fn a_host_hands_its_runs_to_the_next_as_each_of_them_says() {
         runs.map(|run| lane.state(run).status),
         [RunStatus::Paused; 3]
     );
-    lane.host = Some(Host::start(&lane.home.paths(), &settings()).unwrap());
+    lane.host = Some(EngineHost::start(&lane.home.paths(), &settings()).unwrap());
     lane.at_gate(runs[0]);
     assert_eq!(
         runs[1..]
@@ -767,8 +772,9 @@ fn a_host_hands_its_runs_to_the_next_as_each_of_them_says() {
             .collect::<Vec<_>>(),
         [RunStatus::Paused; 2]
     );
-    let resumed =
-        |event: &phasedeck::model::event::Event| matches!(event.fact, Fact::RunResumed { .. });
+    let resumed = |event: &phasedeck::model::event::JournalEvent| {
+        matches!(event.fact, RunFact::RunResumed { .. })
+    };
     assert_eq!(
         lane.home
             .archive()
@@ -782,7 +788,7 @@ fn a_host_hands_its_runs_to_the_next_as_each_of_them_says() {
     lane.host
         .take()
         .unwrap()
-        .leave(Duration::from_secs(5), HandOver::Everything)
+        .hand_over(Duration::from_secs(5), HandoverScope::AllRuns)
         .unwrap();
 }
 
@@ -798,28 +804,32 @@ fn a_command_that_comes_while_the_host_goes_away_is_taken_up_by_the_next() {
         .unwrap()
         .shutdown(Duration::from_secs(5))
         .unwrap();
-    let sender = Sender {
+    let sender = CommandSender {
         by: "kim".to_owned(),
         via: Via::Cli,
     };
     let begun = std::time::Instant::now();
     let told = runtime
-        .block_on(port.send(Command::Resume { run_id: run }, sender, ClientToken::new()))
+        .block_on(port.send(
+            EngineCommand::Resume { run_id: run },
+            sender,
+            ClientToken::new(),
+        ))
         .unwrap_err();
     assert_eq!(told.code, Code::HostGoingAway);
     assert!(
         begun.elapsed() < Duration::from_secs(20),
         "the sender does not wait for nobody"
     );
-    lane.host = Some(Host::start(&lane.home.paths(), &settings()).unwrap());
+    lane.host = Some(EngineHost::start(&lane.home.paths(), &settings()).unwrap());
     lane.at_gate(run);
     // Served again, as after a crash before the answer was stored, it acts no second time.
-    lane.send(Command::Pause { run_id: run }).unwrap();
+    lane.send(EngineCommand::Pause { run_id: run }).unwrap();
     drop(lane.host.take());
     let conn = rusqlite::Connection::open(lane.home.paths().database()).unwrap();
     conn.execute("UPDATE inbox SET answer = NULL, answered_at_ms = NULL", [])
         .unwrap();
-    lane.host = Some(Host::start(&lane.home.paths(), &settings()).unwrap());
+    lane.host = Some(EngineHost::start(&lane.home.paths(), &settings()).unwrap());
     wait_for("the answer", || {
         conn.query_row("SELECT answer FROM inbox", [], |row| {
             row.get::<_, Option<String>>(0)
@@ -841,10 +851,10 @@ fn a_hundred_consoles_that_answer_one_gate_make_one_decision() {
         } else {
             Decision::Reject
         };
-        let command = Command::decide(run, question, action, "so");
+        let command = EngineCommand::decide(run, question, action, "so");
         let (port, sender) = (
             port.clone(),
-            Sender {
+            CommandSender {
                 by: format!("console-{n}"),
                 via: Via::Console,
             },
@@ -896,7 +906,7 @@ fn of_hosts_that_begin_at_once_exactly_one_wins() {
         let barrier = std::sync::Barrier::new(2);
         let begin = || {
             barrier.wait();
-            let host = Host::start(&paths, &settings);
+            let host = EngineHost::start(&paths, &settings);
             barrier.wait();
             host.map(|host| host.shutdown(Duration::ZERO).unwrap())
         };

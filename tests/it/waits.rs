@@ -1,13 +1,13 @@
 //! Waits that a model's server asks for: seen, holding nothing, and kept by the next host.
 
-use phasedeck::engine::api::{Answer, Command, Sender, StartRun};
-use phasedeck::engine::host::Host;
+use phasedeck::engine::api::{CommandAnswer, CommandSender, EngineCommand, StartRun};
+use phasedeck::engine::host::EngineHost;
 use phasedeck::model::error::Code;
-use phasedeck::model::event::Fact;
+use phasedeck::model::event::RunFact;
 use phasedeck::model::id::{ClientToken, RunId, TurnId};
 use phasedeck::model::record::RunOptions;
 use phasedeck::model::run_state::RunState;
-use phasedeck::model::settings::{OnCrash, Settings};
+use phasedeck::model::settings::{AppSettings, CrashPolicy};
 use phasedeck::model::state::{RunStatus, Via};
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::{Store, journal};
@@ -25,19 +25,19 @@ fn script() -> Script {
     })
 }
 
-fn host(home: &Home, script: &Script) -> Host {
-    let mut settings = Settings::default();
+fn host(home: &Home, script: &Script) -> EngineHost {
+    let mut settings = AppSettings::default();
     (settings.openai.base_url, settings.openai.key_env) = (script.base_url(), String::new());
     settings.openai.model_list = false;
     settings.rehearsal.pace_ms = 0;
     (
         settings.engine.on_crash,
         settings.engine.max_concurrent_runs,
-    ) = (OnCrash::Resume, 1);
-    Host::start(&home.paths(), &settings).unwrap()
+    ) = (CrashPolicy::Resume, 1);
+    EngineHost::start(&home.paths(), &settings).unwrap()
 }
 
-fn start(host: &Host, thread: &str, options: RunOptions) -> RunId {
+fn start(host: &EngineHost, thread: &str, options: RunOptions) -> RunId {
     let (workflow, requirements) = ("pair".to_owned(), "A note".to_owned());
     let start = StartRun {
         workflow,
@@ -46,14 +46,14 @@ fn start(host: &Host, thread: &str, options: RunOptions) -> RunId {
         thread: Some(thread.into()),
         ..StartRun::default()
     };
-    match send(host, Command::Start(Box::new(start))) {
-        Answer::Started { run_id, .. } => run_id,
+    match send(host, EngineCommand::Start(Box::new(start))) {
+        CommandAnswer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
     }
 }
 
-fn send(host: &Host, command: Command) -> Answer {
-    let sender = Sender {
+fn send(host: &EngineHost, command: EngineCommand) -> CommandAnswer {
+    let sender = CommandSender {
         by: "tester".to_owned(),
         via: Via::Cli,
     };
@@ -115,7 +115,7 @@ fn a_long_wait_is_seen_holds_no_place_and_is_kept_by_the_next_host() {
 
     let store = Store::open(&home.paths().database()).unwrap();
     let (turn_id, until) = (TurnId::new(), Some(Timestamp::now()));
-    let over = Fact::LlmRetried {
+    let over = RunFact::LlmRetried {
         phase_key: "first".into(),
         turn_id,
         r#try: 4,
@@ -148,7 +148,7 @@ fn a_long_wait_is_seen_holds_no_place_and_is_kept_by_the_next_host() {
         .into_iter()
         .rev()
         .find_map(|event| match event.fact {
-            Fact::SessionFailed { code, .. } => Some(code),
+            RunFact::SessionFailed { code, .. } => Some(code),
             _ => None,
         });
     assert_eq!(failed, Some(Code::LlmRateLimited));

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Chord, Context, Entry, Keymap, TABLE, is_movement, outer, problem};
+use super::{Action, KeyBinding, KeyChord, KeyContext, Keymap, TABLE, is_movement, outer, problem};
 use crate::model::error::Failure;
 
 impl Keymap {
     pub(super) fn conflicts(&self) -> Vec<Failure> {
-        let mut taken: BTreeMap<(Context, Chord), &'static str> = BTreeMap::new();
+        let mut taken: BTreeMap<(KeyContext, KeyChord), &'static str> = BTreeMap::new();
         let mut found = Vec::new();
         for entry in TABLE {
             for chord in self.chords_of(entry.action) {
@@ -33,8 +33,8 @@ impl Keymap {
     }
 
     /// Keys of an action that does something by which one moves elsewhere: a held key would do it.
-    fn moves_elsewhere<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = Failure> + 'a {
-        let moves = move |chord: &&Chord| {
+    fn moves_elsewhere<'a>(&'a self, entry: &'a KeyBinding) -> impl Iterator<Item = Failure> + 'a {
+        let moves = move |chord: &&KeyChord| {
             TABLE.iter().find(|other| {
                 is_movement(other.action)
                     && other.context != entry.context
@@ -53,13 +53,13 @@ impl Keymap {
 
     /// Actions of the outer contexts that cannot be reached any more where `inner` is, because keys that
     /// the operator chose took all of theirs.
-    fn hidden_by<'a>(&'a self, inner: &'a Entry) -> impl Iterator<Item = Failure> + 'a {
-        let taken = move |chord: &Chord| {
+    fn hidden_by<'a>(&'a self, inner: &'a KeyBinding) -> impl Iterator<Item = Failure> + 'a {
+        let taken = move |chord: &KeyChord| {
             TABLE.iter().any(|other| {
                 other.context == inner.context && self.chords_of(other.action).contains(chord)
             })
         };
-        let beyond = move |entry: &&Entry| outer(inner.context).contains(&entry.context);
+        let beyond = move |entry: &&KeyBinding| outer(inner.context).contains(&entry.context);
         TABLE.iter().filter(beyond).filter_map(move |entry| {
             let chords = self.chords_of(entry.action);
             let stolen = *chords
@@ -70,8 +70,8 @@ impl Keymap {
         })
     }
 
-    fn is_remapped(&self, entry: &Entry) -> bool {
-        let built_in: Vec<Chord> = entry
+    fn is_remapped(&self, entry: &KeyBinding) -> bool {
+        let built_in: Vec<KeyChord> = entry
             .chords
             .iter()
             .filter_map(|chord| chord.parse().ok())
@@ -80,14 +80,14 @@ impl Keymap {
     }
 }
 
-fn conflict(chord: Chord, one: &str, other: &str) -> Failure {
+fn conflict(chord: KeyChord, one: &str, other: &str) -> Failure {
     problem(format!(
         "keys: {chord} would mean both '{one}' and '{other}'"
     ))
     .hint(format!("give '{one}' or '{other}' another key"))
 }
 
-fn hidden(chord: Chord, inner: &Entry, lost: &Entry) -> Failure {
+fn hidden(chord: KeyChord, inner: &KeyBinding, lost: &KeyBinding) -> Failure {
     let (one, other, place) = (inner.name, lost.name, inner.context.title());
     problem(format!(
         "keys: {chord} for '{one}' leaves no key for '{other}' in '{place}'"

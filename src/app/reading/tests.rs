@@ -3,20 +3,22 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::app::document::Ink;
+use crate::app::document::LineKind;
 
-fn doc(lines: &[&str]) -> Arc<Document> {
-    let mut doc = Document::default();
-    lines.iter().for_each(|line| doc.push(Ink::Plain, line));
+fn doc(lines: &[&str]) -> Arc<TextDocument> {
+    let mut doc = TextDocument::default();
+    lines
+        .iter()
+        .for_each(|line| doc.push(LineKind::Plain, line));
     Arc::new(doc)
 }
 
 #[test]
 fn seen_counts_lines_whose_end_was_on_the_screen() {
-    let mut reading = Reading::new(doc(&["a", "b", "c", "d"]), (10, 2));
+    let mut reading = ScrollView::new(doc(&["a", "b", "c", "d"]), (10, 2));
     assert!(reading.mark_seen());
     assert_eq!((reading.seen_percent(), reading.unseen()), (50, 2));
-    reading.go(Action::Bottom);
+    reading.scroll(Action::Bottom);
     assert!(reading.mark_seen());
     assert!(!reading.mark_seen());
     assert_eq!((reading.seen_percent(), reading.unseen()), (100, 0));
@@ -24,21 +26,21 @@ fn seen_counts_lines_whose_end_was_on_the_screen() {
 
 #[test]
 fn a_jump_to_the_end_leaves_the_middle_unseen() {
-    let mut reading = Reading::new(doc(&["a", "b", "c", "d", "e", "f"]), (10, 2));
+    let mut reading = ScrollView::new(doc(&["a", "b", "c", "d", "e", "f"]), (10, 2));
     reading.mark_seen();
-    reading.go(Action::Bottom);
+    reading.scroll(Action::Bottom);
     reading.mark_seen();
     assert_eq!(reading.unseen(), 2);
 }
 
 #[test]
 fn a_new_width_stays_at_the_line_on_top() {
-    let mut reading = Reading::new(
+    let mut reading = ScrollView::new(
         doc(&["aaaa bbbb", "cccc dddd", "eeee ffff", "gggg hhhh"]),
         (5, 2),
     );
-    reading.go(Action::Down);
-    reading.go(Action::Down);
+    reading.scroll(Action::Down);
+    reading.scroll(Action::Down);
     assert_eq!(reading.visible(1)[0].line, 1);
     reading.lay_out((20, 2));
     assert_eq!(reading.visible(1)[0].line, 1);
@@ -46,13 +48,13 @@ fn a_new_width_stays_at_the_line_on_top() {
 
 #[test]
 fn every_way_through_a_text_meets_the_same_rows() {
-    let mut reading = Reading::new(doc(&["aaaa bbbb cccc", "d", "", "eeee ffff"]), (5, 2));
+    let mut reading = ScrollView::new(doc(&["aaaa bbbb cccc", "d", "", "eeee ffff"]), (5, 2));
     let mut down = vec![reading.visible(1)[0].clone()];
-    while reading.go(Action::Down) {
+    while reading.scroll(Action::Down) {
         down.push(reading.visible(1)[0].clone());
     }
     let mut up = vec![reading.visible(1)[0].clone()];
-    while reading.go(Action::Up) {
+    while reading.scroll(Action::Up) {
         up.push(reading.visible(1)[0].clone());
     }
     up.reverse();
@@ -62,15 +64,15 @@ fn every_way_through_a_text_meets_the_same_rows() {
         [0, 0, 0, 1, 2, 3],
         "two rows of the end fill the screen"
     );
-    reading.go(Action::PageDown);
-    reading.go(Action::PageDown);
+    reading.scroll(Action::PageDown);
+    reading.scroll(Action::PageDown);
     assert_eq!(reading.visible(1)[0], down[2]);
     assert_eq!(reading.lines_below(), 2);
 }
 
 #[test]
 fn a_text_of_a_million_lines_costs_a_screen() {
-    let mut reading = Reading::new(doc(&vec!["0123456789 0123456789"; 1_000_000]), (10, 40));
+    let mut reading = ScrollView::new(doc(&vec!["0123456789 0123456789"; 1_000_000]), (10, 40));
     for action in [
         Action::Bottom,
         Action::PageUp,
@@ -78,13 +80,13 @@ fn a_text_of_a_million_lines_costs_a_screen() {
         Action::Top,
         Action::PageDown,
     ] {
-        reading.go(action);
+        reading.scroll(action);
         assert!(
             reading.visible(40).len() == 40
                 && reading.lay_out((11, 40)) | reading.lay_out((10, 40))
         );
     }
-    reading.go(Action::Bottom);
+    reading.scroll(Action::Bottom);
     assert_eq!(reading.lines_below(), 0);
     reading.mark_seen();
     assert_eq!(reading.unseen(), 1_000_000 - 14);
@@ -92,8 +94,10 @@ fn a_text_of_a_million_lines_costs_a_screen() {
 
 #[test]
 fn an_empty_text_can_be_scrolled() {
-    let mut reading = Reading::new(doc(&[]), (5, 2));
-    assert!(!reading.go(Action::Down) && !reading.go(Action::Bottom) && !reading.mark_seen());
+    let mut reading = ScrollView::new(doc(&[]), (5, 2));
+    assert!(
+        !reading.scroll(Action::Down) && !reading.scroll(Action::Bottom) && !reading.mark_seen()
+    );
     assert_eq!(
         (
             reading.seen_percent(),
@@ -106,10 +110,10 @@ fn an_empty_text_can_be_scrolled() {
 
 #[test]
 fn a_text_that_grows_keeps_its_place_unless_its_end_is_followed() {
-    let line = |text: &str| DocLine::plain(Ink::Plain, text);
-    let mut reading = Reading::new(doc(&["a", "b", "c", "d"]), (10, 2));
+    let line = |text: &str| DocLine::plain(LineKind::Plain, text);
+    let mut reading = ScrollView::new(doc(&["a", "b", "c", "d"]), (10, 2));
     reading.follow();
-    reading.amend(3, [line("d e"), line("f")]);
+    reading.replace_from(3, [line("d e"), line("f")]);
     assert_eq!(
         reading
             .visible(2)
@@ -118,18 +122,18 @@ fn a_text_that_grows_keeps_its_place_unless_its_end_is_followed() {
             .collect::<Vec<_>>(),
         [3, 4]
     );
-    reading.go(Action::Up);
-    assert!(!reading.follows());
-    reading.amend(5, [line("g"), line("h")]);
+    reading.scroll(Action::Up);
+    assert!(!reading.is_following());
+    reading.replace_from(5, [line("g"), line("h")]);
     assert_eq!((reading.visible(2)[0].line, reading.lines_below()), (2, 3));
-    reading.go(Action::Bottom);
-    assert!(!reading.follows(), "only asking for it follows again");
+    reading.scroll(Action::Bottom);
+    assert!(!reading.is_following(), "only asking for it follows again");
 }
 
 #[test]
 fn another_text_keeps_the_line_on_top_where_it_went() {
-    let mut reading = Reading::new(doc(&["one", "two", "three", "four", "five"]), (10, 2));
-    reading.go_to(2);
+    let mut reading = ScrollView::new(doc(&["one", "two", "three", "four", "five"]), (10, 2));
+    reading.scroll_to_line(2);
     reading.replace(doc(&["zero", "one", "two", "and", "three", "four", "five"]));
     assert_eq!(reading.visible(1)[0].line, 4);
     reading.replace(doc(&["other"]));
@@ -140,22 +144,22 @@ fn another_text_keeps_the_line_on_top_where_it_went() {
 fn a_hit_comes_on_the_screen_with_what_is_before_it_and_one_that_is_there_moves_nothing() {
     let mut texts = vec!["nothing"; 30];
     (texts[2], texts[20]) = ("the cart", "another cart");
-    let mut reading = Reading::new(doc(&texts), (20, 6));
-    reading.look_for(Needle::new("cart"));
-    reading.find_around(reading.at());
+    let mut reading = ScrollView::new(doc(&texts), (20, 6));
+    reading.set_pattern(SearchPattern::new("cart"));
+    reading.find_nearest(reading.position());
     assert_eq!(
-        (reading.at(), reading.found()),
-        ((0, 0), Found::At(1, 2, false))
+        (reading.position(), reading.search_progress()),
+        ((0, 0), MatchProgress::At(1, 2, false))
     );
     reading.find_next(true);
     assert_eq!(
-        (reading.at(), reading.found()),
-        ((18, 0), Found::At(2, 2, false))
+        (reading.position(), reading.search_progress()),
+        ((18, 0), MatchProgress::At(2, 2, false))
     );
     reading.find_next(true);
     assert_eq!(
-        (reading.at(), reading.found()),
-        ((18, 0), Found::NoMore(2, 2, true))
+        (reading.position(), reading.search_progress()),
+        ((18, 0), MatchProgress::NoMore(2, 2, true))
     );
 }
 
@@ -174,8 +178,8 @@ fn texts() -> impl Strategy<Value = Vec<String>> {
     )
 }
 
-fn opened(texts: &[String], size: (u16, u16)) -> Reading {
-    Reading::new(
+fn opened(texts: &[String], size: (u16, u16)) -> ScrollView {
+    ScrollView::new(
         doc(&texts.iter().map(String::as_str).collect::<Vec<_>>()),
         size,
     )
@@ -198,9 +202,9 @@ proptest! {
     ) {
         let mut reading = opened(&texts, first);
         for at in &moves {
-            reading.go(MOVES[*at]);
+            reading.scroll(MOVES[*at]);
         }
-        let (line, byte) = reading.at();
+        let (line, byte) = reading.position();
         let before = reading.visible(first.1);
         for size in sizes {
             reading.lay_out(size);
@@ -215,10 +219,10 @@ proptest! {
     #[test]
     fn as_many_rows_up_as_down_come_back_to_the_same_row(texts in texts(), size in (2u16..30, 1u16..8), down in 0usize..20) {
         let mut reading = opened(&texts, size);
-        let moved = (0..down).filter(|_| reading.go(Action::Down)).count();
-        (0..moved).for_each(|_| assert!(reading.go(Action::Up)));
-        prop_assert_eq!(reading.at(), (0, 0));
-        prop_assert!(!reading.go(Action::Up));
+        let moved = (0..down).filter(|_| reading.scroll(Action::Down)).count();
+        (0..moved).for_each(|_| assert!(reading.scroll(Action::Up)));
+        prop_assert_eq!(reading.position(), (0, 0));
+        prop_assert!(!reading.scroll(Action::Up));
     }
 
     #[test]
@@ -226,24 +230,24 @@ proptest! {
         texts in texts(), typed in prop_oneof![Just("cart".to_owned()), Just("日".to_owned()), Just("t 日".to_owned()), "\\PC{1,2}"],
         size in (2u16..30, 1u16..8),
     ) {
-        let needle = Needle::new(&typed).unwrap();
+        let needle = SearchPattern::new(&typed).unwrap();
         let mut reading = opened(&texts, size);
-        let lines = reading.shared();
+        let lines = reading.shared_document();
         let all: Vec<(usize, Range<usize>)> =
-            lines.lines.iter().enumerate().flat_map(|(at, line)| needle.places(&line.text).map(move |place| (at, place)).collect::<Vec<_>>()).collect();
-        reading.look_for(Some(needle));
-        reading.find_around((0, 0));
+            lines.lines.iter().enumerate().flat_map(|(at, line)| needle.find_iter(&line.text).map(move |place| (at, place)).collect::<Vec<_>>()).collect();
+        reading.set_pattern(Some(needle));
+        reading.find_nearest((0, 0));
         let mut met = Vec::new();
         for number in 1..=all.len() {
-            prop_assert_eq!(reading.found(), Found::At(number, all.len(), false));
-            let (line, bytes) = reading.sought().1.cloned().unwrap();
+            prop_assert_eq!(reading.search_progress(), MatchProgress::At(number, all.len(), false));
+            let (line, bytes) = reading.pattern_and_match().1.cloned().unwrap();
             let on_screen = reading.visible(size.1).iter().any(|row| row.line == line && row.bytes.contains(&bytes.start));
             prop_assert!(on_screen, "{:?}", (line, bytes));
             met.push((line, bytes));
             reading.find_next(true);
         }
         prop_assert_eq!(&met, &all);
-        let end = if all.is_empty() { Found::Nowhere } else { Found::NoMore(all.len(), all.len(), true) };
-        prop_assert_eq!(reading.found(), end);
+        let end = if all.is_empty() { MatchProgress::Nowhere } else { MatchProgress::NoMore(all.len(), all.len(), true) };
+        prop_assert_eq!(reading.search_progress(), end);
     }
 }

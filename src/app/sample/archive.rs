@@ -2,95 +2,95 @@
 
 use std::sync::Arc;
 
-use super::bench::Bench;
-use super::journal::{Place, bindings, details, journal, opened};
+use super::bench::ConsoleHarness;
+use super::journal::{SampleRunState, bindings, details, journal, opened};
 use super::looks::costs;
 use super::recovery::crash_card;
 use super::runs::page;
 use super::{SPEC_V1, SPEC_V2, run_id};
-use crate::app::document::Document;
-use crate::app::forks::Compared;
-use crate::app::gate_texts::Inputs;
-use crate::app::msg::{Loaded, Preview, Query};
-use crate::app::recorder::{Moment, TURNS};
+use crate::app::document::TextDocument;
+use crate::app::forks::ForkComparison;
+use crate::app::gate_texts::PhaseInputs;
+use crate::app::msg::{ArchiveQuery, QueryResult, ResumePreview};
+use crate::app::recorder::{HistoryCursor, TURNS};
 use crate::app::retry::RetryPlan;
-use crate::app::tail::Need;
+use crate::app::tail::EventFetch;
 use crate::app::{gate_texts, stored_transcript};
-use crate::engine::api::{ArtifactHits, Candidate, Page};
+use crate::engine::api::{ArtifactHits, EventMatches, ForkCandidate};
 use crate::model::error::{Code, Failure};
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, Strategy};
-use crate::model::wanted::Wanted;
+use crate::model::wanted::EventFilter;
 
-impl Bench {
+impl ConsoleHarness {
     /// What the archive answers.
-    pub fn look_up(&self, query: &Query) -> Result<Loaded, Failure> {
+    pub fn answer_query(&self, query: &ArchiveQuery) -> Result<QueryResult, Failure> {
         let texts: [&[u8]; 3] = [SPEC_V1.as_bytes(), SPEC_V2.as_bytes(), b"{}"];
         let text = |hash: &ContentHash| {
             let found = texts
                 .into_iter()
-                .find(|text| ContentHash::of(text) == *hash);
+                .find(|text| ContentHash::from_bytes(text) == *hash);
             found.ok_or_else(|| Failure::new(Code::IoFailed, format!("no content {hash}")))
         };
         Ok(match query {
-            Query::Runs(ask) => Loaded::Runs(Box::new(page(&self.records, ask))),
-            Query::Paused => Loaded::Paused(
+            ArchiveQuery::Runs(ask) => QueryResult::Runs(Box::new(page(&self.records, ask))),
+            ArchiveQuery::Paused => QueryResult::Paused(
                 self.records
                     .iter()
                     .filter(|r| r.state == "paused")
                     .cloned()
                     .collect(),
             ),
-            Query::Costs => Loaded::Costs(Box::new(costs())),
-            Query::SearchArtifacts(text, _) => {
+            ArchiveQuery::Costs => QueryResult::Costs(Box::new(costs())),
+            ArchiveQuery::SearchArtifacts(text, _) => {
                 let runs = if text == "gizmo" {
                     vec![run_id(6)]
                 } else {
                     Vec::new()
                 };
-                Loaded::Hits(ArtifactHits {
+                QueryResult::Hits(ArtifactHits {
                     runs,
                     looked_at: 40,
                     total: 40,
                     last: None,
                 })
             }
-            Query::Open(id) if *id == run_id(1) => {
-                Loaded::Open(Box::new(opened(&self.events, self.risk)))
+            ArchiveQuery::Open(id) if *id == run_id(1) => {
+                QueryResult::Open(Box::new(opened(&self.events, self.risk)))
             }
-            Query::Open(id) => {
+            ArchiveQuery::Open(id) => {
                 return Err(Failure::new(Code::RunNotFound, format!("no run {id}"))
                     .hint("see `phasedeck runs`"));
             }
-            Query::Previews(runs) => {
-                Loaded::Previews(runs.iter().map(|id| self.preview(*id)).collect())
+            ArchiveQuery::Previews(runs) => {
+                QueryResult::Previews(runs.iter().map(|id| self.preview(*id)).collect())
             }
-            Query::Details(_) => Loaded::Details(Box::new(details(&self.events))),
-            Query::Content(hash, path) => {
-                Loaded::Text(Arc::new(Document::of_content(path, text(hash)?)))
+            ArchiveQuery::Details(_) => QueryResult::Details(Box::new(details(&self.events))),
+            ArchiveQuery::Content(hash, path) => {
+                QueryResult::Text(Arc::new(TextDocument::from_content(path, text(hash)?)))
             }
-            Query::Diff(old, new) => {
-                Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?)))
+            ArchiveQuery::Diff(old, new) => {
+                QueryResult::Text(Arc::new(TextDocument::from_diff(text(old)?, text(new)?)))
             }
-            Query::Forks(_) => {
-                let with = |one: Candidate| {
+            ArchiveQuery::Forks(_) => {
+                let with = |one: ForkCandidate| {
                     (
                         one.clone(),
                         one.artifact
                             .and_then(|a| text(&a.sha256).ok().map(<[u8]>::to_vec)),
                     )
                 };
-                Loaded::Forks(Box::new(Compared::of(
+                QueryResult::Forks(Box::new(ForkComparison::new(
                     self.candidates.iter().cloned().map(with).collect(),
                 )))
             }
-            Query::Retry(run_id) => {
+            ArchiveQuery::Retry(run_id) => {
                 let phases =
                     ["spec", "plan", "implement", "verify"].map(|key| (key.into(), self.forecast));
-                Loaded::Retry(RetryPlan {
+                QueryResult::Retry(RetryPlan {
                     run_id: *run_id,
                     phases: phases.to_vec(),
                     open: 1,
@@ -98,25 +98,31 @@ impl Bench {
                     strategy: Strategy::Reject,
                 })
             }
-            Query::Events(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 400)),
-            Query::Find(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 1)),
-            Query::News(_, since) => Loaded::News(
+            ArchiveQuery::Events(_, need, wanted) => {
+                QueryResult::Page(self.page(*need, wanted, 400))
+            }
+            ArchiveQuery::Find(_, need, wanted) => QueryResult::Page(self.page(*need, wanted, 1)),
+            ArchiveQuery::News(_, since) => QueryResult::News(
                 self.events
                     .iter()
                     .filter(|event| event.seq > *since)
                     .cloned()
                     .collect(),
             ),
-            Query::Moment(id, moment) => Loaded::Moment(Box::new(self.state_at(*id, *moment))),
-            Query::Draft(_) => Loaded::Draft(None),
-            Query::FormDraft => Loaded::FormDraft(self.form_draft.clone().map(Box::new)),
-            Query::Checked(hash, path, errors) => {
-                Loaded::Text(Arc::new(Document::of_checked(path, text(hash)?, errors)))
+            ArchiveQuery::Moment(id, moment) => {
+                QueryResult::Moment(Box::new(self.state_at(*id, *moment)))
             }
-            Query::BaseDiff(_, _, hash) => {
-                Loaded::Text(Arc::new(Document::of_diff(b"", text(hash)?)))
+            ArchiveQuery::Draft(_) => QueryResult::Draft(None),
+            ArchiveQuery::FormDraft => {
+                QueryResult::FormDraft(self.form_draft.clone().map(Box::new))
             }
-            Query::Errors(_, key) => {
+            ArchiveQuery::Checked(hash, path, errors) => QueryResult::Text(Arc::new(
+                TextDocument::from_validated(path, text(hash)?, errors),
+            )),
+            ArchiveQuery::BaseDiff(_, _, hash) => {
+                QueryResult::Text(Arc::new(TextDocument::from_diff(b"", text(hash)?)))
+            }
+            ArchiveQuery::Errors(_, key) => {
                 let details = details(&self.events);
                 let invalid = details
                     .artifacts
@@ -125,9 +131,9 @@ impl Bench {
                 let read: Vec<_> = invalid
                     .filter_map(|a| Some((a, text(&a.sha256).ok()?.to_vec())))
                     .collect();
-                Loaded::Text(Arc::new(gate_texts::errors(&read)))
+                QueryResult::Text(Arc::new(gate_texts::errors(&read)))
             }
-            Query::Comments(_, key, hash) => {
+            ArchiveQuery::Comments(_, key, hash) => {
                 let details = details(&self.events);
                 let said = details.approvals.iter().filter(|a| {
                     a.phase_key.as_ref() == Some(key)
@@ -144,9 +150,9 @@ impl Bench {
                         )
                     })
                     .collect();
-                Loaded::Text(Arc::new(gate_texts::comments(&said, text(hash)?)))
+                QueryResult::Text(Arc::new(gate_texts::comments(&said, text(hash)?)))
             }
-            Query::Inputs(..) => {
+            ArchiveQuery::Inputs(..) => {
                 let requirements = self
                     .records
                     .first()
@@ -157,34 +163,34 @@ impl Bench {
                     .into_iter()
                     .next()
                     .map(|(binding, persona)| (persona, binding.model));
-                Loaded::Text(Arc::new(gate_texts::inputs(&Inputs {
+                QueryResult::Text(Arc::new(gate_texts::inputs(&PhaseInputs {
                     persona,
                     requirements,
                     earlier: Vec::new(),
                     prompt,
                 })))
             }
-            Query::PhaseLog(_, key) => Loaded::Log(
+            ArchiveQuery::PhaseLog(_, key) => QueryResult::Log(
                 self.events
                     .iter()
                     .filter(|event| event.fact.phase_key() == Some(key))
                     .cloned()
                     .collect(),
             ),
-            Query::Transcript(_, key, attempt, at) => {
+            ArchiveQuery::Transcript(_, key, attempt, at) => {
                 let turns = super::said::turns(&self.events, key, *attempt, *at);
-                Loaded::Text(Arc::new(stored_transcript::document(&turns, at.is_some())))
+                QueryResult::Text(Arc::new(stored_transcript::document(&turns, at.is_some())))
             }
-            Query::Forecast(..) => Loaded::Forecast(self.forecast),
+            ArchiveQuery::Forecast(..) => QueryResult::Forecast(self.forecast),
         })
     }
 
-    fn page(&self, need: Need, wanted: &Wanted, limit: usize) -> Page {
-        let fits = |event: &&Event| wanted.fits(event);
+    fn page(&self, need: EventFetch, wanted: &EventFilter, limit: usize) -> EventMatches {
+        let fits = |event: &&JournalEvent| wanted.matches(event);
         let last = self.events.last().unwrap().seq;
         match need {
-            Need::From(from) => {
-                let events: Vec<Event> = self
+            EventFetch::From(from) => {
+                let events: Vec<JournalEvent> = self
                     .events
                     .iter()
                     .filter(|event| event.seq >= from)
@@ -197,23 +203,23 @@ impl Bench {
                 } else {
                     events.last().unwrap().seq
                 };
-                Page { events, from, to }
+                EventMatches { events, from, to }
             }
-            Need::Before(before) => {
+            EventFetch::Before(before) => {
                 let back = self
                     .events
                     .iter()
                     .rev()
                     .filter(|event| event.seq < before)
                     .filter(fits);
-                let mut events: Vec<Event> = back.take(limit).cloned().collect();
+                let mut events: Vec<JournalEvent> = back.take(limit).cloned().collect();
                 events.reverse();
                 let from = if events.len() < limit {
                     1
                 } else {
                     events[0].seq
                 };
-                Page {
+                EventMatches {
                     events,
                     from,
                     to: (before - 1).min(last),
@@ -222,29 +228,29 @@ impl Bench {
         }
     }
 
-    fn state_at(&self, id: RunId, moment: Moment) -> RunState {
-        let turns = Wanted::parse(TURNS);
+    fn state_at(&self, id: RunId, moment: HistoryCursor) -> RunState {
+        let turns = EventFilter::parse(TURNS);
         let mut turn = self
             .events
             .iter()
-            .filter(|event| turns.fits(event))
+            .filter(|event| turns.matches(event))
             .map(|event| event.seq);
         let seq = match moment {
-            Moment::At(seq) => seq,
-            Moment::TurnBefore(before) => turn.rfind(|seq| *seq < before).unwrap_or(1),
-            Moment::TurnAfter(after) => turn.find(|seq| *seq > after).unwrap_or(u64::MAX),
+            HistoryCursor::At(seq) => seq,
+            HistoryCursor::TurnBefore(before) => turn.rfind(|seq| *seq < before).unwrap_or(1),
+            HistoryCursor::TurnAfter(after) => turn.find(|seq| *seq > after).unwrap_or(u64::MAX),
         };
         RunState::fold(id, self.events.iter().filter(|event| event.seq <= seq)).unwrap()
     }
 
-    fn preview(&self, id: RunId) -> Preview {
-        let events = journal(Place::Executing);
+    fn preview(&self, id: RunId) -> ResumePreview {
+        let events = journal(SampleRunState::Executing);
         let mut state = RunState::fold(run_id(1), &events).unwrap();
         (state.run_id, state.last_seq) = (id, u64::MAX);
         let crashed = self.records.iter().any(|r| {
             r.id == id && r.pause_reason.as_deref() == Some(PauseReason::Crashed.as_str())
         });
-        Preview {
+        ResumePreview {
             card: crashed.then(|| crash_card(id)),
             state,
             last: events.last().cloned(),

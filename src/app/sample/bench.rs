@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::journal::{Place, journal};
+use super::journal::{SampleRunState, journal};
 use super::looks::checks;
-use super::new_run::outlook;
+use super::new_run::start_preview;
 use super::{NOW, run_id};
-use crate::app::key::Chord;
+use crate::app::key::KeyChord;
 use crate::app::keymap::Keymap;
-use crate::app::msg::{Cmd, Done, Drawn, Msg, Now, Query, Ticket, Work};
+use crate::app::msg::{
+    ArchiveQuery, BackgroundJob, ClockReading, Cmd, CommandTicket, FrameReport, JobResult, Msg,
+};
 use crate::app::new_run_draft::FormDraft;
-use crate::app::state::{AppState, Look};
+use crate::app::state::{AppState, DisplayState};
 use crate::app::update::{start, update};
-use crate::engine::api::{Answer, Candidate, Cheaper, Command, Subject};
+use crate::engine::api::{CheaperPersona, CommandAnswer, EngineCommand, ForkCandidate, Subject};
 use crate::model::error::Failure;
-use crate::model::event::{Event, Fact};
-use crate::model::forecast::Forecast;
+use crate::model::event::{JournalEvent, RunFact};
+use crate::model::forecast::CostForecast;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 use crate::model::settings::ThemeName;
@@ -27,38 +29,38 @@ use crate::model::time::Timestamp;
 
 /// A console on a bench: questions to the archive are answered from this world, frames are drawn by
 /// whoever holds it, commands are kept to be looked at.
-pub struct Bench {
+pub struct ConsoleHarness {
     /// The console.
     pub state: AppState,
     /// The list that the archive has.
     pub records: Vec<RunRecord>,
     /// The journal of run 1.
-    pub events: Vec<Event>,
+    pub events: Vec<JournalEvent>,
     /// The risk of its first phase.
     pub risk: Risk,
     /// What is known of the next phase's cost.
-    pub forecast: Option<Forecast>,
+    pub forecast: Option<CostForecast>,
     /// Milliseconds since it was opened.
     pub ticks: u64,
     /// What was sent to the engine.
-    pub sent: Vec<(Ticket, Command)>,
+    pub sent: Vec<(CommandTicket, EngineCommand)>,
     /// Everything else that was to be done.
     pub done: Vec<Cmd>,
     /// What can be taken at the gate.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<ForkCandidate>,
     /// Who could go on for less.
-    pub cheaper: Vec<Cheaper>,
+    pub cheaper: Vec<CheaperPersona>,
     /// What an earlier console kept of the form.
     pub form_draft: Option<FormDraft>,
     /// Slow work that waits to be done.
-    pub worked: VecDeque<Work>,
-    queries: VecDeque<Query>,
+    pub worked: VecDeque<BackgroundJob>,
+    queries: VecDeque<ArchiveQuery>,
 }
 
-impl Bench {
+impl ConsoleHarness {
     /// A console of a size over a world.
-    pub fn new(size: (u16, u16), records: Vec<RunRecord>, place: Place) -> Self {
-        let look = Look {
+    pub fn new(size: (u16, u16), records: Vec<RunRecord>, place: SampleRunState) -> Self {
+        let look = DisplayState {
             ascii: false,
             no_color: false,
             theme: ThemeName::Dark,
@@ -90,14 +92,14 @@ impl Bench {
     pub fn start(mut self, wanted: Option<RunId>) -> Self {
         self.state.now = self.now();
         let cmds = start(&mut self.state, wanted);
-        self.take(cmds);
+        self.apply(cmds);
         self.settle();
         self
     }
 
     /// The moment.
-    pub fn now(&self) -> Now {
-        Now {
+    pub fn now(&self) -> ClockReading {
+        ClockReading {
             wall: Timestamp(NOW.0 + i64::try_from(self.ticks).unwrap() - 10_000),
             ticks: self.ticks,
         }
@@ -107,13 +109,13 @@ impl Bench {
     pub fn feed(&mut self, msg: Msg) {
         let now = self.now();
         let cmds = update(&mut self.state, msg, now);
-        self.take(cmds);
+        self.apply(cmds);
         self.settle();
     }
 
     /// Presses a key.
     pub fn press(&mut self, chord: &str) {
-        self.feed(Msg::Key(chord.parse::<Chord>().unwrap()));
+        self.feed(Msg::Key(chord.parse::<KeyChord>().unwrap()));
     }
 
     /// Presses several keys, written with spaces between them.
@@ -125,14 +127,14 @@ impl Bench {
     pub fn type_text(&mut self, text: &str, ms: u64) {
         for c in text.chars() {
             self.ticks += ms;
-            self.feed(Msg::Key(Chord::char(c)));
+            self.feed(Msg::Key(KeyChord::char(c)));
         }
     }
 
     /// Stores a fact of run 1 and tells of it.
-    pub fn happens(&mut self, fact: Fact) {
+    pub fn store_fact(&mut self, fact: RunFact) {
         let seq = self.events.last().unwrap().seq + 1;
-        let event = Event {
+        let event = JournalEvent {
             run_id: run_id(1),
             seq,
             at: self.now().wall,
@@ -145,22 +147,22 @@ impl Bench {
     /// Pretends that a frame showed the open question and its answers.
     pub fn drew_gate(&mut self, drained: bool) {
         let gate = self.state.gate.as_ref().map(|gate| gate.request_id);
-        self.feed(Msg::Drawn(Drawn {
+        self.feed(Msg::Drawn(FrameReport {
             gate,
             confirm: true,
             drained,
             reading: Some((78, 10)),
-            ..Drawn::default()
+            ..FrameReport::default()
         }));
     }
 
     /// Answers the last command.
-    pub fn answer(&mut self, answer: Result<Answer, Failure>) {
+    pub fn answer(&mut self, answer: Result<CommandAnswer, Failure>) {
         let ticket = self.sent.last().unwrap().0;
         self.feed(Msg::Answered(ticket, answer));
     }
 
-    fn take(&mut self, cmds: Vec<Cmd>) {
+    fn apply(&mut self, cmds: Vec<Cmd>) {
         for cmd in cmds {
             match cmd {
                 Cmd::Query(query) => self.queries.push_back(query),
@@ -175,29 +177,33 @@ impl Bench {
     pub fn work(&mut self) {
         while let Some(work) = self.worked.pop_front() {
             match work {
-                Work::Doctor => {
+                BackgroundJob::Doctor => {
                     for subject in Subject::ALL {
                         let checks = checks()
                             .into_iter()
                             .filter(|check| check.subject == *subject)
                             .collect();
-                        self.feed(Msg::Done(Done::Checked(*subject, checks)));
+                        self.feed(Msg::Done(JobResult::Checked(*subject, checks)));
                     }
                 }
-                Work::LookAhead(revision, request) => {
-                    let ahead = outlook(&request);
-                    self.feed(Msg::Done(Done::Ahead(revision, request, Box::new(ahead))));
+                BackgroundJob::LookAhead(revision, request) => {
+                    let ahead = start_preview(&request);
+                    self.feed(Msg::Done(JobResult::Ahead(
+                        revision,
+                        request,
+                        Box::new(ahead),
+                    )));
                 }
-                Work::Seats(request) => {
-                    let ahead = outlook(&request);
-                    self.feed(Msg::Done(Done::Seats(Box::new(ahead))));
+                BackgroundJob::Seats(request) => {
+                    let ahead = start_preview(&request);
+                    self.feed(Msg::Done(JobResult::Seats(Box::new(ahead))));
                 }
-                Work::Trust(_) => self.feed(Msg::Done(Done::Trusted(Ok(())))),
-                Work::Agree(_) => self.feed(Msg::Done(Done::Agreed(Ok(())))),
-                Work::Cheaper(run) => {
-                    self.feed(Msg::Done(Done::Cheaper(run, Ok(self.cheaper.clone()))))
+                BackgroundJob::Trust(_) => self.feed(Msg::Done(JobResult::Trusted(Ok(())))),
+                BackgroundJob::Agree(_) => self.feed(Msg::Done(JobResult::Agreed(Ok(())))),
+                BackgroundJob::Cheaper(run) => {
+                    self.feed(Msg::Done(JobResult::Cheaper(run, Ok(self.cheaper.clone()))))
                 }
-                Work::Demo => self.feed(Msg::Done(Done::Demo(Ok(Box::default())))),
+                BackgroundJob::Demo => self.feed(Msg::Done(JobResult::Demo(Ok(Box::default())))),
             }
         }
     }
@@ -207,10 +213,10 @@ impl Bench {
             let Some(query) = self.queries.pop_front() else {
                 return;
             };
-            let answer = self.look_up(&query);
+            let answer = self.answer_query(&query);
             let now = self.now();
             let cmds = update(&mut self.state, Msg::Loaded(query, answer), now);
-            self.take(cmds);
+            self.apply(cmds);
         }
         panic!("the console asks without end");
     }

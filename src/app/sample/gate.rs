@@ -2,17 +2,17 @@
 
 use super::journal::{artifact, asked};
 use super::{NOW, SPEC_V1, SPEC_V2, request_id, run_id};
-use crate::engine::api::Candidate;
-use crate::model::event::{Fact, Picked};
-use crate::model::forecast::{Forecast, Sample};
+use crate::engine::api::ForkCandidate;
+use crate::model::event::{PersonaPick, RunFact};
+use crate::model::forecast::{CostForecast, CostSample};
 use crate::model::hash::ContentHash;
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{CallCost, NanoUsd};
 use crate::model::record::ArtifactRecord;
 use crate::model::state::{Decision, Via};
 
 /// An answer to the n-th question about the spec.
-pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
-    Fact::ApprovalResolved {
+pub fn resolved(n: u8, action: Decision, by: &str) -> RunFact {
+    RunFact::ApprovalResolved {
         request_id: request_id(n),
         phase_key: Some("spec".into()),
         gate: "spec_approved".into(),
@@ -31,24 +31,24 @@ pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
 }
 
 /// What five earlier runs foretell.
-pub fn forecast() -> Option<Forecast> {
-    let sample = |n: i64| Sample {
-        cost: Cost {
+pub fn forecast() -> Option<CostForecast> {
+    let sample = |n: i64| CostSample {
+        cost: CallCost {
             known: NanoUsd(n * 40_000_000),
             unknown_calls: 0,
         },
         working_ms: n.unsigned_abs() * 31_000,
     };
-    crate::model::forecast::of(&(1..=6).map(sample).collect::<Vec<_>>())
+    crate::model::forecast::from_samples(&(1..=6).map(sample).collect::<Vec<_>>())
 }
 
 /// The operator's own version in place of the first that was asked about.
-pub fn revised() -> Vec<Fact> {
-    let found = Some(ContentHash::of(SPEC_V2.as_bytes()));
-    let expected = ContentHash::of(SPEC_V1.as_bytes());
+pub fn revised() -> Vec<RunFact> {
+    let found = Some(ContentHash::from_bytes(SPEC_V2.as_bytes()));
+    let expected = ContentHash::from_bytes(SPEC_V1.as_bytes());
     let by = Some("kim".to_owned());
     vec![
-        Fact::ArtifactChanged {
+        RunFact::ArtifactChanged {
             phase_key: "spec".into(),
             request_id: request_id(1),
             expected,
@@ -57,7 +57,7 @@ pub fn revised() -> Vec<Fact> {
             by: by.clone(),
             picked: None,
         },
-        Fact::ArtifactValidated {
+        RunFact::ArtifactValidated {
             phase_key: "spec".into(),
             attempt: 2,
             artifact: artifact(SPEC_V2, 3),
@@ -68,18 +68,18 @@ pub fn revised() -> Vec<Fact> {
 }
 
 /// The version of the fork in place of the second that was asked about.
-pub fn picked() -> Vec<Fact> {
-    let picked = Some(Picked {
+pub fn picked() -> Vec<RunFact> {
+    let picked = Some(PersonaPick {
         fork: run_id(5),
         persona: "terse-analyst@1".parse().unwrap(),
     });
     let (expected, found) = (
-        ContentHash::of(SPEC_V2.as_bytes()),
-        Some(ContentHash::of(SPEC_V1.as_bytes())),
+        ContentHash::from_bytes(SPEC_V2.as_bytes()),
+        Some(ContentHash::from_bytes(SPEC_V1.as_bytes())),
     );
     let by = Some("mo".to_owned());
     vec![
-        Fact::ArtifactChanged {
+        RunFact::ArtifactChanged {
             phase_key: "spec".into(),
             request_id: request_id(2),
             expected,
@@ -88,7 +88,7 @@ pub fn picked() -> Vec<Fact> {
             by,
             picked,
         },
-        Fact::ArtifactValidated {
+        RunFact::ArtifactValidated {
             phase_key: "spec".into(),
             attempt: 3,
             artifact: artifact(SPEC_V1, 4),
@@ -99,8 +99,8 @@ pub fn picked() -> Vec<Fact> {
 }
 
 /// The spec at the gate, and what a fork made of it.
-pub fn candidates() -> Vec<Candidate> {
-    let one = |run: u8, persona: &str, text: &str, version| Candidate {
+pub fn candidates() -> Vec<ForkCandidate> {
+    let one = |run: u8, persona: &str, text: &str, version| ForkCandidate {
         run_id: run_id(run),
         state: if run == 1 {
             "awaiting_approval"
@@ -116,13 +116,13 @@ pub fn candidates() -> Vec<Candidate> {
             attempt: 1,
             path: "spec.json".to_owned(),
             schema: "dev/spec@1".into(),
-            sha256: ContentHash::of(text.as_bytes()),
+            sha256: ContentHash::from_bytes(text.as_bytes()),
             bytes: 1,
             valid: true,
             errors: vec![],
             at: NOW,
         }),
-        cost: Cost {
+        cost: CallCost {
             known: NanoUsd(i64::from(run) * 14_700_000),
             unknown_calls: 0,
         },

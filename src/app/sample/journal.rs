@@ -3,24 +3,25 @@
 use super::gate::resolved;
 use super::runs::record;
 use super::{NOW, SPEC_V1, SPEC_V2, request_id, run_id, turn_id};
-use crate::app::msg::{Details, Opened};
+use crate::app::msg::{OpenedRun, ReviewRecords};
 use crate::model::error::Code;
 use crate::model::event::{
-    ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome,
+    ArtifactError, ArtifactRef, AttemptCause, CallStatus, JournalEvent, RunFact, TokenUsage,
+    ToolOutcome,
 };
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, SessionId};
 use crate::model::money::NanoUsd;
-use crate::model::persona::{Binding, Params, Persona};
+use crate::model::persona::{Persona, RoleBinding, SamplingParams};
 use crate::model::record::{ApprovalRecord, ArtifactRecord};
 use crate::model::run_state::RunState;
 use crate::model::state::{ApprovalStatus, Decision, Risk};
 use crate::model::time::Timestamp;
-use crate::model::workflow::{ExpectedArtifact, Phase, Role, Workflow};
+use crate::model::workflow::{ExpectedArtifact, PhaseDefinition, RoleDefinition, Workflow};
 
 /// Where a journal is played to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum SampleRunState {
     /// The spec is being written.
     Executing,
     /// The spec waits for its first answer.
@@ -38,15 +39,15 @@ pub(super) fn artifact(text: &str, version: u32) -> ArtifactRef {
     ArtifactRef {
         path: "spec.json".to_owned(),
         schema: "dev/spec@1".into(),
-        sha256: ContentHash::of(text.as_bytes()),
+        sha256: ContentHash::from_bytes(text.as_bytes()),
         bytes,
         version,
     }
 }
 
-fn started(key: &str, role: &str, attempt: u32, cause: AttemptCause) -> Fact {
+fn started(key: &str, role: &str, attempt: u32, cause: AttemptCause) -> RunFact {
     let persona = format!("{role}@1").parse().unwrap();
-    Fact::PhaseStarted {
+    RunFact::PhaseStarted {
         phase_key: key.into(),
         attempt,
         role: role.into(),
@@ -55,14 +56,14 @@ fn started(key: &str, role: &str, attempt: u32, cause: AttemptCause) -> Fact {
     }
 }
 
-fn called(key: &str, n: u8, attempt: u32) -> Fact {
-    Fact::LlmCalled {
+fn called(key: &str, n: u8, attempt: u32) -> RunFact {
+    RunFact::LlmCalled {
         phase_key: key.into(),
         attempt,
         turn_id: turn_id(n),
         turn: 1,
         model: "anthropic/claude-sonnet-4.5".to_owned(),
-        tokens: Tokens {
+        tokens: TokenUsage {
             input: 1840,
             output: 612,
             cached: 0,
@@ -75,12 +76,12 @@ fn called(key: &str, n: u8, attempt: u32) -> Fact {
     }
 }
 
-pub(super) fn asked(n: u8, text: &str, version: u32) -> Fact {
-    Fact::ApprovalRequested {
+pub(super) fn asked(n: u8, text: &str, version: u32) -> RunFact {
+    RunFact::ApprovalRequested {
         request_id: request_id(n),
         phase_key: Some("spec".into()),
         gate: "spec_approved".into(),
-        artifact_sha256: Some(ContentHash::of(text.as_bytes())),
+        artifact_sha256: Some(ContentHash::from_bytes(text.as_bytes())),
         artifact_version: Some(version),
         question: None,
     }
@@ -94,7 +95,7 @@ fn errors() -> Vec<ArtifactError> {
 }
 
 /// The facts of run 1 up to a place.
-pub fn facts(place: Place) -> Vec<Fact> {
+pub fn facts(place: SampleRunState) -> Vec<RunFact> {
     let spec: PhaseKey = "spec".into();
     let phases: Vec<PhaseKey> = ["spec", "plan", "implement", "verify"]
         .map(PhaseKey::from)
@@ -102,38 +103,38 @@ pub fn facts(place: Place) -> Vec<Fact> {
     let workflow = || "development@1".parse().unwrap();
     let session_id: SessionId = "01930000-0000-7000-8000-00000000cc01".parse().unwrap();
     let mut facts = vec![
-        Fact::RunCreated {
+        RunFact::RunCreated {
             workflow: workflow(),
-            workflow_hash: ContentHash::of(b"w"),
+            workflow_hash: ContentHash::from_bytes(b"w"),
             thread: "shop-cart:main1".into(),
             phases,
             rehearsal: false,
         },
-        Fact::RunStarted {
+        RunFact::RunStarted {
             workflow: workflow(),
             thread: "shop-cart:main1".into(),
         },
         started("spec", "analyst", 1, AttemptCause::First),
-        Fact::ArtifactExpected {
+        RunFact::ArtifactExpected {
             phase_key: spec.clone(),
             attempt: 1,
             path: "spec.json".to_owned(),
             schema: "dev/spec@1".into(),
         },
-        Fact::SessionStarted {
+        RunFact::SessionStarted {
             session_id,
             role: "analyst".into(),
             backend: "openai".to_owned(),
             ordinal: 1,
         },
-        Fact::PromptSent {
+        RunFact::PromptSent {
             phase_key: spec.clone(),
             attempt: 1,
-            sha256: ContentHash::of(b"p"),
+            sha256: ContentHash::from_bytes(b"p"),
             bytes: 2412,
         },
         called("spec", 1, 1),
-        Fact::ToolCalled {
+        RunFact::ToolCalled {
             phase_key: spec.clone(),
             turn_id: turn_id(1),
             call_id: "c1".to_owned(),
@@ -143,34 +144,34 @@ pub fn facts(place: Place) -> Vec<Fact> {
             duration_ms: 3,
         },
     ];
-    if place == Place::Executing {
+    if place == SampleRunState::Executing {
         return facts;
     }
-    facts.push(Fact::ArtifactInvalid {
+    facts.push(RunFact::ArtifactInvalid {
         phase_key: spec.clone(),
         attempt: 1,
         path: "spec.json".to_owned(),
         version: 1,
-        sha256: Some(ContentHash::of(b"{}")),
+        sha256: Some(ContentHash::from_bytes(b"{}")),
         bytes: 2,
         errors: errors(),
         errors_total: 1,
     });
     facts.push(started("spec", "analyst", 2, AttemptCause::Repair));
-    facts.push(Fact::PromptRepaired {
+    facts.push(RunFact::PromptRepaired {
         phase_key: spec.clone(),
         attempt: 2,
         errors: errors(),
     });
     facts.push(called("spec", 2, 2));
-    facts.push(Fact::ArtifactValidated {
+    facts.push(RunFact::ArtifactValidated {
         phase_key: spec.clone(),
         attempt: 2,
         artifact: artifact(SPEC_V1, 2),
         by: None,
     });
     facts.push(asked(1, SPEC_V1, 2));
-    if place == Place::AwaitingFirst {
+    if place == SampleRunState::AwaitingFirst {
         return facts;
     }
     facts.push(resolved(1, Decision::RequestChanges, "mo"));
@@ -181,18 +182,18 @@ pub fn facts(place: Place) -> Vec<Fact> {
         AttemptCause::ChangesRequested,
     ));
     facts.push(called("spec", 3, 3));
-    facts.push(Fact::ArtifactValidated {
+    facts.push(RunFact::ArtifactValidated {
         phase_key: spec.clone(),
         attempt: 3,
         artifact: artifact(SPEC_V2, 3),
         by: None,
     });
     facts.push(asked(2, SPEC_V2, 3));
-    if place == Place::Awaiting {
+    if place == SampleRunState::Awaiting {
         return facts;
     }
     facts.push(resolved(2, Decision::Approve, "mo"));
-    facts.push(Fact::PhaseCompleted {
+    facts.push(RunFact::PhaseCompleted {
         phase_key: spec,
         attempts: 3,
         duration_ms: 95_000,
@@ -204,15 +205,15 @@ pub fn facts(place: Place) -> Vec<Fact> {
         ("verify", "tester"),
     ] {
         facts.push(started(key, role, 1, AttemptCause::First));
-        if place == Place::Failed {
+        if place == SampleRunState::Failed {
             let message = "plan.json is still invalid after 1 repair".to_owned();
-            facts.push(Fact::PhaseFailed {
+            facts.push(RunFact::PhaseFailed {
                 phase_key: key.into(),
                 reason: Code::ArtifactInvalidAfterRepair,
                 message: message.clone(),
             });
             let hint = "look at the errors, then start a new run with a clearer wish".to_owned();
-            facts.push(Fact::RunFailed {
+            facts.push(RunFact::RunFailed {
                 code: Code::ArtifactInvalidAfterRepair,
                 message,
                 hint,
@@ -220,22 +221,22 @@ pub fn facts(place: Place) -> Vec<Fact> {
             return facts;
         }
         facts.push(called(key, role.as_bytes()[0], 1));
-        facts.push(Fact::PhaseCompleted {
+        facts.push(RunFact::PhaseCompleted {
             phase_key: key.into(),
             attempts: 1,
             duration_ms: 31_000,
             commit: None,
         });
     }
-    facts.push(Fact::RunCompleted {});
+    facts.push(RunFact::RunCompleted {});
     facts
 }
 
 /// The journal of run 1 up to a place; the last event happened 12 minutes before [`NOW`].
-pub fn journal(place: Place) -> Vec<Event> {
+pub fn journal(place: SampleRunState) -> Vec<JournalEvent> {
     let facts = facts(place);
     let begin = NOW.0 - 12 * 60_000 - i64::try_from(facts.len()).unwrap() * 7000;
-    let event = |(seq, fact): (u64, Fact)| Event {
+    let event = |(seq, fact): (u64, RunFact)| JournalEvent {
         run_id: run_id(1),
         seq,
         at: Timestamp(begin + i64::try_from(seq).unwrap() * 7000),
@@ -246,7 +247,7 @@ pub fn journal(place: Place) -> Vec<Event> {
 
 /// The workflow of run 1.
 pub fn workflow(risk: Risk) -> Workflow {
-    let phase = |key: &str, role: &str| Phase {
+    let phase = |key: &str, role: &str| PhaseDefinition {
         key: key.into(),
         title: String::new(),
         risk: if key == "spec" { risk } else { Risk::Medium },
@@ -272,7 +273,7 @@ pub fn workflow(risk: Risk) -> Workflow {
         description: String::new(),
         roles: seats
             .iter()
-            .map(|(_, role)| Role {
+            .map(|(_, role)| RoleDefinition {
                 id: (*role).into(),
                 required_capabilities: vec![],
                 preferred_backends: vec![],
@@ -284,7 +285,7 @@ pub fn workflow(risk: Risk) -> Workflow {
 }
 
 /// Who sits in its seats.
-pub fn bindings() -> Vec<(Binding, Persona)> {
+pub fn bindings() -> Vec<(RoleBinding, Persona)> {
     let bind = |role: &str| {
         let persona = Persona {
             name: role.to_owned(),
@@ -297,13 +298,13 @@ pub fn bindings() -> Vec<(Binding, Persona)> {
             system_prompt: String::new(),
             tools: vec!["read_file".to_owned(), "write_file".to_owned()],
             permissions: std::collections::BTreeMap::new(),
-            params: Params::default(),
+            params: SamplingParams::default(),
         };
         let model = Some("claude-sonnet-4.5".to_owned());
-        let binding = Binding {
+        let binding = RoleBinding {
             role: role.into(),
             persona: persona.versioned_name(),
-            persona_hash: ContentHash::of(b"p"),
+            persona_hash: ContentHash::from_bytes(b"p"),
             backend: "openai".to_owned(),
             model,
         };
@@ -314,11 +315,11 @@ pub fn bindings() -> Vec<(Binding, Persona)> {
         .to_vec()
 }
 
-pub(super) fn details(events: &[Event]) -> Details {
-    let mut details = Details::default();
+pub(super) fn details(events: &[JournalEvent]) -> ReviewRecords {
+    let mut details = ReviewRecords::default();
     for event in events {
         match &event.fact {
-            Fact::ArtifactValidated {
+            RunFact::ArtifactValidated {
                 phase_key,
                 attempt,
                 artifact,
@@ -335,7 +336,7 @@ pub(super) fn details(events: &[Event]) -> Details {
                 errors: vec![],
                 at: event.at,
             }),
-            Fact::ArtifactInvalid {
+            RunFact::ArtifactInvalid {
                 phase_key,
                 attempt,
                 path,
@@ -356,7 +357,7 @@ pub(super) fn details(events: &[Event]) -> Details {
                 errors: errors.clone(),
                 at: event.at,
             }),
-            Fact::ApprovalRequested {
+            RunFact::ApprovalRequested {
                 request_id,
                 phase_key,
                 gate,
@@ -381,7 +382,7 @@ pub(super) fn details(events: &[Event]) -> Details {
                 scope: None,
                 raise: None,
             }),
-            Fact::ArtifactChanged { request_id, .. } => {
+            RunFact::ArtifactChanged { request_id, .. } => {
                 let open = details
                     .approvals
                     .iter_mut()
@@ -389,7 +390,7 @@ pub(super) fn details(events: &[Event]) -> Details {
                     .unwrap();
                 (open.state, open.resolved_at) = (ApprovalStatus::Superseded, Some(event.at));
             }
-            Fact::ApprovalResolved {
+            RunFact::ApprovalResolved {
                 request_id,
                 action,
                 comment,
@@ -418,14 +419,14 @@ pub(super) fn details(events: &[Event]) -> Details {
 }
 
 /// Everything about run 1 at a place.
-pub fn opened(events: &[Event], risk: Risk) -> Opened {
+pub fn opened(events: &[JournalEvent], risk: Risk) -> OpenedRun {
     let state = RunState::fold(run_id(1), events).unwrap();
     let mut record = record(1, state.status, 14);
     record.pending_gate = state.approval.as_ref().map(|open| open.gate.clone());
     record.pending_since = state.approval.as_ref().map(|open| open.requested_at);
     record.last_seq = state.last_seq;
     record.cost = state.cost;
-    Opened {
+    OpenedRun {
         record,
         state,
         events: events.to_vec(),

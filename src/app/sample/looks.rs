@@ -1,25 +1,25 @@
 //! What the screens about the program itself show: costs and the doctor's findings.
 
 use super::run_id;
-use crate::app::looks::Costs;
-use crate::engine::api::{Check, Subject, Verdict};
-use crate::model::event::Tokens;
-use crate::model::money::{Cost, NanoUsd};
+use crate::app::looks::CostBreakdown;
+use crate::engine::api::{CheckStatus, EnvironmentCheck, Subject};
+use crate::model::event::TokenUsage;
+use crate::model::money::{CallCost, NanoUsd};
 use crate::model::record::CostLine;
 
 /// What a month of work cost.
-pub fn costs() -> Costs {
+pub fn costs() -> CostBreakdown {
     let line = |label: String, nano: i64, unknown: u32| {
-        let tokens = Tokens {
+        let tokens = TokenUsage {
             input: 120_000,
             output: 9_000,
-            ..Tokens::default()
+            ..TokenUsage::default()
         };
         CostLine {
             label,
             calls: 12 + unknown,
             tokens,
-            cost: Cost {
+            cost: CallCost {
                 known: NanoUsd(nano),
                 unknown_calls: unknown,
             },
@@ -43,7 +43,7 @@ pub fn costs() -> Costs {
         ("openai/gpt-5-mini", 1_000, 0),
         ("local/unpriced", 0, 3),
     ];
-    Costs {
+    CostBreakdown {
         days: days.collect(),
         phases: phases
             .iter()
@@ -69,8 +69,8 @@ const KEYLESS: &str = "the backend 'openai' has no key: OPENROUTER_API_KEY is no
 const KEY_WANTED: &str = "set OPENROUTER_API_KEY to the provider's key, or openai.key_env to \"\"; a rehearsal needs none";
 
 /// What the doctor found, for screens.
-pub fn checks() -> Vec<Check> {
-    let check = |subject, name: &str, verdict, found: &str, advice: &str| Check {
+pub fn checks() -> Vec<EnvironmentCheck> {
+    let check = |subject, name: &str, verdict, found: &str, advice: &str| EnvironmentCheck {
         subject,
         name: name.to_owned(),
         verdict,
@@ -81,49 +81,49 @@ pub fn checks() -> Vec<Check> {
         check(
             Subject::Terminal,
             "type",
-            Verdict::Ok,
+            CheckStatus::Ok,
             "xterm-256color, in tmux",
             "",
         ),
         check(
             Subject::Disk,
             "data: room",
-            Verdict::Failure,
+            CheckStatus::Failure,
             "12.0 MiB free in /home/op/.local/share/phasedeck",
             "make room: runs wait when nothing can be stored",
         ),
         check(
             Subject::Database,
             "sound",
-            Verdict::Ok,
+            CheckStatus::Ok,
             "every page reads",
             "",
         ),
         check(
             Subject::Git,
             "program",
-            Verdict::Warning,
+            CheckStatus::Warning,
             "git version 2.39.5 (/usr/bin/git) ignores GIT_ATTR_SOURCE",
             "update git to 2.41 or later: until then attributes in a worktree can change how files are stored",
         ),
         check(
             Subject::Keys,
             "openai",
-            Verdict::Warning,
+            CheckStatus::Warning,
             KEYLESS,
             KEY_WANTED,
         ),
         check(
             Subject::Backends,
             "openai",
-            Verdict::Warning,
+            CheckStatus::Warning,
             KEYLESS,
             KEY_WANTED,
         ),
         check(
             Subject::Sandbox,
             "Landlock",
-            Verdict::Ok,
+            CheckStatus::Ok,
             "on; ABI 6 or later (kernel 6.12.3)",
             "",
         ),

@@ -12,12 +12,14 @@ mod recovery;
 mod runs;
 mod said;
 
-pub use self::bench::Bench;
+pub use self::bench::ConsoleHarness;
 pub use self::gate::{candidates, forecast, picked, resolved, revised};
-pub use self::journal::{Place, bindings, facts, journal, opened, workflow};
+pub use self::journal::{SampleRunState, bindings, facts, journal, opened, workflow};
 pub use self::looks::{checks, costs};
-pub use self::new_run::outlook;
-pub use self::questions::{a_budget, a_command, a_write, allowed, asks, cannot_work, cheaper};
+pub use self::new_run::start_preview;
+pub use self::questions::{
+    a_budget, a_command, a_write, allowed, approval_requested, cannot_work, cheaper,
+};
 pub use self::recovery::crash_card;
 pub use self::runs::{many, page, record, records};
 

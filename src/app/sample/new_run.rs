@@ -2,47 +2,52 @@
 
 use std::path::Path;
 
-use crate::engine::api::{ConsentAsk, Estimate, Outlook, Part, Seat, StartRun, TrustAsk};
+use crate::engine::api::{
+    AssignmentPreview, ConsentRequest, CostEstimate, RequestPart, StartPreview, StartRun,
+    TrustRequest,
+};
 use crate::model::error::{Code, Failure};
 use crate::model::hash::ContentHash;
 use crate::model::money::NanoUsd;
-use crate::model::persona::Permission;
+use crate::model::persona::ToolPermission;
 
 /// What the engine would say of a start.
-pub fn outlook(request: &StartRun) -> Outlook {
-    let seat = |role: &str, persona: &str, model: &str, price: Option<i64>, consent: bool| Seat {
-        role: role.into(),
-        persona: Some(
-            request
-                .personas
-                .get(&role.into())
-                .cloned()
-                .unwrap_or_else(|| persona.to_owned()),
-        ),
-        backend: "openai".to_owned(),
-        model: Some(model.to_owned()),
-        price: price.map(|dollars| {
-            (
-                NanoUsd(dollars * NanoUsd::PER_DOLLAR),
-                NanoUsd(dollars * 5 * NanoUsd::PER_DOLLAR),
-            )
-        }),
-        why: "first of 3 with plan, write; on openai, which the role prefers".to_owned(),
-        consent: consent.then(|| ConsentAsk {
-            persona: persona.to_owned(),
-            hash: ContentHash::of(persona.as_bytes()),
-            runs_on: format!("openai, {model}"),
-            tools: vec![
-                ("read_file".to_owned(), Permission::Auto),
-                ("execute".to_owned(), Permission::Ask),
-            ],
-        }),
-        choices: vec![persona.to_owned(), "other@2".to_owned()],
+pub fn start_preview(request: &StartRun) -> StartPreview {
+    let seat = |role: &str, persona: &str, model: &str, price: Option<i64>, consent: bool| {
+        AssignmentPreview {
+            role: role.into(),
+            persona: Some(
+                request
+                    .personas
+                    .get(&role.into())
+                    .cloned()
+                    .unwrap_or_else(|| persona.to_owned()),
+            ),
+            backend: "openai".to_owned(),
+            model: Some(model.to_owned()),
+            price: price.map(|dollars| {
+                (
+                    NanoUsd(dollars * NanoUsd::PER_DOLLAR),
+                    NanoUsd(dollars * 5 * NanoUsd::PER_DOLLAR),
+                )
+            }),
+            why: "first of 3 with plan, write; on openai, which the role prefers".to_owned(),
+            consent: consent.then(|| ConsentRequest {
+                persona: persona.to_owned(),
+                hash: ContentHash::from_bytes(persona.as_bytes()),
+                runs_on: format!("openai, {model}"),
+                tools: vec![
+                    ("read_file".to_owned(), ToolPermission::Auto),
+                    ("execute".to_owned(), ToolPermission::Ask),
+                ],
+            }),
+            choices: vec![persona.to_owned(), "other@2".to_owned()],
+        }
     };
     let mut problems = Vec::new();
     if request.requirements.trim().is_empty() {
         problems.push((
-            Part::Requirements,
+            RequestPart::Requirements,
             Failure::new(Code::UsageInvalid, "say what you want made"),
         ));
     }
@@ -52,9 +57,9 @@ pub fn outlook(request: &StartRun) -> Outlook {
             "the repository has no branch or commit 'nowhere'",
         )
         .hint("its branches: main");
-        problems.push((Part::Base, failure));
+        problems.push((RequestPart::Base, failure));
     }
-    Outlook {
+    StartPreview {
         workflows: [
             ("bugfix@1", "Reproduce, diagnose, fix and verify one defect"),
             (
@@ -86,16 +91,19 @@ pub fn outlook(request: &StartRun) -> Outlook {
             seat("developer", "developer@1", "local/unpriced", None, false),
         ],
         phases: 5,
-        place: request.repo.as_ref().map(|repo| crate::engine::api::Place {
-            repo: repo.clone(),
-            branch: Some("main".to_owned()),
-            commit: "3f9c12ab77".to_owned(),
-        }),
+        place: request
+            .repo
+            .as_ref()
+            .map(|repo| crate::engine::api::StartPoint {
+                repo: repo.clone(),
+                branch: Some("main".to_owned()),
+                commit: "3f9c12ab77".to_owned(),
+            }),
         thread: request
             .repo
             .as_ref()
             .map(|_| "shop-cart:main#a1b2".to_owned()),
-        estimate: Estimate::History {
+        estimate: CostEstimate::History {
             p50: NanoUsd(410_000_000),
             p90: NanoUsd(920_000_000),
             runs: 12,
@@ -105,27 +113,27 @@ pub fn outlook(request: &StartRun) -> Outlook {
             .repo
             .as_ref()
             .filter(|repo| repo.ends_with("theirs"))
-            .map(|repo| Box::new(brought(repo))),
+            .map(|repo| Box::new(repository_trust(repo))),
         problems,
     }
 }
 
 /// What a repository of somebody else brings.
-fn brought(top: &Path) -> TrustAsk {
-    TrustAsk {
+fn repository_trust(top: &Path) -> TrustRequest {
+    TrustRequest {
         top: top.to_owned(),
-        hash: ContentHash::of(b"theirs"),
+        hash: ContentHash::from_bytes(b"theirs"),
         changed: false,
         files: 3,
         workflows: vec![(
             "release@2".to_owned(),
             ["draft", "check", "ship"].map(str::to_owned).to_vec(),
         )],
-        personas: vec![ConsentAsk {
+        personas: vec![ConsentRequest {
             persona: "releaser@1".to_owned(),
-            hash: ContentHash::of(b"releaser"),
+            hash: ContentHash::from_bytes(b"releaser"),
             runs_on: "openai, its default model".to_owned(),
-            tools: vec![("execute".to_owned(), Permission::Ask)],
+            tools: vec![("execute".to_owned(), ToolPermission::Ask)],
         }],
         schemas: vec!["ours/note@1".to_owned()],
         problems: Vec::new(),

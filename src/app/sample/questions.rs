@@ -1,27 +1,27 @@
 //! Questions that are about no artifact: tools, budgets, an agent that cannot work.
 
 use super::request_id;
-use crate::engine::api::{Cheaper, ConsentAsk};
+use crate::engine::api::{CheaperPersona, ConsentRequest};
 use crate::model::error::Code;
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, SessionId};
 use crate::model::money::NanoUsd;
-use crate::model::persona::Permission;
+use crate::model::persona::ToolPermission;
 use crate::model::question::{
-    BUDGET_GATE, BudgetQuestion, Question, Scope, TOOL_PERMISSION_GATE, ToolQuestion,
+    BUDGET_GATE, BudgetQuestion, GateQuestion, PermissionScope, TOOL_PERMISSION_GATE, ToolQuestion,
 };
 use crate::model::state::{Decision, PauseReason, RunStatus, Via};
 
 /// A question that is about no artifact.
-pub fn asks(n: u8, question: Question) -> Fact {
+pub fn approval_requested(n: u8, question: GateQuestion) -> RunFact {
     let tool = question.tool().is_some();
     let gate = if tool {
         TOOL_PERMISSION_GATE
     } else {
         BUDGET_GATE
     };
-    Fact::ApprovalRequested {
+    RunFact::ApprovalRequested {
         request_id: request_id(n),
         phase_key: tool.then(|| "spec".into()),
         gate: gate.into(),
@@ -32,8 +32,8 @@ pub fn asks(n: u8, question: Question) -> Fact {
 }
 
 /// A command that needs a word.
-pub fn a_command() -> Question {
-    Question::Tool(ToolQuestion {
+pub fn a_command() -> GateQuestion {
+    GateQuestion::Tool(ToolQuestion {
         call: "t1:call_1_1".to_owned(),
         tool: "execute".to_owned(),
         target: "npm test -- --watch=false && rm -rf build".to_owned(),
@@ -42,8 +42,8 @@ pub fn a_command() -> Question {
 }
 
 /// A file that is to be written.
-pub fn a_write() -> Question {
-    Question::Tool(ToolQuestion {
+pub fn a_write() -> GateQuestion {
+    GateQuestion::Tool(ToolQuestion {
         call: "t1:call_1_2".to_owned(),
         tool: "write_file".to_owned(),
         target: "src/cart.js".to_owned(),
@@ -52,8 +52,8 @@ pub fn a_write() -> Question {
 }
 
 /// A budget that is spent.
-pub fn a_budget() -> Question {
-    Question::Budget(BudgetQuestion {
+pub fn a_budget() -> GateQuestion {
+    GateQuestion::Budget(BudgetQuestion {
         scope: "run".to_owned(),
         limit: NanoUsd(500_000_000),
         spent: NanoUsd(470_000_000),
@@ -62,19 +62,19 @@ pub fn a_budget() -> Question {
 }
 
 /// Who could go on for less: one whom the operator has agreed to, and one not yet.
-pub fn cheaper() -> Vec<Cheaper> {
-    let one = |persona: &str, model: &str, phases: &[&str], consent| Cheaper {
+pub fn cheaper() -> Vec<CheaperPersona> {
+    let one = |persona: &str, model: &str, phases: &[&str], consent| CheaperPersona {
         persona: persona.to_owned(),
         model: model.to_owned(),
         price: (NanoUsd(250_000_000), NanoUsd(2_000_000_000)),
         phases: phases.iter().map(|key| PhaseKey::from(*key)).collect(),
         consent,
     };
-    let consent = ConsentAsk {
+    let consent = ConsentRequest {
         persona: "tiny@2".to_owned(),
-        hash: ContentHash::of(b"tiny@2"),
+        hash: ContentHash::from_bytes(b"tiny@2"),
         runs_on: "openai, openai/gpt-5-nano".to_owned(),
-        tools: vec![("write_file".to_owned(), Permission::Auto)],
+        tools: vec![("write_file".to_owned(), ToolPermission::Auto)],
     };
     vec![
         one("tiny@2", "openai/gpt-5-nano", &["spec"], Some(consent)),
@@ -88,8 +88,8 @@ pub fn cheaper() -> Vec<Cheaper> {
 }
 
 /// A yes to a tool, so far.
-pub fn allowed(n: u8, scope: Scope) -> Fact {
-    Fact::ApprovalResolved {
+pub fn allowed(n: u8, scope: PermissionScope) -> RunFact {
+    RunFact::ApprovalResolved {
         request_id: request_id(n),
         phase_key: Some("spec".into()),
         gate: TOOL_PERMISSION_GATE.into(),
@@ -104,23 +104,23 @@ pub fn allowed(n: u8, scope: Scope) -> Fact {
 }
 
 /// An agent that cannot work, and the question what to do about it.
-pub fn cannot_work() -> Vec<Fact> {
+pub fn cannot_work() -> Vec<RunFact> {
     let session_id: SessionId = "01930000-0000-7000-8000-00000000cc01".parse().unwrap();
     let message = "the provider refused the key (set OPENROUTER_API_KEY, then approve)".to_owned();
     vec![
-        Fact::SessionFailed {
+        RunFact::SessionFailed {
             session_id,
             role: "analyst".into(),
             ordinal: 2,
             code: Code::LlmAuth,
             message,
         },
-        Fact::RunPaused {
+        RunFact::RunPaused {
             ordinal: 1,
             reason: PauseReason::SessionRecovery,
             from_state: RunStatus::Executing,
         },
-        Fact::ApprovalRequested {
+        RunFact::ApprovalRequested {
             request_id: request_id(1),
             phase_key: None,
             gate: "session_recovery_required".into(),

@@ -1,11 +1,11 @@
 //! The list of runs: one in every state, and as many as are wanted.
 
 use super::{NOW, run_id};
-use crate::app::runs::is_live;
-use crate::engine::api::{PageAsk, RunCounts, RunPage, search_words};
-use crate::model::event::Tokens;
+use crate::app::runs::is_active;
+use crate::engine::api::{RunCounts, RunPage, RunPageQuery, search_words};
+use crate::model::event::TokenUsage;
 use crate::model::hash::ContentHash;
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{CallCost, NanoUsd};
 use crate::model::record::{RunOptions, RunRecord};
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
@@ -16,7 +16,7 @@ pub fn record(n: u8, state: RunStatus, minutes_ago: i64) -> RunRecord {
     RunRecord {
         id: run_id(n),
         workflow: "development@1".to_owned(),
-        workflow_hash: ContentHash::of(b"w"),
+        workflow_hash: ContentHash::from_bytes(b"w"),
         thread: format!("shop-cart:main{n}").as_str().into(),
         state: state.as_str().to_owned(),
         paused_from_state: None,
@@ -41,17 +41,17 @@ pub fn record(n: u8, state: RunStatus, minutes_ago: i64) -> RunRecord {
         line: None,
         waits_until: None,
         rollback: None,
-        origin: crate::model::record::Origin::default(),
+        origin: crate::model::record::RunOrigin::default(),
         created_at: at,
         started_at: Some(at),
         ended_at: state.is_terminal().then_some(Timestamp(at.0 + 60_000)),
         updated_at: Timestamp(at.0 + 60_000),
         last_seq: 12,
-        cost: Cost {
+        cost: CallCost {
             known: NanoUsd(410_000_000 + i64::from(n) * 10_000_000),
             unknown_calls: 0,
         },
-        tokens: Tokens::default(),
+        tokens: TokenUsage::default(),
         calls: 3,
     }
 }
@@ -67,7 +67,7 @@ pub fn many(n: i64, state: RunStatus) -> RunRecord {
 }
 
 /// The part of a list that the archive would give.
-pub fn page(records: &[RunRecord], ask: &PageAsk) -> RunPage {
+pub fn page(records: &[RunRecord], ask: &RunPageQuery) -> RunPage {
     let words = search_words(&ask.filter);
     let fits = |r: &&RunRecord| {
         let text = format!(
@@ -84,12 +84,12 @@ pub fn page(records: &[RunRecord], ask: &PageAsk) -> RunPage {
     all.sort_by_key(|r| std::cmp::Reverse(r.created_at));
     let rest: Vec<RunRecord> = all
         .iter()
-        .filter(|r| !is_live(r) && !done(r))
+        .filter(|r| !is_active(r) && !done(r))
         .cloned()
         .collect();
     let today: Vec<RunRecord> = all
         .iter()
-        .filter(|r| !is_live(r) && done(r))
+        .filter(|r| !is_active(r) && done(r))
         .cloned()
         .collect();
     let mut counts = RunCounts {
@@ -109,10 +109,10 @@ pub fn page(records: &[RunRecord], ask: &PageAsk) -> RunPage {
         .skip(ask.offset as usize)
         .take(ask.limit as usize)
         .collect();
-    let live = all.iter().filter(|r| is_live(r)).cloned().collect();
+    let live = all.iter().filter(|r| is_active(r)).cloned().collect();
     let aside = records
         .iter()
-        .filter(|r| is_live(r) && !fits(r))
+        .filter(|r| is_active(r) && !fits(r))
         .cloned()
         .collect();
     RunPage {

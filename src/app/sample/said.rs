@@ -1,8 +1,8 @@
 //! What the agents of run 1 said, turn by turn, up to any of its events.
 
 use super::turn_id;
-use crate::app::stored_transcript::Turn;
-use crate::model::event::{Event, Fact};
+use crate::app::stored_transcript::StoredTurn;
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::PhaseKey;
 use crate::model::record::{ToolRecord, TurnRecord, TurnStatus};
 
@@ -14,14 +14,19 @@ const WORDS: [&str; 3] = [
 ];
 
 /// The turns of an attempt by an event.
-pub fn turns(events: &[Event], phase: &PhaseKey, attempt: u32, at: Option<u64>) -> Vec<Turn> {
+pub fn turns(
+    events: &[JournalEvent],
+    phase: &PhaseKey,
+    attempt: u32,
+    at: Option<u64>,
+) -> Vec<StoredTurn> {
     let known = || {
         events
             .iter()
             .filter(|event| at.is_none_or(|at| event.seq <= at))
     };
     let called = known().filter_map(|event| match &event.fact {
-        Fact::LlmCalled {
+        RunFact::LlmCalled {
             phase_key,
             attempt: of,
             turn_id,
@@ -30,8 +35,9 @@ pub fn turns(events: &[Event], phase: &PhaseKey, attempt: u32, at: Option<u64>) 
         _ => None,
     });
     let answered = |id| {
-        known()
-            .any(|event| matches!(&event.fact, Fact::ToolCalled { turn_id, .. } if *turn_id == id))
+        known().any(
+            |event| matches!(&event.fact, RunFact::ToolCalled { turn_id, .. } if *turn_id == id),
+        )
     };
     let number = |id| (1..=3).find(|n| turn_id(*n) == id).unwrap_or(3);
     let turns = called.map(|(id, at)| {

@@ -7,11 +7,11 @@
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::queue;
 
-use crate::model::settings::Notifications;
+use crate::model::settings::TerminalNotifications;
 
 /// The terminal multiplexer between the console and the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Between {
+pub enum Multiplexer {
     /// None known.
     Nothing,
     Tmux,
@@ -21,7 +21,7 @@ pub enum Between {
 /// Maximum length of a sequence that GNU screen passes through, in bytes.
 const SCREEN_PIECE: usize = 240;
 
-impl Between {
+impl Multiplexer {
     /// Detects the multiplexer from the environment.
     #[must_use]
     pub fn here() -> Self {
@@ -35,7 +35,7 @@ impl Between {
 
     /// Describes the route to the terminal.
     #[must_use]
-    pub fn told(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Self::Nothing => "to the terminal (OSC 52)",
             Self::Tmux => "through tmux (OSC 52)",
@@ -64,11 +64,11 @@ fn in_pieces(sequence: &str) -> String {
 
 /// Returns the bell and, if enabled, the notification text.
 #[must_use]
-pub fn notification(between: Between, how: Notifications, words: &str) -> String {
+pub fn notification(between: Multiplexer, how: TerminalNotifications, words: &str) -> String {
     match how {
-        Notifications::Off => String::new(),
-        Notifications::Bell => "\x07".to_owned(),
-        Notifications::Desktop => {
+        TerminalNotifications::Off => String::new(),
+        TerminalNotifications::Bell => "\x07".to_owned(),
+        TerminalNotifications::Desktop => {
             format!("\x07{}", between.through(&format!("\x1b]9;{words}\x07")))
         }
     }
@@ -76,15 +76,15 @@ pub fn notification(between: Between, how: Notifications, words: &str) -> String
 
 /// A text on its way to the clipboard. tmux takes it itself where it is set up to, else lets it through.
 #[must_use]
-pub fn copied(between: Between, text: &str) -> String {
+pub fn copied(between: Multiplexer, text: &str) -> String {
     let mut bytes = Vec::new();
     // Writing to a String cannot fail.
     let _ = queue!(bytes, CopyToClipboard::to_clipboard_from(text));
     let plain = String::from_utf8_lossy(&bytes).into_owned();
     match between {
-        Between::Nothing => plain,
-        Between::Tmux => between.through(&plain) + &plain,
-        Between::Screen => between.through(&plain),
+        Multiplexer::Nothing => plain,
+        Multiplexer::Tmux => between.through(&plain) + &plain,
+        Multiplexer::Screen => between.through(&plain),
     }
 }
 
@@ -94,12 +94,12 @@ mod tests {
 
     #[test]
     fn what_is_copied_goes_through_a_multiplexer_in_its_envelope() {
-        assert_eq!(copied(Between::Nothing, "hi"), "\x1b]52;c;aGk=\x1b\\");
+        assert_eq!(copied(Multiplexer::Nothing, "hi"), "\x1b]52;c;aGk=\x1b\\");
         assert_eq!(
-            copied(Between::Tmux, "hi"),
+            copied(Multiplexer::Tmux, "hi"),
             "\x1bPtmux;\x1b\x1b]52;c;aGk=\x1b\x1b\\\x1b\\\x1b]52;c;aGk=\x1b\\"
         );
-        let long = copied(Between::Screen, &"x".repeat(1000));
+        let long = copied(Multiplexer::Screen, &"x".repeat(1000));
         assert!(
             long.split("\x1bP")
                 .skip(1)
@@ -107,7 +107,7 @@ mod tests {
             "{long:?}"
         );
         assert_eq!(
-            copied(Between::Nothing, "\x1b]0;evil\x07")
+            copied(Multiplexer::Nothing, "\x1b]0;evil\x07")
                 .matches('\x1b')
                 .count(),
             2,
@@ -117,17 +117,20 @@ mod tests {
 
     #[test]
     fn a_notification_rings_and_says_as_much_as_is_wanted() {
-        assert_eq!(notification(Between::Nothing, Notifications::Off, "x"), "");
         assert_eq!(
-            notification(Between::Nothing, Notifications::Bell, "x"),
+            notification(Multiplexer::Nothing, TerminalNotifications::Off, "x"),
+            ""
+        );
+        assert_eq!(
+            notification(Multiplexer::Nothing, TerminalNotifications::Bell, "x"),
             "\x07"
         );
         assert_eq!(
-            notification(Between::Nothing, Notifications::Desktop, "x"),
+            notification(Multiplexer::Nothing, TerminalNotifications::Desktop, "x"),
             "\x07\x1b]9;x\x07"
         );
         assert_eq!(
-            notification(Between::Tmux, Notifications::Desktop, "x"),
+            notification(Multiplexer::Tmux, TerminalNotifications::Desktop, "x"),
             "\x07\x1bPtmux;\x1b\x1b]9;x\x07\x1b\\"
         );
     }

@@ -3,7 +3,7 @@
 //! The thread waits for input or a hang-up and does nothing else. It never blocks on a terminal
 //! that is gone, whether or not SIGHUP arrived. Size changes arrive as a signal through
 //! [`super::wires`], so they cannot consume a key. Replies to terminal queries arrive as bytes like
-//! keys and are never reported as keys. The holder of the [`Keyboard`] has exclusive access to the
+//! keys and are never reported as keys. The holder of the [`KeyboardLock`] has exclusive access to the
 //! terminal's input.
 
 use std::sync::mpsc::Sender;
@@ -17,9 +17,9 @@ use termina::event::{
 };
 use termina::{Event as Raw, Parser};
 
-use super::pump::Event;
-use crate::app::key::{Chord, KeyCode};
-use crate::app::mouse::Mouse;
+use super::pump::LoopEvent;
+use crate::app::key::{KeyChord, KeyCode};
+use crate::app::mouse::MouseInput;
 use crate::app::msg::Msg;
 use crate::model::error::{Failure, Result};
 
@@ -27,7 +27,7 @@ use crate::model::error::{Failure, Result};
 const PIECE: usize = 65_536;
 
 /// Who holds it reads keys: the console's thread, or the loop while another program has the terminal.
-pub type Keyboard = Arc<Mutex<()>>;
+pub type KeyboardLock = Arc<Mutex<()>>;
 
 const NOT_AT_ALL: Timespec = Timespec {
     tv_sec: 0,
@@ -38,8 +38,8 @@ const NOT_AT_ALL: Timespec = Timespec {
 ///
 /// # Errors
 /// `io_failed` when no thread can be started.
-pub fn start(events: &Sender<Event>) -> Result<Keyboard> {
-    let keyboard = Keyboard::default();
+pub fn start(events: &Sender<LoopEvent>) -> Result<KeyboardLock> {
+    let keyboard = KeyboardLock::default();
     let failed = |e: std::io::Error| Failure::io("cannot start the input thread", &e);
     let (events, ours) = (events.clone(), Arc::clone(&keyboard));
     std::thread::Builder::new()
@@ -50,47 +50,47 @@ pub fn start(events: &Sender<Event>) -> Result<Keyboard> {
 }
 
 /// Waits without the keyboard, and reads with it: what another program may read is not taken from it.
-fn read_keys(events: &Sender<Event>, keyboard: &Keyboard) {
+fn read_keys(events: &Sender<LoopEvent>, keyboard: &KeyboardLock) {
     let (mut parser, mut bytes) = (Parser::default(), vec![0; PIECE]);
-    while waiting(None) != Waiting::Gone {
+    while waiting(None) != InputWait::Gone {
         let held = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
         // Until the keyboard was ours, another program may have read what waited.
         let read = match waiting(Some(&NOT_AT_ALL)) {
-            Waiting::Bytes => match rustix::io::read(std::io::stdin(), &mut bytes) {
+            InputWait::Bytes => match rustix::io::read(std::io::stdin(), &mut bytes) {
                 Err(Errno::INTR | Errno::AGAIN) => continue,
                 Ok(0) | Err(_) => break,
                 Ok(read) => read,
             },
-            Waiting::Nothing => continue,
-            Waiting::Gone => break,
+            InputWait::Nothing => continue,
+            InputWait::Gone => break,
         };
         drop(held);
         parser.parse(&bytes[..read], read == PIECE);
         while let Some(raw) = parser.pop() {
-            if told(raw).is_some_and(|event| events.send(event).is_err()) {
+            if parse_event(raw).is_some_and(|event| events.send(event).is_err()) {
                 return;
             }
         }
     }
-    let _ = events.send(Event::TerminalGone);
+    let _ = events.send(LoopEvent::TerminalGone);
 }
 
 /// What the terminal has for whoever reads it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+enum InputWait {
     Nothing,
     Bytes,
     Gone,
 }
 
 /// A hang-up is told always; asking for input as well keeps this to one thread.
-fn waiting(patience: Option<&Timespec>) -> Waiting {
+fn waiting(patience: Option<&Timespec>) -> InputWait {
     let stdin = std::io::stdin();
     let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
     match poll(&mut fds, patience) {
-        Ok(0) | Err(Errno::INTR) => Waiting::Nothing,
-        Ok(_) if fds[0].revents().contains(PollFlags::IN) => Waiting::Bytes,
-        Ok(_) | Err(_) => Waiting::Gone,
+        Ok(0) | Err(Errno::INTR) => InputWait::Nothing,
+        Ok(_) if fds[0].revents().contains(PollFlags::IN) => InputWait::Bytes,
+        Ok(_) | Err(_) => InputWait::Gone,
     }
 }
 
@@ -104,41 +104,41 @@ pub fn is_gone() -> bool {
 
 /// What an input means; releases and repeats of the terminal's own report mean nothing.
 #[must_use]
-pub fn told(raw: Raw) -> Option<Event> {
+pub fn parse_event(raw: Raw) -> Option<LoopEvent> {
     let msg = match raw {
         Raw::Key(key) if key.kind == KeyEventKind::Press => Msg::Key(chord(key)?),
         Raw::Paste(text) => Msg::Paste(text),
         Raw::FocusIn => Msg::Focus(true),
         Raw::FocusOut => Msg::Focus(false),
-        Raw::Mouse(mouse) => Msg::Mouse(pointed(mouse)?),
+        Raw::Mouse(mouse) => Msg::Mouse(mouse_event(mouse)?),
         Raw::Csi(Csi::Mode(Mode::ReportDecPrivateMode { mode, setting })) => {
             return answered(mode, setting);
         }
         _ => return None,
     };
-    Some(Event::Msg(msg))
+    Some(LoopEvent::Msg(msg))
 }
 
 /// Whether the terminal can hold a frame back until it is whole.
-fn answered(mode: DecPrivateMode, setting: DecModeSetting) -> Option<Event> {
+fn answered(mode: DecPrivateMode, setting: DecModeSetting) -> Option<LoopEvent> {
     let asked = mode == DecPrivateMode::Code(DecPrivateModeCode::SynchronizedOutput);
     let has = matches!(setting, DecModeSetting::Set | DecModeSetting::Reset);
-    (asked && has).then_some(Event::Synchronizes)
+    (asked && has).then_some(LoopEvent::Synchronizes)
 }
 
-fn pointed(mouse: MouseEvent) -> Option<Mouse> {
+fn mouse_event(mouse: MouseEvent) -> Option<MouseInput> {
     let at = (mouse.column, mouse.row);
     match mouse.kind {
         // What is held down with Shift is the terminal's own, also where it tells of it.
         _ if mouse.modifiers.contains(Modifiers::SHIFT) => None,
-        MouseEventKind::ScrollUp => Some(Mouse::WheelUp(at)),
-        MouseEventKind::ScrollDown => Some(Mouse::WheelDown(at)),
-        MouseEventKind::Down(MouseButton::Left) => Some(Mouse::Click(at)),
+        MouseEventKind::ScrollUp => Some(MouseInput::WheelUp(at)),
+        MouseEventKind::ScrollDown => Some(MouseInput::WheelDown(at)),
+        MouseEventKind::Down(MouseButton::Left) => Some(MouseInput::Click(at)),
         _ => None,
     }
 }
 
-fn chord(key: KeyEvent) -> Option<Chord> {
+fn chord(key: KeyEvent) -> Option<KeyChord> {
     let code = match key.code {
         RawCode::Char(c) => KeyCode::Char(c),
         RawCode::Enter => KeyCode::Enter,
@@ -163,7 +163,7 @@ fn chord(key: KeyEvent) -> Option<Chord> {
         KeyCode::Char(c) if ctrl => KeyCode::Char(c.to_ascii_lowercase()),
         other => other,
     };
-    Some(Chord {
+    Some(KeyChord {
         code,
         ctrl,
         alt: key.modifiers.contains(Modifiers::ALT),
@@ -174,17 +174,17 @@ fn chord(key: KeyEvent) -> Option<Chord> {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> Vec<Event> {
+    fn read(bytes: &[u8]) -> Vec<LoopEvent> {
         let mut parser = Parser::default();
         parser.parse(bytes, false);
         std::iter::from_fn(|| parser.pop())
-            .filter_map(told)
+            .filter_map(parse_event)
             .collect()
     }
 
     fn chords(bytes: &[u8]) -> Vec<String> {
-        let chord = |event: &Event| match event {
-            Event::Msg(Msg::Key(chord)) => chord.to_string(),
+        let chord = |event: &LoopEvent| match event {
+            LoopEvent::Msg(Msg::Key(chord)) => chord.to_string(),
             other => format!("{other:?}"),
         };
         read(bytes).iter().map(chord).collect()
@@ -199,10 +199,10 @@ mod tests {
             })
         };
         assert!(
-            matches!(told(key(KeyEventKind::Press)), Some(Event::Msg(Msg::Key(chord))) if chord == Chord::char('A'))
+            matches!(parse_event(key(KeyEventKind::Press)), Some(LoopEvent::Msg(Msg::Key(chord))) if chord == KeyChord::char('A'))
         );
-        assert!(told(key(KeyEventKind::Repeat)).is_none());
-        assert!(told(key(KeyEventKind::Release)).is_none());
+        assert!(parse_event(key(KeyEventKind::Repeat)).is_none());
+        assert!(parse_event(key(KeyEventKind::Release)).is_none());
     }
 
     #[test]
@@ -234,9 +234,12 @@ mod tests {
     #[test]
     fn a_paste_is_one_text_and_an_answer_of_the_terminal_is_no_key() {
         assert!(
-            matches!(&read(b"\x1b[200~A\rq\x1b[201~")[..], [Event::Msg(Msg::Paste(text))] if text == "A\rq")
+            matches!(&read(b"\x1b[200~A\rq\x1b[201~")[..], [LoopEvent::Msg(Msg::Paste(text))] if text == "A\rq")
         );
-        assert!(matches!(read(b"\x1b[?2026;2$y")[..], [Event::Synchronizes]));
+        assert!(matches!(
+            read(b"\x1b[?2026;2$y")[..],
+            [LoopEvent::Synchronizes]
+        ));
         assert!(read(b"\x1b[?2026;0$y").is_empty());
         assert!(read(b"\x1b[?62;22c\x1b[12;40R").is_empty());
     }
@@ -245,11 +248,11 @@ mod tests {
     fn wheel_and_click_are_taken_and_with_shift_they_are_the_terminals() {
         assert!(matches!(
             read(b"\x1b[<64;5;7M")[..],
-            [Event::Msg(Msg::Mouse(Mouse::WheelUp((4, 6))))]
+            [LoopEvent::Msg(Msg::Mouse(MouseInput::WheelUp((4, 6))))]
         ));
         assert!(matches!(
             read(b"\x1b[<0;1;1M")[..],
-            [Event::Msg(Msg::Mouse(Mouse::Click((0, 0))))]
+            [LoopEvent::Msg(Msg::Mouse(MouseInput::Click((0, 0))))]
         ));
         assert!(read(b"\x1b[<0;1;1m\x1b[<4;1;1M\x1b[<2;1;1M").is_empty());
     }

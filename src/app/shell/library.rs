@@ -9,24 +9,26 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::{drafts, texts};
-use crate::app::document::Document;
-use crate::app::forks::Compared;
-use crate::app::looks::Costs;
-use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
+use crate::app::document::TextDocument;
+use crate::app::forks::ForkComparison;
+use crate::app::looks::CostBreakdown;
+use crate::app::msg::{
+    ArchiveQuery, CommentDraft, DraftKey, Msg, OpenedRun, QueryResult, ResumePreview, ReviewRecords,
+};
 use crate::app::new_run_draft::FormDraft;
-use crate::app::recorder::{Moment, TURNS};
+use crate::app::recorder::{HistoryCursor, TURNS};
 use crate::app::retry::RetryPlan;
-use crate::app::tail::{CHUNK, Need};
+use crate::app::tail::{CHUNK, EventFetch};
 use crate::app::update::MANY;
-use crate::engine::api::{Archive, Candidate, CostBy, Page, search_words};
-use crate::engine::paths::Paths;
+use crate::engine::api::{CostGrouping, EventMatches, ForkCandidate, RunArchive, search_words};
+use crate::engine::paths::InstallPaths;
 use crate::model::error::{Failure, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::forecast;
 use crate::model::id::RunId;
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::{PhaseStatus, Strategy};
-use crate::model::wanted::Wanted;
+use crate::model::wanted::EventFilter;
 
 /// Artifacts searched before other queries are served.
 const SEARCHED_AT_ONCE: u32 = 128;
@@ -40,11 +42,11 @@ const START_BYTES: usize = 128 * 1024;
 
 /// A task for the reader.
 #[derive(Debug)]
-pub enum Task {
+pub enum ReaderTask {
     /// Answer a query.
-    Ask(Query),
+    Ask(ArchiveQuery),
     /// Save a draft; an empty one is removed.
-    Keep(DraftKey, Draft),
+    Keep(DraftKey, CommentDraft),
     /// Save the new-run draft.
     KeepForm(Option<Box<FormDraft>>),
     /// Signal when all earlier tasks are done.
@@ -55,18 +57,24 @@ pub enum Task {
 ///
 /// # Errors
 /// `io_failed` if the thread cannot be started.
-pub fn start(paths: Paths, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
-    let texts = spawn("console-texts", Reader::new(paths.clone(), answers.clone()))?;
+pub fn start(
+    paths: InstallPaths,
+    answers: Sender<super::pump::LoopEvent>,
+) -> Result<Sender<ReaderTask>> {
+    let texts = spawn(
+        "console-texts",
+        ArchiveReader::new(paths.clone(), answers.clone()),
+    )?;
     spawn(
         "console-reader",
-        Reader {
+        ArchiveReader {
             texts: Some(texts),
-            ..Reader::new(paths, answers)
+            ..ArchiveReader::new(paths, answers)
         },
     )
 }
 
-fn spawn(name: &str, reader: Reader) -> Result<Sender<Task>> {
+fn spawn(name: &str, reader: ArchiveReader) -> Result<Sender<ReaderTask>> {
     let (tasks, inbox) = channel();
     std::thread::Builder::new()
         .name(name.to_owned())
@@ -75,16 +83,16 @@ fn spawn(name: &str, reader: Reader) -> Result<Sender<Task>> {
     Ok(tasks)
 }
 
-struct Reader {
-    paths: Paths,
-    archive: Option<Archive>,
-    answers: Sender<super::pump::Event>,
+struct ArchiveReader {
+    paths: InstallPaths,
+    archive: Option<RunArchive>,
+    answers: Sender<super::pump::LoopEvent>,
     /// Formats texts, which can take long, so that other queries do not wait.
-    texts: Option<Sender<Task>>,
+    texts: Option<Sender<ReaderTask>>,
 }
 
-impl Reader {
-    fn new(paths: Paths, answers: Sender<super::pump::Event>) -> Self {
+impl ArchiveReader {
+    fn new(paths: InstallPaths, answers: Sender<super::pump::LoopEvent>) -> Self {
         Self {
             paths,
             archive: None,
@@ -93,40 +101,45 @@ impl Reader {
         }
     }
 
-    fn work(mut self, inbox: &Receiver<Task>) {
+    fn work(mut self, inbox: &Receiver<ReaderTask>) {
         // Open early so that the first query does not wait. Errors are reported by that query.
         if self.texts.is_some() && self.paths.database().exists() {
             drop(self.archive());
         }
         for task in inbox {
             let told = match task {
-                Task::Ask(query) if query.is_text() && self.texts.is_some() => {
-                    let start = self.start_of(&query);
+                ReaderTask::Ask(query) if query.is_text() && self.texts.is_some() => {
+                    let start = self.run_start(&query);
                     let told = start.is_none_or(|start| {
-                        self.tell(Msg::Loaded(
+                        self.publish(Msg::Loaded(
                             query.clone(),
-                            Ok(Loaded::Text(Arc::new(start))),
+                            Ok(QueryResult::Text(Arc::new(start))),
                         ))
                     });
                     told && self
                         .texts
                         .as_ref()
-                        .is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
+                        .is_some_and(|texts| texts.send(ReaderTask::Ask(query)).is_ok())
                 }
-                Task::Ask(query) => {
+                ReaderTask::Ask(query) => {
                     let answer = self.answer(&query);
-                    self.tell(Msg::Loaded(query, answer))
+                    self.publish(Msg::Loaded(query, answer))
                 }
-                Task::Keep(key, draft) => match self.keep(&key, &draft) {
+                ReaderTask::Keep(key, draft) => match self.keep(&key, &draft) {
                     Ok(()) => true,
-                    Err(failure) => self.tell(Msg::Loaded(Query::Draft(key), Err(failure))),
+                    Err(failure) => {
+                        self.publish(Msg::Loaded(ArchiveQuery::Draft(key), Err(failure)))
+                    }
                 },
-                Task::KeepForm(draft) => match drafts::keep(&self.drafts(), FORM, draft.as_deref())
-                {
-                    Ok(()) => true,
-                    Err(failure) => self.tell(Msg::Loaded(Query::FormDraft, Err(failure))),
-                },
-                Task::Settle(done) => {
+                ReaderTask::KeepForm(draft) => {
+                    match drafts::keep(&self.drafts(), FORM, draft.as_deref()) {
+                        Ok(()) => true,
+                        Err(failure) => {
+                            self.publish(Msg::Loaded(ArchiveQuery::FormDraft, Err(failure)))
+                        }
+                    }
+                }
+                ReaderTask::Settle(done) => {
                     // The receiver may have timed out.
                     let _ = done.send(());
                     true
@@ -140,95 +153,101 @@ impl Reader {
 
     /// The beginning of a long content, so that it can be read at once. What fails here fails again, and
     /// is told, when all of it is read.
-    fn start_of(&mut self, query: &Query) -> Option<Document> {
-        let (Query::Content(hash, path) | Query::Checked(hash, path, _)) = query else {
+    fn run_start(&mut self, query: &ArchiveQuery) -> Option<TextDocument> {
+        let (ArchiveQuery::Content(hash, path) | ArchiveQuery::Checked(hash, path, _)) = query
+        else {
             return None;
         };
-        let start = self.archive().ok()?.content_start(hash, START_BYTES)?;
-        Some(Document::of_start(path, &start))
+        let start = self.archive().ok()?.content_prefix(hash, START_BYTES)?;
+        Some(TextDocument::from_prefix(path, &start))
     }
 
-    fn tell(&self, msg: Msg) -> bool {
-        self.answers.send(super::pump::Event::Msg(msg)).is_ok()
+    fn publish(&self, msg: Msg) -> bool {
+        self.answers.send(super::pump::LoopEvent::Msg(msg)).is_ok()
     }
 
-    fn archive(&mut self) -> Result<&Archive> {
+    fn archive(&mut self) -> Result<&RunArchive> {
         match &mut self.archive {
             Some(archive) => Ok(archive),
-            none => Ok(none.insert(Archive::open(&self.paths)?)),
+            none => Ok(none.insert(RunArchive::open(&self.paths)?)),
         }
     }
 
-    fn answer(&mut self, query: &Query) -> Result<Loaded> {
-        if let Query::Draft(key) = query {
-            return self.draft(key).map(Loaded::Draft);
+    fn answer(&mut self, query: &ArchiveQuery) -> Result<QueryResult> {
+        if let ArchiveQuery::Draft(key) = query {
+            return self.draft(key).map(QueryResult::Draft);
         }
-        if *query == Query::FormDraft {
-            return drafts::read(&self.drafts(), FORM).map(Loaded::FormDraft);
+        if *query == ArchiveQuery::FormDraft {
+            return drafts::read(&self.drafts(), FORM).map(QueryResult::FormDraft);
         }
         // Before the first start there is no database; that is not an error.
-        if matches!(query, Query::Runs(_)) && !self.paths.database().exists() {
-            return Ok(Loaded::Runs(Box::default()));
+        if matches!(query, ArchiveQuery::Runs(_)) && !self.paths.database().exists() {
+            return Ok(QueryResult::Runs(Box::default()));
         }
         let archive = self.archive()?;
         Ok(match query {
-            Query::Runs(ask) => Loaded::Runs(Box::new(archive.run_page(ask)?)),
-            Query::Costs => Loaded::Costs(Box::new(costs(archive)?)),
-            Query::Paused => Loaded::Paused(archive.paused()?),
-            Query::SearchArtifacts(text, after) => Loaded::Hits(archive.search_artifacts(
-                &search_words(text),
-                after.as_ref(),
-                SEARCHED_AT_ONCE,
-            )?),
-            Query::Previews(runs) => Loaded::Previews(
+            ArchiveQuery::Runs(ask) => QueryResult::Runs(Box::new(archive.run_page(ask)?)),
+            ArchiveQuery::Costs => QueryResult::Costs(Box::new(costs(archive)?)),
+            ArchiveQuery::Paused => QueryResult::Paused(archive.paused_runs()?),
+            ArchiveQuery::SearchArtifacts(text, after) => QueryResult::Hits(
+                archive.search_artifacts(&search_words(text), after.as_ref(), SEARCHED_AT_ONCE)?,
+            ),
+            ArchiveQuery::Previews(runs) => QueryResult::Previews(
                 runs.iter()
                     .filter_map(|run| preview(archive, *run).ok())
                     .collect(),
             ),
-            Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
-            Query::Forks(run) => Loaded::Forks(Box::new(Compared::of(forks(archive, *run)?))),
-            Query::Retry(run) => Loaded::Retry(retry_plan(archive, *run)?),
-            Query::Events(run, need, wanted) => {
-                Loaded::Page(page(archive, *run, *need, wanted, CHUNK)?)
+            ArchiveQuery::Open(run) => QueryResult::Open(Box::new(opened(archive, *run)?)),
+            ArchiveQuery::Forks(run) => {
+                QueryResult::Forks(Box::new(ForkComparison::new(forks(archive, *run)?)))
             }
-            Query::Find(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, 1)?),
-            Query::Moment(run, moment) => Loaded::Moment(Box::new(at(archive, *run, *moment)?)),
-            Query::News(run, since) => Loaded::News(archive.events(
+            ArchiveQuery::Retry(run) => QueryResult::Retry(retry_plan(archive, *run)?),
+            ArchiveQuery::Events(run, need, wanted) => {
+                QueryResult::Page(page(archive, *run, *need, wanted, CHUNK)?)
+            }
+            ArchiveQuery::Find(run, need, wanted) => {
+                QueryResult::Page(page(archive, *run, *need, wanted, 1)?)
+            }
+            ArchiveQuery::Moment(run, moment) => {
+                QueryResult::Moment(Box::new(at(archive, *run, *moment)?))
+            }
+            ArchiveQuery::News(run, since) => QueryResult::News(archive.events(
                 *run,
                 since + 1,
                 u32::try_from(MANY).unwrap_or(u32::MAX),
             )?),
-            Query::Details(run) => Loaded::Details(Box::new(details(archive, *run)?)),
-            Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(
-                path,
-                &archive.content(hash)?,
-            ))),
-            Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(
+            ArchiveQuery::Details(run) => QueryResult::Details(Box::new(details(archive, *run)?)),
+            ArchiveQuery::Content(hash, path) => QueryResult::Text(Arc::new(
+                TextDocument::from_content(path, &archive.content(hash)?),
+            )),
+            ArchiveQuery::Diff(old, new) => QueryResult::Text(Arc::new(TextDocument::from_diff(
                 &archive.content(old)?,
                 &archive.content(new)?,
             ))),
-            Query::Draft(_) => Loaded::Draft(None),
-            Query::FormDraft => Loaded::FormDraft(None),
-            Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(
-                path,
-                &archive.content(hash)?,
-                errors,
-            ))),
-            Query::BaseDiff(run, path, hash) => {
-                Loaded::Text(Arc::new(texts::base_difference(archive, *run, path, hash)?))
-            }
-            Query::Errors(run, key) => Loaded::Text(Arc::new(texts::errors(archive, *run, key)?)),
-            Query::Comments(run, key, hash) => {
-                Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?))
-            }
-            Query::Inputs(run, key) => Loaded::Text(Arc::new(texts::inputs(archive, *run, key)?)),
-            Query::PhaseLog(run, key) => Loaded::Log(texts::log(archive, *run, key)?),
-            Query::Transcript(run, key, attempt, at) => Loaded::Text(Arc::new(texts::transcript(
-                archive, *run, key, *attempt, *at,
-            )?)),
-            Query::Forecast(workflow, rehearsal, key) => Loaded::Forecast(forecast::of(
-                &archive.phase_samples(workflow, *rehearsal, key)?,
+            ArchiveQuery::Draft(_) => QueryResult::Draft(None),
+            ArchiveQuery::FormDraft => QueryResult::FormDraft(None),
+            ArchiveQuery::Checked(hash, path, errors) => QueryResult::Text(Arc::new(
+                TextDocument::from_validated(path, &archive.content(hash)?, errors),
             )),
+            ArchiveQuery::BaseDiff(run, path, hash) => {
+                QueryResult::Text(Arc::new(texts::base_difference(archive, *run, path, hash)?))
+            }
+            ArchiveQuery::Errors(run, key) => {
+                QueryResult::Text(Arc::new(texts::errors(archive, *run, key)?))
+            }
+            ArchiveQuery::Comments(run, key, hash) => {
+                QueryResult::Text(Arc::new(texts::comments(archive, *run, key, hash)?))
+            }
+            ArchiveQuery::Inputs(run, key) => {
+                QueryResult::Text(Arc::new(texts::inputs(archive, *run, key)?))
+            }
+            ArchiveQuery::PhaseLog(run, key) => QueryResult::Log(texts::log(archive, *run, key)?),
+            ArchiveQuery::Transcript(run, key, attempt, at) => QueryResult::Text(Arc::new(
+                texts::transcript(archive, *run, key, *attempt, *at)?,
+            )),
+            ArchiveQuery::Forecast(workflow, rehearsal, key) => QueryResult::Forecast(
+                forecast::from_samples(&archive.phase_samples(workflow, *rehearsal, key)?),
+            ),
         })
     }
 
@@ -236,11 +255,11 @@ impl Reader {
         self.paths.state.join("drafts")
     }
 
-    fn draft(&self, key: &DraftKey) -> Result<Option<Draft>> {
+    fn draft(&self, key: &DraftKey) -> Result<Option<CommentDraft>> {
         drafts::read(&self.drafts(), &draft_file(key))
     }
 
-    fn keep(&self, key: &DraftKey, draft: &Draft) -> Result<()> {
+    fn keep(&self, key: &DraftKey, draft: &CommentDraft) -> Result<()> {
         drafts::keep(
             &self.drafts(),
             &draft_file(key),
@@ -259,19 +278,25 @@ fn draft_file(key: &DraftKey) -> String {
     format!("{}.{about}.json", key.run_id)
 }
 
-fn page(archive: &Archive, run: RunId, need: Need, wanted: &Wanted, limit: u32) -> Result<Page> {
+fn page(
+    archive: &RunArchive,
+    run: RunId,
+    need: EventFetch,
+    wanted: &EventFilter,
+    limit: u32,
+) -> Result<EventMatches> {
     match need {
-        Need::From(seq) => archive.page_after(run, wanted, seq, limit),
-        Need::Before(seq) => archive.page_before(run, wanted, seq, limit),
+        EventFetch::From(seq) => archive.page_after(run, wanted, seq, limit),
+        EventFetch::Before(seq) => archive.page_before(run, wanted, seq, limit),
     }
 }
 
 /// The state at a moment; where there is no turn any more, at the first or the last event.
-fn at(archive: &Archive, run: RunId, moment: Moment) -> Result<RunState> {
-    let turns = Wanted::parse(TURNS);
+fn at(archive: &RunArchive, run: RunId, moment: HistoryCursor) -> Result<RunState> {
+    let turns = EventFilter::parse(TURNS);
     let seq = match moment {
-        Moment::At(seq) => seq,
-        Moment::TurnBefore(mut before) => loop {
+        HistoryCursor::At(seq) => seq,
+        HistoryCursor::TurnBefore(mut before) => loop {
             let page = archive.page_before(run, &turns, before, 1)?;
             match page.events.first() {
                 Some(turn) => break turn.seq,
@@ -279,7 +304,7 @@ fn at(archive: &Archive, run: RunId, moment: Moment) -> Result<RunState> {
                 None => before = page.from,
             }
         },
-        Moment::TurnAfter(mut after) => loop {
+        HistoryCursor::TurnAfter(mut after) => loop {
             let page = archive.page_after(run, &turns, after + 1, 1)?;
             match page.events.first() {
                 Some(turn) => break turn.seq,
@@ -291,9 +316,9 @@ fn at(archive: &Archive, run: RunId, moment: Moment) -> Result<RunState> {
     archive.state_at(run, seq)
 }
 
-fn opened(archive: &Archive, run: RunId) -> Result<Opened> {
+fn opened(archive: &RunArchive, run: RunId) -> Result<OpenedRun> {
     let state = archive.state(run)?;
-    Ok(Opened {
+    Ok(OpenedRun {
         record: archive.run(run)?,
         events: archive.events_before(run, state.last_seq + 1, CHUNK)?,
         workflow: archive.workflow(run),
@@ -304,27 +329,27 @@ fn opened(archive: &Archive, run: RunId) -> Result<Opened> {
     })
 }
 
-fn details(archive: &Archive, run: RunId) -> Result<Details> {
-    Ok(Details {
+fn details(archive: &RunArchive, run: RunId) -> Result<ReviewRecords> {
+    Ok(ReviewRecords {
         artifacts: archive.artifacts(run)?,
         approvals: archive.approvals(run)?,
     })
 }
 
-fn costs(archive: &Archive) -> Result<Costs> {
-    Ok(Costs {
-        days: archive.costs(None, CostBy::Day)?,
-        phases: archive.costs(None, CostBy::Phase)?,
-        models: archive.costs(None, CostBy::Model)?,
+fn costs(archive: &RunArchive) -> Result<CostBreakdown> {
+    Ok(CostBreakdown {
+        days: archive.costs(None, CostGrouping::Day)?,
+        phases: archive.costs(None, CostGrouping::Phase)?,
+        models: archive.costs(None, CostGrouping::Model)?,
         runs: archive.costs_by_run()?,
     })
 }
 
-fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
+fn preview(archive: &RunArchive, run: RunId) -> Result<ResumePreview> {
     let state = archive.state(run)?;
     let last = last_done(archive.events_before(run, state.last_seq + 1, LOOKED_BACK)?);
-    Ok(Preview {
-        refusal: archive.refuses_to_resume(run)?,
+    Ok(ResumePreview {
+        refusal: archive.resume_refusal(run)?,
         card: archive.crash_card(run)?,
         state,
         last,
@@ -333,11 +358,11 @@ fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
 
 /// The last thing that was done. That it rests is known, and that it went on for a while in between, with
 /// what was done before left as it was, tells nothing.
-fn last_done(mut events: Vec<Event>) -> Option<Event> {
-    let comes_and_goes = |event: &Event| {
+fn last_done(mut events: Vec<JournalEvent>) -> Option<JournalEvent> {
+    let comes_and_goes = |event: &JournalEvent| {
         matches!(
             event.fact,
-            Fact::RunPaused { .. } | Fact::RunResumed { .. } | Fact::PhaseSkipped { .. }
+            RunFact::RunPaused { .. } | RunFact::RunResumed { .. } | RunFact::PhaseSkipped { .. }
         )
     };
     let done = events.iter().rposition(|event| !comes_and_goes(event));
@@ -346,8 +371,8 @@ fn last_done(mut events: Vec<Event>) -> Option<Event> {
 }
 
 /// Loads the forks to compare at a gate; unreadable contents are compared by metadata only.
-fn forks(archive: &Archive, run: RunId) -> Result<Vec<(Candidate, Option<Vec<u8>>)>> {
-    let content = |one: &Candidate| {
+fn forks(archive: &RunArchive, run: RunId) -> Result<Vec<(ForkCandidate, Option<Vec<u8>>)>> {
+    let content = |one: &ForkCandidate| {
         one.artifact
             .as_ref()
             .and_then(|artifact| archive.content(&artifact.sha256).ok())
@@ -360,14 +385,14 @@ fn forks(archive: &Archive, run: RunId) -> Result<Vec<(Candidate, Option<Vec<u8>
 }
 
 /// Returns the retry preview with the earlier cost of each phase.
-fn retry_plan(archive: &Archive, run: RunId) -> Result<RetryPlan> {
+fn retry_plan(archive: &RunArchive, run: RunId) -> Result<RetryPlan> {
     let (state, record) = (archive.state(run)?, archive.run(run)?);
     let is_done =
         |phase: &&PhaseState| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped);
     let open = state.phases.iter().take_while(is_done).count();
     let foretold = |phase: &PhaseState| {
         let samples = archive.phase_samples(&record.workflow, record.rehearsal, &phase.key)?;
-        Ok((phase.key.clone(), forecast::of(&samples)))
+        Ok((phase.key.clone(), forecast::from_samples(&samples)))
     };
     let phases = state.phases.iter().map(foretold).collect::<Result<_>>()?;
     Ok(RetryPlan {
@@ -386,54 +411,54 @@ mod tests {
     #[test]
     fn a_draft_is_kept_across_readers_and_removed_when_sent() {
         let home = tempfile::tempdir().unwrap();
-        let reader = || Reader::new(Paths::beneath(home.path()), channel().0);
+        let reader = || ArchiveReader::new(InstallPaths::beneath(home.path()), channel().0);
         let key = DraftKey {
             run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
             about: "spec".to_owned(),
         };
         assert_eq!(reader().draft(&key).unwrap(), None);
-        let draft = Draft {
+        let draft = CommentDraft {
             text: "too long\nby half".to_owned(),
             version: Some(2),
         };
         reader().keep(&key, &draft).unwrap();
         assert_eq!(reader().draft(&key).unwrap(), Some(draft));
-        reader().keep(&key, &Draft::default()).unwrap();
-        reader().keep(&key, &Draft::default()).unwrap();
+        reader().keep(&key, &CommentDraft::default()).unwrap();
+        reader().keep(&key, &CommentDraft::default()).unwrap();
         assert_eq!(reader().draft(&key).unwrap(), None);
     }
 
     #[test]
     fn the_last_thing_that_was_done_is_no_coming_and_going() {
-        use crate::app::sample::{Place, journal};
+        use crate::app::sample::{SampleRunState, journal};
         use crate::model::event::SkipReason;
         use crate::model::id::PhaseKey;
         use crate::model::state::{PauseReason, RunStatus};
-        let asked = journal(Place::Awaiting);
+        let asked = journal(SampleRunState::Awaiting);
         let mut events = asked.clone();
         let (from_state, phase_key) = (RunStatus::AwaitingApproval, PhaseKey::from("spec"));
         for fact in [
-            Fact::RunPaused {
+            RunFact::RunPaused {
                 ordinal: 1,
                 reason: PauseReason::Crashed,
                 from_state,
             },
-            Fact::RunResumed {
+            RunFact::RunResumed {
                 ordinal: 1,
                 from_state,
             },
-            Fact::PhaseSkipped {
+            RunFact::PhaseSkipped {
                 phase_key,
                 ordinal: 1,
                 reason: SkipReason::AlreadyCompleted,
             },
-            Fact::RunPaused {
+            RunFact::RunPaused {
                 ordinal: 2,
                 reason: PauseReason::Shutdown,
                 from_state,
             },
         ] {
-            events.push(Event {
+            events.push(JournalEvent {
                 seq: events.len() as u64 + 1,
                 fact,
                 ..asked[0].clone()
@@ -454,9 +479,9 @@ mod tests {
     fn without_a_database_every_question_is_answered_by_an_error() {
         let home = tempfile::tempdir().unwrap();
         let (answers, told) = channel();
-        let tasks = start(Paths::beneath(home.path()), answers).unwrap();
-        tasks.send(Task::Ask(Query::Paused)).unwrap();
-        let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Paused, Err(failure)))) =
+        let tasks = start(InstallPaths::beneath(home.path()), answers).unwrap();
+        tasks.send(ReaderTask::Ask(ArchiveQuery::Paused)).unwrap();
+        let Ok(super::super::pump::LoopEvent::Msg(Msg::Loaded(ArchiveQuery::Paused, Err(failure)))) =
             told.recv()
         else {
             panic!("no error")
@@ -468,7 +493,7 @@ mod tests {
     fn a_run_opens_from_disk() {
         use crate::store::{Store, fixture, journal};
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths::beneath(home.path());
+        let paths = InstallPaths::beneath(home.path());
         let store = Store::open(&paths.database()).unwrap();
         let at = crate::model::time::Timestamp(1_763_700_000_000);
         let run = store
@@ -488,12 +513,14 @@ mod tests {
             .recv_timeout(std::time::Duration::from_secs(10))
             .unwrap()
         {
-            super::super::pump::Event::Msg(msg) => msg,
+            super::super::pump::LoopEvent::Msg(msg) => msg,
             other => panic!("{other:?}"),
         };
         let tasks = start(paths, answers).unwrap();
-        tasks.send(Task::Ask(Query::Open(run))).unwrap();
-        let Msg::Loaded(_, Ok(Loaded::Open(opened))) = next() else {
+        tasks
+            .send(ReaderTask::Ask(ArchiveQuery::Open(run)))
+            .unwrap();
+        let Msg::Loaded(_, Ok(QueryResult::Open(opened))) = next() else {
             panic!("not opened")
         };
         let seqs: Vec<u64> = opened.events.iter().map(|event| event.seq).collect();
@@ -505,8 +532,10 @@ mod tests {
             opened.workflow.is_err(),
             "a run without a stored workflow still opens"
         );
-        tasks.send(Task::Ask(Query::News(run, 1))).unwrap();
-        let Msg::Loaded(_, Ok(Loaded::News(events))) = next() else {
+        tasks
+            .send(ReaderTask::Ask(ArchiveQuery::News(run, 1)))
+            .unwrap();
+        let Msg::Loaded(_, Ok(QueryResult::News(events))) = next() else {
             panic!("no events")
         };
         assert_eq!(events.len(), 1);

@@ -7,21 +7,21 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use super::pump::Event;
-use crate::engine::api::Port;
+use super::pump::LoopEvent;
+use crate::engine::api::EnginePort;
 use crate::model::error::{Failure, Result};
 
 /// A connection to an engine.
-pub struct Linked {
+pub struct EngineConnection {
     /// Sends commands and receives signals.
-    pub port: Port,
+    pub port: EnginePort,
     /// Whether the engine runs in this process.
     pub hosting: bool,
     /// Startup warnings for the operator.
     pub notices: Vec<String>,
 }
 
-impl std::fmt::Debug for Linked {
+impl std::fmt::Debug for EngineConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Linked")
             .field("hosting", &self.hosting)
@@ -30,13 +30,13 @@ impl std::fmt::Debug for Linked {
 }
 
 /// Connects to the engine. Blocks while it starts; called again when the host is gone.
-pub type Link = Arc<dyn Fn() -> Result<Linked> + Send + Sync>;
+pub type ConnectFn = Arc<dyn Fn() -> Result<EngineConnection> + Send + Sync>;
 
 /// Returns a connector for an engine already running in this process.
 #[must_use]
-pub fn to_engine(port: Port) -> Link {
+pub fn to_engine(port: EnginePort) -> ConnectFn {
     Arc::new(move || {
-        Ok(Linked {
+        Ok(EngineConnection {
             port: port.clone(),
             hosting: true,
             notices: Vec::new(),
@@ -48,13 +48,13 @@ pub fn to_engine(port: Port) -> Link {
 ///
 /// # Errors
 /// `io_failed` if the thread cannot be started.
-pub fn begin(link: &Link, events: &Sender<Event>) -> Result<()> {
+pub fn start(link: &ConnectFn, events: &Sender<LoopEvent>) -> Result<()> {
     let (link, events) = (link.clone(), events.clone());
     let find = move || {
         let linked = link();
         // Before the word is out: the console may end by it, and waits until nobody can link any more.
         drop(link);
-        let _ = events.send(Event::Linked(linked));
+        let _ = events.send(LoopEvent::Linked(linked));
     };
     let thread = std::thread::Builder::new()
         .name("console-link".to_owned())

@@ -29,16 +29,16 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use self::link::Link;
+use self::link::ConnectFn;
 use super::keymap::Keymap;
 use super::looks::SettingLine;
-use super::state::{AppState, Look};
+use super::state::{AppState, DisplayState};
 use super::update;
-use crate::engine::api::Patient;
-use crate::engine::paths::Paths;
+use crate::engine::api::CheckEnvironment;
+use crate::engine::paths::InstallPaths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
-use crate::model::settings::{ConsoleSettings, Settings};
+use crate::model::settings::{AppSettings, ConsoleSettings};
 use crate::model::time::{Timestamp, local_zone};
 
 /// The first screen of the console.
@@ -53,8 +53,8 @@ pub enum StartScreen {
 /// Options for opening a console.
 #[derive(Clone, Debug)]
 pub struct ConsoleOptions {
-    pub paths: Paths,
-    pub settings: Settings,
+    pub paths: InstallPaths,
+    pub settings: AppSettings,
     /// Settings with their sources, for the settings screen.
     pub settings_told: Vec<SettingLine>,
     pub start: StartScreen,
@@ -68,7 +68,7 @@ pub struct ConsoleOptions {
 ///
 /// An attached console requests no drain, because its process executes no runs.
 #[derive(Clone, Debug, Default)]
-pub struct Parting {
+pub struct ShutdownSignals {
     /// Cancelled to make the engine pause its runs and stop; the console does so on
     /// "pause and quit", on a signal and when its terminal dies.
     pub drain: CancellationToken,
@@ -82,7 +82,7 @@ pub struct Parting {
 
 /// Why the console exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum ConsoleExit {
     /// The operator quit; no run was active here, or the drain has finished.
     Quit,
     /// A second signal or Ctrl-C interrupted the drain: the caller should exit immediately.
@@ -98,10 +98,10 @@ pub enum Exit {
 /// on terminal errors, and errors of connecting to the engine. The terminal is always restored.
 pub fn run_console(
     options: ConsoleOptions,
-    link: Link,
+    link: ConnectFn,
     runtime: Handle,
-    parting: Parting,
-) -> Result<Exit> {
+    parting: ShutdownSignals,
+) -> Result<ConsoleExit> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Failure::new(
             Code::NotATerminal,
@@ -115,23 +115,23 @@ pub fn run_console(
     let keys = keymap(&options.settings.console)?;
     let size = crossterm::terminal::size()
         .map_err(|e| Failure::io("the terminal does not report its size", &e))?;
-    let mut state = AppState::new(look(&options, size), keys, false);
+    let mut state = AppState::new(display_options(&options, size), keys, false);
     state.opening = Some(0);
     let wanted = match options.start {
         StartScreen::Home => None,
         StartScreen::Run(run_id) => Some(run_id),
     };
-    let manners = terminal::Manners {
+    let manners = terminal::TerminalModes {
         mouse: options.settings.console.mouse,
         notifications: options.settings.console.notifications,
-        between: escapes::Between::here(),
+        between: escapes::Multiplexer::here(),
     };
     let paths = options.paths.clone();
     state.settings.file = paths.config_file().display().to_string();
     state.settings.lines = options.settings_told;
     state.here = workshop::here();
     let workshop = workshop::start(
-        Patient {
+        CheckEnvironment {
             paths: paths.clone(),
             settings: options.settings,
         },
@@ -140,17 +140,17 @@ pub fn run_console(
     // The first queries depend on today's date, so the clock is set before them.
     state.now.wall = Timestamp::now();
     let first = update::start(&mut state, wanted);
-    let terminal = terminal::Terminal::take(size, manners)?;
-    let wires = wires::Wires::tie(runtime, &parting, sender.clone())?;
+    let terminal = terminal::TerminalScreen::take_over(size, manners)?;
+    let wires = wires::EngineBridge::tie(runtime, &parting, sender.clone())?;
     let keyboard = input::start(&sender)?;
     let opened = Instant::now();
     // A run that was just started already has its engine.
     let linking = if wanted.is_some() {
-        pump::Linking::Due
+        pump::ConnectState::Due
     } else {
-        pump::Linking::Waiting
+        pump::ConnectState::Waiting
     };
-    pump::Pump {
+    pump::EventLoop {
         state,
         terminal,
         wires,
@@ -185,8 +185,8 @@ pub fn keymap(settings: &ConsoleSettings) -> Result<Keymap> {
     })
 }
 
-fn look(options: &ConsoleOptions, size: (u16, u16)) -> Look {
-    Look {
+fn display_options(options: &ConsoleOptions, size: (u16, u16)) -> DisplayState {
+    DisplayState {
         ascii: options.ascii || options.settings.console.ascii,
         no_color: options.no_color,
         theme: options.settings.console.theme,

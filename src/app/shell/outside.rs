@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use crate::app::document::Document;
-use crate::app::msg::{Outside, PageText, Returned};
-use crate::engine::api::Archive;
-use crate::engine::paths::{Paths, create_private_dir};
+use crate::app::document::TextDocument;
+use crate::app::msg::{ExternalProgram, ExternalResult, PagerText};
+use crate::engine::api::RunArchive;
+use crate::engine::paths::{InstallPaths, create_private_dir};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::RequestId;
@@ -24,15 +24,15 @@ use crate::model::id::RequestId;
 pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// An external program to run, and how to interpret its exit.
-pub struct Errand {
+pub struct ExternalJob {
     command: Command,
     program: String,
-    kind: Kind,
+    kind: ExternalJobKind,
     /// Removed when the job is done.
     _folder: Option<tempfile::TempDir>,
 }
 
-enum Kind {
+enum ExternalJobKind {
     Edit {
         request_id: RequestId,
         copy: PathBuf,
@@ -46,25 +46,25 @@ enum Kind {
     Page,
 }
 
-impl Errand {
+impl ExternalJob {
     /// Writes the program's input file and resolves the program.
     ///
     /// # Errors
     /// Errors of the archive and of the file system.
-    pub fn prepare(paths: &Paths, outside: &Outside) -> Result<Self> {
+    pub fn prepare(paths: &InstallPaths, outside: &ExternalProgram) -> Result<Self> {
         match outside {
-            Outside::Edit {
+            ExternalProgram::Edit {
                 request_id,
                 sha256,
                 path,
             } => Self::edit(paths, *request_id, sha256, path),
-            Outside::Wish { text } => Self::wish(paths, text),
-            Outside::Page { name, text } => Self::page(paths, name, text),
+            ExternalProgram::Wish { text } => Self::edit_task(paths, text),
+            ExternalProgram::Page { name, text } => Self::page(paths, name, text),
         }
     }
 
     fn edit(
-        paths: &Paths,
+        paths: &InstallPaths,
         request_id: RequestId,
         sha256: &ContentHash,
         path: &str,
@@ -74,13 +74,13 @@ impl Errand {
         let copy = folder.join(file_name(path));
         // Reopen an earlier edit that was not accepted.
         if !copy.exists() {
-            write(&copy, &Archive::open(paths)?.content(sha256)?)?;
+            write(&copy, &RunArchive::open(paths)?.content(sha256)?)?;
         }
         let (command, program) = chosen(&["VISUAL", "EDITOR"], "vi", &copy);
         Ok(Self {
             command,
             program,
-            kind: Kind::Edit {
+            kind: ExternalJobKind::Edit {
                 request_id,
                 copy,
                 before: sha256.clone(),
@@ -91,8 +91,8 @@ impl Errand {
 
     /// The folder is named by the text, so that what an editor was left with is opened again only where
     /// it began from the same words.
-    fn wish(paths: &Paths, text: &str) -> Result<Self> {
-        let before = ContentHash::of(text.as_bytes());
+    fn edit_task(paths: &InstallPaths, text: &str) -> Result<Self> {
+        let before = ContentHash::from_bytes(text.as_bytes());
         let folder = paths
             .state
             .join("edits")
@@ -106,7 +106,7 @@ impl Errand {
         Ok(Self {
             command,
             program,
-            kind: Kind::Wish {
+            kind: ExternalJobKind::Wish {
                 folder,
                 copy,
                 before,
@@ -115,13 +115,13 @@ impl Errand {
         })
     }
 
-    fn page(paths: &Paths, name: &str, text: &PageText) -> Result<Self> {
+    fn page(paths: &InstallPaths, name: &str, text: &PagerText) -> Result<Self> {
         let bytes = match text {
-            PageText::Content(hash) => plain(&Document::of_content(
+            PagerText::Content(hash) => plain(&TextDocument::from_content(
                 name,
-                &Archive::open(paths)?.content(hash)?,
+                &RunArchive::open(paths)?.content(hash)?,
             )),
-            PageText::Text(doc) => plain(doc),
+            PagerText::Text(doc) => plain(doc),
         };
         create_private_dir(&paths.state)?;
         let folder = tempfile::TempDir::new_in(&paths.state)
@@ -132,7 +132,7 @@ impl Errand {
         Ok(Self {
             command,
             program,
-            kind: Kind::Page,
+            kind: ExternalJobKind::Page,
             _folder: Some(folder),
         })
     }
@@ -150,11 +150,11 @@ impl Errand {
 
     /// Interprets the program's exit.
     #[must_use]
-    pub fn ended(self, status: std::io::Result<ExitStatus>) -> Returned {
+    pub fn ended(self, status: std::io::Result<ExitStatus>) -> ExternalResult {
         match (status, self.kind) {
             (
                 Ok(status),
-                Kind::Edit {
+                ExternalJobKind::Edit {
                     request_id,
                     copy,
                     before,
@@ -162,20 +162,22 @@ impl Errand {
             ) if status.success() => edited(request_id, &copy, &before),
             (
                 Ok(status),
-                Kind::Wish {
+                ExternalJobKind::Wish {
                     folder,
                     copy,
                     before,
                 },
-            ) if status.success() => wished(&folder, &copy, &before),
-            (Ok(status), Kind::Page) if status.success() => Returned::Read,
+            ) if status.success() => task_edited(&folder, &copy, &before),
+            (Ok(status), ExternalJobKind::Page) if status.success() => ExternalResult::Read,
             (Ok(status), kind) => {
                 let kept = match kind {
-                    Kind::Edit { .. } => "nothing was sent; e reopens your text",
-                    Kind::Wish { .. } => "the task is unchanged; the editor reopens your text",
-                    Kind::Page => "",
+                    ExternalJobKind::Edit { .. } => "nothing was sent; e reopens your text",
+                    ExternalJobKind::Wish { .. } => {
+                        "the task is unchanged; the editor reopens your text"
+                    }
+                    ExternalJobKind::Page => "",
                 };
-                Returned::Failed(
+                ExternalResult::Failed(
                     Failure::new(
                         Code::IoFailed,
                         format!("{} failed ({status})", self.program),
@@ -183,7 +185,7 @@ impl Errand {
                     .hint(kept),
                 )
             }
-            (Err(error), _) => Returned::Failed(Failure::io(
+            (Err(error), _) => ExternalResult::Failed(Failure::io(
                 format!("cannot wait for {}", self.program),
                 &error,
             )),
@@ -192,25 +194,25 @@ impl Errand {
 }
 
 /// The pager gets sanitized lines, as the screen does.
-fn plain(doc: &Document) -> String {
+fn plain(doc: &TextDocument) -> String {
     doc.lines
         .iter()
         .flat_map(|line| [line.text.as_str(), "\n"])
         .collect()
 }
 
-fn wished(folder: &Path, copy: &Path, before: &ContentHash) -> Returned {
+fn task_edited(folder: &Path, copy: &Path, before: &ContentHash) -> ExternalResult {
     let bytes = match std::fs::read(copy) {
         Ok(bytes) => bytes,
         Err(error) => {
-            return Returned::Failed(Failure::io(
+            return ExternalResult::Failed(Failure::io(
                 format!("cannot read the edited text in {}", copy.display()),
                 &error,
             ));
         }
     };
     let Ok(text) = String::from_utf8(bytes) else {
-        return Returned::Failed(
+        return ExternalResult::Failed(
             Failure::new(Code::UsageInvalid, "the edited text is not UTF-8")
                 .hint("the task is unchanged"),
         );
@@ -220,33 +222,33 @@ fn wished(folder: &Path, copy: &Path, before: &ContentHash) -> Returned {
     // Editors append a final newline, which is not part of the task.
     let same = [text.as_str(), text.trim_end_matches('\n')]
         .into_iter()
-        .any(|text| ContentHash::of(text.as_bytes()) == *before);
+        .any(|text| ContentHash::from_bytes(text.as_bytes()) == *before);
     if same {
-        Returned::Unchanged
+        ExternalResult::Unchanged
     } else {
-        Returned::Wished(text)
+        ExternalResult::Wished(text)
     }
 }
 
-fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned {
+fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> ExternalResult {
     let bytes = match std::fs::read(copy) {
         Ok(bytes) => bytes,
         Err(error) => {
-            return Returned::Failed(Failure::io(
+            return ExternalResult::Failed(Failure::io(
                 format!("cannot read the edited text in {}", copy.display()),
                 &error,
             ));
         }
     };
-    if ContentHash::of(&bytes) == *before {
-        return Returned::Unchanged;
+    if ContentHash::from_bytes(&bytes) == *before {
+        return ExternalResult::Unchanged;
     }
     match String::from_utf8(bytes) {
-        Ok(content) => Returned::Edited {
+        Ok(content) => ExternalResult::Edited {
             request_id,
             content,
         },
-        Err(_) => Returned::Failed(
+        Err(_) => ExternalResult::Failed(
             Failure::new(Code::UsageInvalid, "the edited text is not UTF-8")
                 .hint("nothing was sent; e reopens it"),
         ),
@@ -254,12 +256,12 @@ fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned 
 }
 
 /// Removes the copy made for a gate.
-pub fn drop_edit(paths: &Paths, request_id: RequestId) {
+pub fn drop_edit(paths: &InstallPaths, request_id: RequestId) {
     // A leftover copy is harmless: no other gate uses its name.
     let _ = std::fs::remove_dir_all(edit_folder(paths, request_id));
 }
 
-fn edit_folder(paths: &Paths, request_id: RequestId) -> PathBuf {
+fn edit_folder(paths: &InstallPaths, request_id: RequestId) -> PathBuf {
     paths.state.join("edits").join(request_id.to_string())
 }
 
@@ -311,9 +313,9 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Terminal settings saved before an external program runs.
-pub struct Settings(Option<Termios>);
+pub struct TerminalSettings(Option<Termios>);
 
-impl Settings {
+impl TerminalSettings {
     /// Saves the current settings.
     #[must_use]
     pub fn remember() -> Self {
@@ -321,7 +323,7 @@ impl Settings {
     }
 
     /// Restores the settings and resets modes that a killed program may have left on.
-    pub fn put_back(self) {
+    pub fn restore(self) {
         use std::io::Write as _;
         if let Some(before) = self.0 {
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &before);
@@ -360,16 +362,16 @@ mod tests {
     #[test]
     fn what_an_editor_leaves_is_told_apart_and_a_text_that_was_not_taken_is_opened_again() {
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths::beneath(home.path());
+        let paths = InstallPaths::beneath(home.path());
         let request_id = RequestId(uuid::Uuid::from_u128(7));
         let folder = edit_folder(&paths, request_id);
-        let before = ContentHash::of(b"one");
+        let before = ContentHash::from_bytes(b"one");
         create_private_dir(&folder).unwrap();
         write(&folder.join("spec.json"), b"one").unwrap();
         let errand = || {
-            Errand::prepare(
+            ExternalJob::prepare(
                 &paths,
-                &Outside::Edit {
+                &ExternalProgram::Edit {
                     request_id,
                     sha256: before.clone(),
                     path: "out/spec.json".to_owned(),
@@ -377,16 +379,16 @@ mod tests {
             )
             .unwrap()
         };
-        assert_eq!(errand().ended(status(0)), Returned::Unchanged);
+        assert_eq!(errand().ended(status(0)), ExternalResult::Unchanged);
         std::fs::write(folder.join("spec.json"), b"two").unwrap();
         assert_eq!(
             errand().ended(status(0)),
-            Returned::Edited {
+            ExternalResult::Edited {
                 request_id,
                 content: "two".to_owned()
             }
         );
-        let Returned::Failed(killed) = errand().ended(status(9)) else {
+        let ExternalResult::Failed(killed) = errand().ended(status(9)) else {
             panic!("killed")
         };
         assert!(
@@ -399,7 +401,10 @@ mod tests {
             "it is kept"
         );
         std::fs::write(folder.join("spec.json"), [0xff]).unwrap();
-        assert!(matches!(errand().ended(status(0)), Returned::Failed(_)));
+        assert!(matches!(
+            errand().ended(status(0)),
+            ExternalResult::Failed(_)
+        ));
         drop_edit(&paths, request_id);
         assert!(!folder.exists());
     }
@@ -407,11 +412,11 @@ mod tests {
     #[test]
     fn a_wish_comes_back_changed_unchanged_or_is_kept_for_the_next_time() {
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths::beneath(home.path());
+        let paths = InstallPaths::beneath(home.path());
         let errand = || {
-            Errand::prepare(
+            ExternalJob::prepare(
                 &paths,
-                &Outside::Wish {
+                &ExternalProgram::Wish {
                     text: "a cart".to_owned(),
                 },
             )
@@ -429,20 +434,20 @@ mod tests {
         std::fs::write(copy(), "a cart\n").unwrap();
         assert_eq!(
             first.ended(status(0)),
-            Returned::Unchanged,
+            ExternalResult::Unchanged,
             "an editor ends the last line"
         );
         let second = errand();
         assert_eq!(std::fs::read_to_string(copy()).unwrap(), "a cart");
         std::fs::write(copy(), "two carts\n").unwrap();
-        let Returned::Failed(killed) = second.ended(status(9)) else {
+        let ExternalResult::Failed(killed) = second.ended(status(9)) else {
             panic!("killed")
         };
         assert!(killed.hint.contains("reopens your text"), "{killed}");
         let third = errand();
         assert_eq!(
             third.ended(status(0)),
-            Returned::Wished("two carts\n".to_owned())
+            ExternalResult::Wished("two carts\n".to_owned())
         );
         assert_eq!(
             std::fs::read_dir(paths.state.join("edits"))

@@ -11,19 +11,21 @@ use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::input::{self, Keyboard};
-use super::library::Task;
-use super::link::{self, Link, Linked};
-use super::outside::{self, Errand, Settings};
+use super::input::{self, KeyboardLock};
+use super::library::ReaderTask;
+use super::link::{self, ConnectFn, EngineConnection};
+use super::outside::{self, ExternalJob, TerminalSettings};
 use super::queue;
-use super::terminal::Terminal;
-use super::wires::Wires;
-use super::{Exit, Parting};
-use crate::app::key::Chord;
-use crate::app::msg::{Cmd, Msg, Now, Outside, Query, Returned, Work};
-use crate::app::state::{AppState, Leaving};
+use super::terminal::TerminalScreen;
+use super::wires::EngineBridge;
+use super::{ConsoleExit, ShutdownSignals};
+use crate::app::key::KeyChord;
+use crate::app::msg::{
+    ArchiveQuery, BackgroundJob, ClockReading, Cmd, ExternalProgram, ExternalResult, Msg,
+};
+use crate::app::state::{AppState, QuitProgress};
 use crate::app::update::{keep_all, update};
-use crate::engine::paths::Paths;
+use crate::engine::paths::InstallPaths;
 use crate::model::error::{Failure, Result};
 use crate::model::time::{Timestamp, whole_ms};
 
@@ -39,7 +41,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// Key that makes the loop panic, for the panic test.
 #[cfg(test)]
-const DEFECT: Chord = Chord {
+const DEFECT: KeyChord = KeyChord {
     code: crate::app::key::KeyCode::F(12),
     ctrl: false,
     alt: true,
@@ -47,7 +49,7 @@ const DEFECT: Chord = Chord {
 
 /// An event for the loop.
 #[derive(Debug)]
-pub enum Event {
+pub enum LoopEvent {
     Msg(Msg),
     /// A message that counts against the limit of queued signals.
     News(Msg),
@@ -56,7 +58,7 @@ pub enum Event {
     Synchronizes,
     Resized,
     /// Result of connecting to the engine.
-    Linked(Result<Linked>),
+    Linked(Result<EngineConnection>),
     /// SIGTSTP: suspend the process.
     Suspend,
     /// SIGCONT: the process was continued.
@@ -65,7 +67,7 @@ pub enum Event {
 
 /// State of connecting to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Linking {
+pub enum ConnectState {
     /// Waits for the first useful frame.
     Waiting,
     /// The data of that frame has arrived.
@@ -76,35 +78,35 @@ pub enum Linking {
 }
 
 /// The event loop and its resources.
-pub struct Pump {
+pub struct EventLoop {
     pub state: AppState,
-    pub terminal: Terminal,
-    pub wires: Wires,
-    pub link: Link,
-    pub linking: Linking,
+    pub terminal: TerminalScreen,
+    pub wires: EngineBridge,
+    pub link: ConnectFn,
+    pub linking: ConnectState,
     /// Sender for the connecting thread.
-    pub sender: Sender<Event>,
+    pub sender: Sender<LoopEvent>,
     /// Why connecting to the engine failed.
     pub refused: Option<Failure>,
-    pub library: Sender<Task>,
-    pub workshop: Sender<Work>,
-    pub events: Receiver<Event>,
-    pub parting: Parting,
+    pub library: Sender<ReaderTask>,
+    pub workshop: Sender<BackgroundJob>,
+    pub events: Receiver<LoopEvent>,
+    pub parting: ShutdownSignals,
     /// Locked while an external program has the terminal.
-    pub keyboard: Keyboard,
+    pub keyboard: KeyboardLock,
     /// Paths of copies for external programs.
-    pub paths: Paths,
+    pub paths: InstallPaths,
     pub opened: Instant,
     /// Signals since the last frame.
     pub news: usize,
 }
 
-impl Pump {
+impl EventLoop {
     /// Runs until the operator quits or the terminal is gone.
     ///
     /// # Errors
     /// `io_failed` if a frame cannot be written, and errors of connecting to the engine.
-    pub fn run(mut self, first: Vec<Cmd>) -> Result<Exit> {
+    pub fn run(mut self, first: Vec<Cmd>) -> Result<ConsoleExit> {
         let exit = self.turn(first)?;
         self.settle();
         self.refused.take().map_or(Ok(exit), Err)
@@ -115,13 +117,13 @@ impl Pump {
         let cmds = keep_all(&mut self.state);
         let _ = self.carry_out(cmds, &mut VecDeque::new());
         let (done, told) = channel();
-        if self.library.send(Task::Settle(done)).is_ok() {
+        if self.library.send(ReaderTask::Settle(done)).is_ok() {
             let _ = told.recv_timeout(SETTLE);
         }
     }
 
-    fn turn(&mut self, first: Vec<Cmd>) -> Result<Exit> {
-        let mut waiting: VecDeque<Event> = VecDeque::new();
+    fn turn(&mut self, first: Vec<Cmd>) -> Result<ConsoleExit> {
+        let mut waiting: VecDeque<LoopEvent> = VecDeque::new();
         let mut next_frame = Instant::now();
         let mut next_after_key = next_frame;
         if let Some(exit) = self.carry_out(first, &mut waiting) {
@@ -142,15 +144,15 @@ impl Pump {
             let event = first
                 .or_else(|| waiting.pop_front())
                 .or_else(|| self.wait(next_frame));
-            if matches!(event, Some(Event::Msg(Msg::Key(_)))) {
+            if matches!(event, Some(LoopEvent::Msg(Msg::Key(_)))) {
                 // A key is handled before other work.
                 next_frame = next_frame.min(next_after_key);
                 next_after_key = Instant::now() + FRAME;
             }
-            if let Some(exit) = self.take(event, &mut waiting) {
+            if let Some(exit) = self.apply(event, &mut waiting) {
                 return Ok(exit);
             }
-            if self.linking == Linking::Due {
+            if self.linking == ConnectState::Due {
                 // The first useful frame ignores the frame interval.
                 next_frame = Instant::now();
             }
@@ -158,55 +160,59 @@ impl Pump {
     }
 
     /// Returns the next event, or `None` when a frame or a time-dependent redraw is due.
-    fn wait(&self, next_frame: Instant) -> Option<Event> {
-        let patience = match (self.state.dirty, self.state.wakes_in()) {
+    fn wait(&self, next_frame: Instant) -> Option<LoopEvent> {
+        let patience = match (self.state.dirty, self.state.next_change_in()) {
             (true, _) => Some(next_frame.saturating_duration_since(Instant::now())),
             (false, wake) => wake.map(Duration::from_millis),
         };
         match patience {
-            None => self.events.recv().ok().or(Some(Event::TerminalGone)),
+            None => self.events.recv().ok().or(Some(LoopEvent::TerminalGone)),
             Some(patience) => match self.events.recv_timeout(patience) {
                 Ok(event) => Some(event),
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Event::TerminalGone),
+                Err(RecvTimeoutError::Disconnected) => Some(LoopEvent::TerminalGone),
             },
         }
     }
 
-    fn take(&mut self, event: Option<Event>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+    fn apply(
+        &mut self,
+        event: Option<LoopEvent>,
+        waiting: &mut VecDeque<LoopEvent>,
+    ) -> Option<ConsoleExit> {
         let msg = match event {
             // Woken for a frame that is due; time itself is only told when nothing else is to do.
             None if self.state.dirty => return None,
             None => Msg::Tick,
-            Some(Event::TerminalGone) => return Some(self.gone()),
-            Some(Event::Msg(Msg::Key(chord))) if chord == Chord::ctrl('z') => {
+            Some(LoopEvent::TerminalGone) => return Some(self.gone()),
+            Some(LoopEvent::Msg(Msg::Key(chord))) if chord == KeyChord::ctrl('z') => {
                 return self.suspend(waiting);
             }
             #[cfg(test)]
-            Some(Event::Msg(Msg::Key(chord))) if chord == DEFECT => {
+            Some(LoopEvent::Msg(Msg::Key(chord))) if chord == DEFECT => {
                 std::panic::panic_any("a defect, made on purpose")
             }
-            Some(Event::Suspend) => return self.suspend(waiting),
-            Some(Event::Continued) => return self.come_back(waiting),
-            Some(Event::Synchronizes) => {
+            Some(LoopEvent::Suspend) => return self.suspend(waiting),
+            Some(LoopEvent::Continued) => return self.come_back(waiting),
+            Some(LoopEvent::Synchronizes) => {
                 self.terminal.synchronizes();
                 return None;
             }
-            Some(Event::Resized) => {
+            Some(LoopEvent::Resized) => {
                 // Even if the size is unchanged, the terminal may have lost cells while resizing.
                 self.terminal.forget();
                 let (columns, rows) = crossterm::terminal::size().unwrap_or(self.state.look.size);
                 Msg::Resize(columns, rows)
             }
-            Some(Event::Linked(linked)) => return self.linked(linked, waiting),
-            Some(Event::Msg(msg)) => {
-                let answers = matches!(msg, Msg::Loaded(Query::Runs(_), _));
-                if self.linking == Linking::Waiting && answers {
-                    self.linking = Linking::Due;
+            Some(LoopEvent::Linked(linked)) => return self.linked(linked, waiting),
+            Some(LoopEvent::Msg(msg)) => {
+                let answers = matches!(msg, Msg::Loaded(ArchiveQuery::Runs(_), _));
+                if self.linking == ConnectState::Waiting && answers {
+                    self.linking = ConnectState::Due;
                 }
                 msg
             }
-            Some(Event::News(msg)) => {
+            Some(LoopEvent::News(msg)) => {
                 self.wires.taken();
                 self.news += 1;
                 msg
@@ -215,21 +221,21 @@ impl Pump {
         self.feed(msg, waiting)
     }
 
-    fn feed(&mut self, msg: Msg, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+    fn feed(&mut self, msg: Msg, waiting: &mut VecDeque<LoopEvent>) -> Option<ConsoleExit> {
         let now = self.now();
         let cmds = update(&mut self.state, msg, now);
         self.carry_out(cmds, waiting)
     }
 
-    fn now(&self) -> Now {
-        Now {
+    fn now(&self) -> ClockReading {
+        ClockReading {
             wall: Timestamp::now(),
             ticks: whole_ms(self.opened.elapsed()),
         }
     }
 
     /// Draws a frame and reports to the state what was drawn and whether input was pending.
-    fn frame(&mut self, waiting: &mut VecDeque<Event>) -> Result<Option<Exit>> {
+    fn frame(&mut self, waiting: &mut VecDeque<LoopEvent>) -> Result<Option<ConsoleExit>> {
         self.state.dirty = false;
         self.state.now = self.now();
         let mut drawn = self
@@ -238,52 +244,60 @@ impl Pump {
             .map_err(|e| Failure::io("cannot write to the terminal", &e))?;
         waiting.extend(self.events.try_iter());
         drawn.drained = !waiting.iter().any(queue::is_input);
-        if self.linking == Linking::Due {
-            self.begin_link();
+        if self.linking == ConnectState::Due {
+            self.start_connect();
         }
         Ok(self.feed(Msg::Drawn(drawn), waiting))
     }
 
     /// Connects to the engine in the background.
-    fn begin_link(&mut self) {
-        if self.linking != Linking::Done {
-            self.linking = Linking::Begun;
+    fn start_connect(&mut self) {
+        if self.linking != ConnectState::Done {
+            self.linking = ConnectState::Begun;
         }
-        if let Err(failure) = link::begin(&self.link, &self.sender) {
-            drop(self.sender.send(Event::Linked(Err(failure))));
+        if let Err(failure) = link::start(&self.link, &self.sender) {
+            drop(self.sender.send(LoopEvent::Linked(Err(failure))));
         }
     }
 
     /// Handles the connection result. A failure ends the console, unless it had lost its host.
-    fn linked(&mut self, linked: Result<Linked>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+    fn linked(
+        &mut self,
+        linked: Result<EngineConnection>,
+        waiting: &mut VecDeque<LoopEvent>,
+    ) -> Option<ConsoleExit> {
         match linked {
-            Ok(Linked {
+            Ok(EngineConnection {
                 port,
                 hosting,
                 notices,
             }) => {
-                self.linking = Linking::Done;
+                self.linking = ConnectState::Done;
                 self.wires.link(port);
                 self.feed(Msg::Linked(hosting, notices), waiting)
             }
-            Err(failure) if self.linking == Linking::Done => {
+            Err(failure) if self.linking == ConnectState::Done => {
                 self.feed(Msg::NotLinked(failure), waiting)
             }
             Err(failure) => {
                 self.refused = Some(failure);
-                Some(Exit::Quit)
+                Some(ConsoleExit::Quit)
             }
         }
     }
 
-    fn carry_out(&mut self, cmds: Vec<Cmd>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+    fn carry_out(
+        &mut self,
+        cmds: Vec<Cmd>,
+        waiting: &mut VecDeque<LoopEvent>,
+    ) -> Option<ConsoleExit> {
         for cmd in cmds {
             match cmd {
                 Cmd::Send(ticket, command) => self.wires.send(ticket, command),
-                Cmd::Query(query) => drop(self.library.send(Task::Ask(query))),
+                Cmd::Query(query) => drop(self.library.send(ReaderTask::Ask(query))),
                 Cmd::Work(work) => drop(self.workshop.send(work)),
-                Cmd::SaveDraft(key, draft) => drop(self.library.send(Task::Keep(key, draft))),
-                Cmd::SaveForm(draft) => drop(self.library.send(Task::KeepForm(draft))),
+                Cmd::SaveDraft(key, draft) => drop(self.library.send(ReaderTask::Keep(key, draft))),
+                Cmd::SaveForm(draft) => drop(self.library.send(ReaderTask::KeepForm(draft))),
                 // A failed notification must not end the console.
                 Cmd::Notify(words) => drop(self.terminal.notify(words)),
                 Cmd::Copy(text, what) => {
@@ -297,7 +311,7 @@ impl Pump {
                     }
                 }
                 Cmd::DropEdit(request_id) => outside::drop_edit(&self.paths, request_id),
-                Cmd::Link => self.begin_link(),
+                Cmd::Link => self.start_connect(),
                 Cmd::Drain => self.parting.drain.cancel(),
                 Cmd::HandOver => self.parting.hand_over.cancel(),
                 Cmd::Quit => return Some(self.exit()),
@@ -308,34 +322,40 @@ impl Pump {
 
     /// Runs an external program on the terminal. Other events wait until it exits; a termination
     /// signal or a hang-up ends the program.
-    fn lend(&mut self, outside: &Outside, waiting: &mut VecDeque<Event>) -> Option<Exit> {
-        let mut errand = match Errand::prepare(&self.paths, outside) {
+    fn lend(
+        &mut self,
+        outside: &ExternalProgram,
+        waiting: &mut VecDeque<LoopEvent>,
+    ) -> Option<ConsoleExit> {
+        let mut errand = match ExternalJob::prepare(&self.paths, outside) {
             Ok(errand) => errand,
-            Err(failure) => return self.feed(Msg::Returned(Returned::Failed(failure)), waiting),
+            Err(failure) => {
+                return self.feed(Msg::Returned(ExternalResult::Failed(failure)), waiting);
+            }
         };
         let keyboard = self.keyboard.clone();
         let held = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
         self.terminal.leave();
-        let settings = Settings::remember();
+        let settings = TerminalSettings::remember();
         self.wires.outside(true);
         let returned = match errand.start() {
             Ok(mut child) => {
                 let status = self.wait_for(&mut child, waiting);
                 errand.ended(status)
             }
-            Err(failure) => Returned::Failed(failure),
+            Err(failure) => ExternalResult::Failed(failure),
         };
         self.wires.outside(false);
-        settings.put_back();
+        settings.restore();
         drop(held);
-        waiting.push_front(Event::Msg(Msg::Returned(returned)));
+        waiting.push_front(LoopEvent::Msg(Msg::Returned(returned)));
         self.come_back(waiting)
     }
 
     fn wait_for(
         &self,
         child: &mut Child,
-        waiting: &mut VecDeque<Event>,
+        waiting: &mut VecDeque<LoopEvent>,
     ) -> std::io::Result<ExitStatus> {
         loop {
             if let Some(status) = child.try_wait()? {
@@ -343,16 +363,16 @@ impl Pump {
             }
             let event = match self.events.recv_timeout(outside::LOOK_EVERY) {
                 Ok(event) => event,
-                Err(RecvTimeoutError::Timeout) if input::is_gone() => Event::TerminalGone,
+                Err(RecvTimeoutError::Timeout) if input::is_gone() => LoopEvent::TerminalGone,
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return child.wait(),
             };
             match event {
                 // The program was suspended with this process group; the terminal belongs to the
                 // shell.
-                Event::Suspend if !orphaned() => stop(),
-                Event::Suspend | Event::Continued | Event::Resized => {}
-                Event::TerminalGone | Event::Msg(Msg::Draining) => {
+                LoopEvent::Suspend if !orphaned() => stop(),
+                LoopEvent::Suspend | LoopEvent::Continued | LoopEvent::Resized => {}
+                LoopEvent::TerminalGone | LoopEvent::Msg(Msg::Draining) => {
                     waiting.push_back(event);
                     child.kill()?;
                     return child.wait();
@@ -362,24 +382,28 @@ impl Pump {
         }
     }
 
-    fn gone(&self) -> Exit {
+    fn gone(&self) -> ConsoleExit {
         self.parting.hung_up.cancel();
         self.parting.drain.cancel();
-        Exit::TerminalGone
+        ConsoleExit::TerminalGone
     }
 
-    fn exit(&self) -> Exit {
+    fn exit(&self) -> ConsoleExit {
         let cut_short =
-            self.state.leaving == Leaving::Draining && !self.parting.drained.is_cancelled();
-        if cut_short { Exit::Forced } else { Exit::Quit }
+            self.state.leaving == QuitProgress::Draining && !self.parting.drained.is_cancelled();
+        if cut_short {
+            ConsoleExit::Forced
+        } else {
+            ConsoleExit::Quit
+        }
     }
 
     fn copy(
         &mut self,
         text: &str,
         what: &'static str,
-        waiting: &mut VecDeque<Event>,
-    ) -> Option<Exit> {
+        waiting: &mut VecDeque<LoopEvent>,
+    ) -> Option<ConsoleExit> {
         let way = self
             .terminal
             .copy(text)
@@ -388,10 +412,10 @@ impl Pump {
     }
 
     /// Suspends the process group as a shell expects, if there is a shell to resume it.
-    fn suspend(&mut self, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+    fn suspend(&mut self, waiting: &mut VecDeque<LoopEvent>) -> Option<ConsoleExit> {
         if orphaned() {
             self.state
-                .say("no shell to return to: Ctrl-Z does nothing here");
+                .notify("no shell to return to: Ctrl-Z does nothing here");
             self.state.dirty = true;
             return None;
         }
@@ -401,7 +425,7 @@ impl Pump {
     }
 
     /// Sets up the terminal again after another program used it, and draws a full frame.
-    fn come_back(&mut self, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+    fn come_back(&mut self, waiting: &mut VecDeque<LoopEvent>) -> Option<ConsoleExit> {
         if self.terminal.enter().is_err() {
             return Some(self.gone());
         }

@@ -5,42 +5,42 @@
 
 use std::collections::VecDeque;
 
-use super::pump::Event;
+use super::pump::LoopEvent;
 use crate::app::msg::Msg;
 
 /// Whether the event is operator input.
 #[must_use]
-pub fn is_input(event: &Event) -> bool {
+pub fn is_input(event: &LoopEvent) -> bool {
     matches!(
         event,
-        Event::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_))
+        LoopEvent::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_))
     )
 }
 
 /// While the operator's input waits: the first of what waits that is no news. `None`: nobody has to be quick.
-pub fn before_news(waiting: &mut VecDeque<Event>) -> Option<Event> {
+pub fn before_news(waiting: &mut VecDeque<LoopEvent>) -> Option<LoopEvent> {
     if !waiting.iter().any(is_input) {
         return None;
     }
     let first = waiting
         .iter()
-        .position(|event| !matches!(event, Event::News(_)))?;
+        .position(|event| !matches!(event, LoopEvent::News(_)))?;
     waiting.remove(first)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::key::Chord;
+    use crate::app::key::KeyChord;
 
-    fn key(c: char) -> Event {
-        Event::Msg(Msg::Key(Chord::char(c)))
+    fn key(c: char) -> LoopEvent {
+        LoopEvent::Msg(Msg::Key(KeyChord::char(c)))
     }
 
-    fn names(events: impl IntoIterator<Item = Event>) -> String {
+    fn names(events: impl IntoIterator<Item = LoopEvent>) -> String {
         let name = |event| match event {
-            Event::Msg(Msg::Key(chord)) => chord.to_string(),
-            Event::News(_) => "-".to_owned(),
+            LoopEvent::Msg(Msg::Key(chord)) => chord.to_string(),
+            LoopEvent::News(_) => "-".to_owned(),
             _ => "r".to_owned(),
         };
         events.into_iter().map(name).collect()
@@ -48,19 +48,19 @@ mod tests {
 
     #[test]
     fn keys_overtake_news_and_nothing_else_and_without_keys_all_stays_in_order() {
-        let news = || Event::News(Msg::Stale);
-        let mut waiting: VecDeque<Event> = [
+        let news = || LoopEvent::News(Msg::Stale);
+        let mut waiting: VecDeque<LoopEvent> = [
             news(),
             news(),
-            Event::Resized,
+            LoopEvent::Resized,
             news(),
             key('a'),
             news(),
             key('b'),
-            Event::Resized,
+            LoopEvent::Resized,
         ]
         .into();
-        let taken: Vec<Event> = std::iter::from_fn(|| before_news(&mut waiting)).collect();
+        let taken: Vec<LoopEvent> = std::iter::from_fn(|| before_news(&mut waiting)).collect();
         assert_eq!(names(taken), "rab");
         assert_eq!(names(waiting), "----r");
     }

@@ -21,12 +21,12 @@ use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::escapes::{self, Between};
-use crate::app::msg::Drawn;
+use super::escapes::{self, Multiplexer};
+use crate::app::msg::FrameReport;
 use crate::app::state::AppState;
 use crate::app::title::title;
 use crate::model::error::{Failure, Result};
-use crate::model::settings::Notifications;
+use crate::model::settings::TerminalNotifications;
 use crate::ui;
 
 /// Keeps and brings back the title that the terminal had.
@@ -41,35 +41,35 @@ const ASK_SYNCHRONIZES: &[u8] = b"\x1b[?2026$p";
 const FRAME_BEGINS: &[u8] = b"\x1b[?2026h";
 const FRAME_ENDS: &[u8] = b"\x1b[?2026l";
 
-type Hook = Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
+type PanicHook = Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
 
 /// The terminal while the console controls it.
-pub struct Terminal {
+pub struct TerminalScreen {
     taken: Arc<AtomicBool>,
-    hook: Option<Hook>,
+    hook: Option<PanicHook>,
     shown: Buffer,
     title: String,
-    manners: Manners,
+    manners: TerminalModes,
     synchronizes: bool,
 }
 
 /// Terminal options.
 #[derive(Clone, Copy, Debug)]
-pub struct Manners {
+pub struct TerminalModes {
     /// Whether clicks and the wheel are asked for.
     pub mouse: bool,
     /// How it is told that a run needs somebody.
-    pub notifications: Notifications,
+    pub notifications: TerminalNotifications,
     /// What lies between.
-    pub between: Between,
+    pub between: Multiplexer,
 }
 
-impl Terminal {
+impl TerminalScreen {
     /// Sets up the terminal.
     ///
     /// # Errors
     /// `io_failed` when it refuses; it is as it was then.
-    pub fn take(size: (u16, u16), manners: Manners) -> Result<Self> {
+    pub fn take_over(size: (u16, u16), manners: TerminalModes) -> Result<Self> {
         let (taken, shown) = (
             Arc::new(AtomicBool::new(false)),
             Buffer::empty(Rect::new(0, 0, size.0, size.1)),
@@ -144,7 +144,7 @@ impl Terminal {
     ///
     /// # Errors
     /// I/O errors of the terminal.
-    pub fn draw(&mut self, state: &AppState) -> std::io::Result<Drawn> {
+    pub fn draw(&mut self, state: &AppState) -> std::io::Result<FrameReport> {
         let area = Rect::new(0, 0, state.look.size.0, state.look.size.1);
         let mut bytes = Vec::new();
         if self.shown.area != area {
@@ -185,7 +185,7 @@ impl Terminal {
     /// I/O errors of the terminal.
     pub fn copy(&self, text: &str) -> std::io::Result<&'static str> {
         write(escapes::copied(self.manners.between, text).as_bytes())?;
-        Ok(self.manners.between.told())
+        Ok(self.manners.between.describe())
     }
 
     /// Rings, and says why, as far as that is wanted.
@@ -208,7 +208,7 @@ impl Terminal {
     }
 }
 
-impl Drop for Terminal {
+impl Drop for TerminalScreen {
     fn drop(&mut self) {
         self.leave();
         // While a panic unwinds the hooks cannot be changed; the process ends with ours then.
@@ -244,8 +244,8 @@ fn give_back(taken: &AtomicBool) {
 }
 
 /// Installs a panic hook that restores the terminal first; returns the previous hook.
-fn guard_panics(taken: Arc<AtomicBool>) -> Hook {
-    let before: Hook = Arc::from(std::panic::take_hook());
+fn guard_panics(taken: Arc<AtomicBool>) -> PanicHook {
+    let before: PanicHook = Arc::from(std::panic::take_hook());
     let (owner, ours) = (std::thread::current().id(), before.clone());
     std::panic::set_hook(Box::new(move |info| {
         if std::thread::current().id() == owner {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use portable_pty::{Child, CommandBuilder, PtyPair, PtySize, native_pty_system};
 use tokio::sync::{broadcast, mpsc};
 
-use super::{ConsoleOptions, Exit, Parting, StartScreen, link, run_console};
-use crate::engine::api::{Port, Request, Signal};
-use crate::engine::paths::Paths;
+use super::{ConsoleExit, ConsoleOptions, ShutdownSignals, StartScreen, link, run_console};
+use crate::engine::api::{CommandRequest, EnginePort, EngineSignal};
+use crate::engine::paths::InstallPaths;
 use crate::model::error::{Code, Failure};
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 
 const HOME: &str = "PHASEDECK_TEST_CONSOLE_HOME";
 /// How the engine is found: at once where it is not set, `late` once a file says so, or `never`.
@@ -29,9 +29,9 @@ fn child_of_the_pty_tests() {
         .enable_all()
         .build()
         .unwrap();
-    let (requests, mut served) = mpsc::channel::<Request>(8);
-    let signals = broadcast::Sender::<Signal>::new(8);
-    let parting = Parting::default();
+    let (requests, mut served) = mpsc::channel::<CommandRequest>(8);
+    let signals = broadcast::Sender::<EngineSignal>::new(8);
+    let parting = ShutdownSignals::default();
     let host = parting.clone();
     runtime.spawn(async move { while served.recv().await.is_some() {} });
     runtime.spawn(async move {
@@ -39,15 +39,15 @@ fn child_of_the_pty_tests() {
         host.drained.cancel();
     });
     let options = ConsoleOptions {
-        paths: Paths::beneath(std::path::Path::new(&home)),
-        settings: Settings::default(),
+        paths: InstallPaths::beneath(std::path::Path::new(&home)),
+        settings: AppSettings::default(),
         settings_told: Vec::new(),
         start: StartScreen::Home,
         ascii: false,
         no_color: true,
     };
-    let engine = link::to_engine(Port::new(requests, signals));
-    let link: link::Link = match std::env::var(ENGINE).as_deref() {
+    let engine = link::to_engine(EnginePort::new(requests, signals));
+    let link: link::ConnectFn = match std::env::var(ENGINE).as_deref() {
         Ok("late") => {
             let word = std::path::PathBuf::from(&home).join("go");
             std::sync::Arc::new(move || {
@@ -63,7 +63,7 @@ fn child_of_the_pty_tests() {
         Err(_) => engine,
     };
     match run_console(options, link, runtime.handle().clone(), parting) {
-        Ok(Exit::Quit) => print!("left well"),
+        Ok(ConsoleExit::Quit) => print!("left well"),
         Ok(_) => print!("left badly"),
         Err(failure) => print!("left well: {failure}"),
     }
@@ -76,7 +76,7 @@ fn cells(count: u16) -> std::num::NonZero<u16> {
 }
 
 /// A program in a pty, and the screen it draws.
-struct Seen {
+struct SeenScreen {
     pty: Option<PtyPair>,
     child: Box<dyn Child + Send + Sync>,
     keys: Option<Box<dyn Write + Send>>,
@@ -87,7 +87,7 @@ struct Seen {
     home: tempfile::TempDir,
 }
 
-impl Seen {
+impl SeenScreen {
     fn open() -> Self {
         Self::open_on(None)
     }
@@ -238,7 +238,7 @@ fn modes(pty: &PtyPair) -> String {
     format!("{:?}", pty.master.get_termios().unwrap())
 }
 
-impl Drop for Seen {
+impl Drop for SeenScreen {
     fn drop(&mut self) {
         let _ = self.child.kill();
     }
@@ -246,7 +246,7 @@ impl Drop for Seen {
 
 #[test]
 fn a_key_is_answered_and_leaving_gives_the_terminal_back() {
-    let mut seen = Seen::open();
+    let mut seen = SeenScreen::open();
     seen.wait_for("phasedeck");
     seen.wait_until("the alternate screen", vt100::Screen::alternate_screen);
     seen.press("?");
@@ -261,7 +261,7 @@ fn a_key_is_answered_and_leaving_gives_the_terminal_back() {
 
 #[test]
 fn the_screen_is_there_and_answers_before_the_engine_is() {
-    let mut seen = Seen::open_on(Some("late"));
+    let mut seen = SeenScreen::open_on(Some("late"));
     seen.wait_for("No runs yet.");
     seen.wait_for("starting …");
     seen.press("?");
@@ -279,7 +279,7 @@ fn the_screen_is_there_and_answers_before_the_engine_is() {
 
 #[test]
 fn why_there_is_no_engine_is_said_after_the_terminal_is_given_back() {
-    let mut seen = Seen::open_on(Some("never"));
+    let mut seen = SeenScreen::open_on(Some("never"));
     seen.wait_for("left well: the database is newer");
     seen.gave_back();
 }
@@ -291,7 +291,7 @@ fn a_signal_drains_and_gives_the_terminal_back() {
         rustix::process::Signal::HUP,
         rustix::process::Signal::INT,
     ] {
-        let mut seen = Seen::open();
+        let mut seen = SeenScreen::open();
         seen.wait_for("commands");
         seen.signal(signal);
         seen.gave_back();
@@ -300,7 +300,7 @@ fn a_signal_drains_and_gives_the_terminal_back() {
 
 #[test]
 fn a_pasted_q_does_not_leave_and_a_new_size_is_drawn() {
-    let mut seen = Seen::open();
+    let mut seen = SeenScreen::open();
     seen.wait_for("commands");
     seen.press("\x1b[200~q\x1b[201~?");
     seen.wait_for("Everywhere");
@@ -319,7 +319,7 @@ fn a_pasted_q_does_not_leave_and_a_new_size_is_drawn() {
 
 #[test]
 fn an_idle_console_writes_nothing() {
-    let mut seen = Seen::open();
+    let mut seen = SeenScreen::open();
     seen.wait_for("commands");
     // Everything that was on its way; afterwards there is silence.
     while let Ok(chunk) = seen.bytes.recv_timeout(Duration::from_millis(300)) {
@@ -336,7 +336,7 @@ fn an_idle_console_writes_nothing() {
 
 #[test]
 fn a_terminal_that_dies_ends_the_console() {
-    let mut seen = Seen::open();
+    let mut seen = SeenScreen::open();
     seen.wait_for("commands");
     // The reader of the pty holds it open until it sees that nobody listens.
     (seen.keys, seen.bytes) = (None, channel().1);
@@ -359,7 +359,7 @@ fn a_terminal_that_dies_ends_the_console() {
 
 #[test]
 fn a_defect_gives_the_terminal_back_before_it_is_told() {
-    let mut seen = Seen::open();
+    let mut seen = SeenScreen::open();
     seen.wait_for("commands");
     seen.press("\x1b[24;3~");
     seen.wait_for("a defect, made on purpose");
@@ -369,7 +369,7 @@ fn a_defect_gives_the_terminal_back_before_it_is_told() {
 
 #[test]
 fn frames_are_held_together_where_the_terminal_says_that_it_can() {
-    let mut seen = Seen::open();
+    let mut seen = SeenScreen::open();
     seen.wait_for("commands");
     assert!(
         seen.wrote(b"\x1b[?2026$p") && !seen.wrote(b"\x1b[?2026h"),
@@ -391,7 +391,7 @@ fn frames_are_held_together_where_the_terminal_says_that_it_can() {
 
 #[test]
 fn a_storm_of_sizes_loses_no_key_and_ends_in_a_whole_screen() {
-    let mut seen = Seen::open();
+    let mut seen = SeenScreen::open();
     seen.wait_for("commands");
     for round in 0..60u16 {
         let (rows, cols) = (1 + round * 7 % 50, 1 + round * 31 % 200);
@@ -431,7 +431,7 @@ fn a_storm_of_sizes_loses_no_key_and_ends_in_a_whole_screen() {
 
 #[test]
 fn the_mouse_moves_what_lies_under_it_and_leaves_nothing() {
-    let mut seen = Seen::open();
+    let mut seen = SeenScreen::open();
     seen.wait_for("commands");
     seen.press("?");
     seen.wait_for("Everywhere");

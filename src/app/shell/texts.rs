@@ -1,11 +1,11 @@
 //! Builds texts for screens that need more than one archive query.
 
-use crate::app::document::{Document, Ink};
-use crate::app::gate_texts::{self, Inputs};
+use crate::app::document::{LineKind, TextDocument};
+use crate::app::gate_texts::{self, PhaseInputs};
 use crate::app::stored_transcript;
-use crate::engine::api::{Archive, EventFilter};
+use crate::engine::api::{EventQuery, RunArchive};
 use crate::model::error::Result;
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::record::PhaseRecord;
@@ -20,7 +20,7 @@ const PAGE: u32 = 2000;
 ///
 /// # Errors
 /// Errors of the archive.
-pub fn errors(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document> {
+pub fn errors(archive: &RunArchive, run: RunId, key: &PhaseKey) -> Result<TextDocument> {
     let versions = archive.artifacts(run)?;
     let mut read = Vec::new();
     for version in versions
@@ -37,11 +37,11 @@ pub fn errors(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document>
 /// # Errors
 /// Errors of the archive.
 pub fn comments(
-    archive: &Archive,
+    archive: &RunArchive,
     run: RunId,
     key: &PhaseKey,
     current: &ContentHash,
-) -> Result<Document> {
+) -> Result<TextDocument> {
     let approvals = archive.approvals(run)?;
     let said = approvals
         .iter()
@@ -70,21 +70,22 @@ pub fn comments(
 /// # Errors
 /// Errors of the archive and of git.
 pub fn base_difference(
-    archive: &Archive,
+    archive: &RunArchive,
     run: RunId,
     path: &str,
     hash: &ContentHash,
-) -> Result<Document> {
+) -> Result<TextDocument> {
     let current = archive.content(hash)?;
     if let Some(base) = archive.base_content(run, path)? {
-        return Ok(Document::of_diff(&base, &current));
+        return Ok(TextDocument::from_diff(&base, &current));
     }
-    let mut doc = Document::default();
+    let mut doc = TextDocument::default();
     doc.push(
-        Ink::Note,
+        LineKind::Note,
         &format!("{path} is not in the base commit: all of it is new"),
     );
-    doc.lines.extend(Document::of_content(path, &current).lines);
+    doc.lines
+        .extend(TextDocument::from_content(path, &current).lines);
     Ok(doc)
 }
 
@@ -92,7 +93,7 @@ pub fn base_difference(
 ///
 /// # Errors
 /// Errors of the archive.
-pub fn inputs(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document> {
+pub fn inputs(archive: &RunArchive, run: RunId, key: &PhaseKey) -> Result<TextDocument> {
     let record = archive.run(run)?;
     let workflow = archive.workflow(run)?;
     let role = workflow.phase(key).map(|phase| phase.role.clone());
@@ -117,7 +118,7 @@ pub fn inputs(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document>
     let prompt =
         prompt(archive, run, key)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let persona = bound.map(|(binding, persona)| (persona, binding.model));
-    Ok(gate_texts::inputs(&Inputs {
+    Ok(gate_texts::inputs(&PhaseInputs {
         persona,
         requirements: record.requirements,
         earlier,
@@ -126,13 +127,13 @@ pub fn inputs(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document>
 }
 
 /// The last prompt of a phase, where it is stored.
-fn prompt(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Option<Vec<u8>>> {
-    let filter = EventFilter {
+fn prompt(archive: &RunArchive, run: RunId, key: &PhaseKey) -> Result<Option<Vec<u8>>> {
+    let filter = EventQuery {
         kinds: vec!["prompt.sent".to_owned()],
         phase_key: Some(key.clone()),
     };
     let sent = archive.events_filtered(run, &filter, 1, PAGE)?;
-    let Some(Fact::PromptSent { sha256, .. }) = sent.last().map(|event| &event.fact) else {
+    let Some(RunFact::PromptSent { sha256, .. }) = sent.last().map(|event| &event.fact) else {
         return Ok(None);
     };
     Ok(archive.content(sha256).ok())
@@ -142,8 +143,8 @@ fn prompt(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Option<Vec<u8
 ///
 /// # Errors
 /// Errors of the archive.
-pub fn log(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Vec<Event>> {
-    let filter = EventFilter {
+pub fn log(archive: &RunArchive, run: RunId, key: &PhaseKey) -> Result<Vec<JournalEvent>> {
+    let filter = EventQuery {
         kinds: Vec::new(),
         phase_key: Some(key.clone()),
     };
@@ -164,12 +165,12 @@ pub fn log(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Vec<Event>> 
 /// # Errors
 /// Errors of the archive.
 pub fn transcript(
-    archive: &Archive,
+    archive: &RunArchive,
     run: RunId,
     key: &PhaseKey,
     attempt: u32,
     at: Option<u64>,
-) -> Result<Document> {
+) -> Result<TextDocument> {
     let turns = archive.conversation(run, key, attempt, at)?;
     let works = |phase: &PhaseRecord| {
         phase.phase_key == *key && phase.attempt == attempt && phase.state == PhaseStatus::Running

@@ -13,10 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::AbortHandle;
 
-use super::Parting;
-use super::pump::Event;
-use crate::app::msg::{Msg, Ticket};
-use crate::engine::api::{Command, Port, Sender as From, Signal};
+use super::ShutdownSignals;
+use super::pump::LoopEvent;
+use crate::app::msg::{CommandTicket, Msg};
+use crate::engine::api::{CommandSender as From, EngineCommand, EnginePort, EngineSignal};
 use crate::model::error::{Failure, Result};
 use crate::model::id::ClientToken;
 use crate::model::state::Via;
@@ -25,23 +25,27 @@ use crate::model::state::Via;
 const WAITING: usize = 4096;
 
 /// The screen's side of the channels.
-pub struct Wires {
+pub struct EngineBridge {
     runtime: Handle,
-    port: Option<Port>,
+    port: Option<EnginePort>,
     /// Commands sent before the engine was connected.
-    early: Vec<(Ticket, Command)>,
+    early: Vec<(CommandTicket, EngineCommand)>,
     news: Option<AbortHandle>,
-    events: Sender<Event>,
+    events: Sender<LoopEvent>,
     waiting: Arc<AtomicUsize>,
     outside: Arc<AtomicBool>,
 }
 
-impl Wires {
+impl EngineBridge {
     /// Forwards process signals and the engine's exit to the screen.
     ///
     /// # Errors
     /// `io_failed` if signal handlers cannot be installed.
-    pub fn tie(runtime: Handle, parting: &Parting, events: Sender<Event>) -> Result<Self> {
+    pub fn tie(
+        runtime: Handle,
+        parting: &ShutdownSignals,
+        events: Sender<LoopEvent>,
+    ) -> Result<Self> {
         let waiting = Arc::new(AtomicUsize::new(0));
         let wires = Self {
             runtime,
@@ -56,13 +60,13 @@ impl Wires {
         let (drained, events) = (parting.drained.clone(), wires.events.clone());
         wires.runtime.spawn(async move {
             drained.cancelled().await;
-            let _ = events.send(Event::Msg(Msg::Drained));
+            let _ = events.send(LoopEvent::Msg(Msg::Drained));
         });
         Ok(wires)
     }
 
     /// Connects the screen to an engine, replacing the previous one; sends queued commands.
-    pub fn link(&mut self, port: Port) {
+    pub fn link(&mut self, port: EnginePort) {
         if let Some(before) = self.news.replace(self.forward_news(&port)) {
             before.abort();
         }
@@ -73,16 +77,20 @@ impl Wires {
     }
 
     /// Sends a command once an engine is connected; its result arrives as a message.
-    pub fn send(&mut self, ticket: Ticket, command: Command) {
+    pub fn send(&mut self, ticket: CommandTicket, command: EngineCommand) {
         let Some(port) = self.port.clone() else {
             return self.early.push((ticket, command));
         };
         let events = self.events.clone();
         self.runtime.spawn(async move {
             let answer = port
-                .send(command, From::of_process(Via::Console), ClientToken::new())
+                .send(
+                    command,
+                    From::from_process(Via::Console),
+                    ClientToken::new(),
+                )
                 .await;
-            let _ = events.send(Event::Msg(Msg::Answered(ticket, answer)));
+            let _ = events.send(LoopEvent::Msg(Msg::Answered(ticket, answer)));
         });
     }
 
@@ -96,28 +104,28 @@ impl Wires {
         self.outside.store(there, Ordering::SeqCst);
     }
 
-    fn forward_news(&self, port: &Port) -> AbortHandle {
+    fn forward_news(&self, port: &EnginePort) -> AbortHandle {
         let mut news = port.signals();
         let (events, waiting) = (self.events.clone(), self.waiting.clone());
         let told = self.runtime.spawn(async move {
             let mut missed = false;
             loop {
                 let msg = match news.recv().await {
-                    Ok(Signal::Event(event)) => Msg::Event(event),
-                    Ok(Signal::Text(chunk)) => Msg::Text(chunk),
-                    Ok(Signal::Host(there)) => Msg::Host(there),
-                    Ok(Signal::Held(held)) => Msg::Held(held),
-                    Ok(Signal::Lagged) | Err(RecvError::Lagged(_)) => Msg::Stale,
+                    Ok(EngineSignal::Event(event)) => Msg::Event(event),
+                    Ok(EngineSignal::Text(chunk)) => Msg::Text(chunk),
+                    Ok(EngineSignal::HostPresence(there)) => Msg::Host(there),
+                    Ok(EngineSignal::DatabaseLocked(held)) => Msg::Held(held),
+                    Ok(EngineSignal::Lagged) | Err(RecvError::Lagged(_)) => Msg::Stale,
                     Err(RecvError::Closed) => return,
                 };
                 if waiting.load(Ordering::Relaxed) >= WAITING {
                     missed |= !matches!(msg, Msg::Text(_));
                     continue;
                 }
-                if std::mem::take(&mut missed) && !tell(&events, &waiting, Msg::Stale) {
+                if std::mem::take(&mut missed) && !publish(&events, &waiting, Msg::Stale) {
                     return;
                 }
-                if !tell(&events, &waiting, msg) {
+                if !publish(&events, &waiting, msg) {
                     return;
                 }
             }
@@ -125,7 +133,7 @@ impl Wires {
         told.abort_handle()
     }
 
-    fn forward_signals(&self, parting: &Parting) -> Result<()> {
+    fn forward_signals(&self, parting: &ShutdownSignals) -> Result<()> {
         let _entered = self.runtime.enter();
         for kind in [
             SignalKind::terminate(),
@@ -144,7 +152,7 @@ impl Wires {
                     let of_other = outside
                         .as_ref()
                         .is_some_and(|outside| outside.load(Ordering::SeqCst));
-                    if !of_other && events.send(Event::Msg(Msg::Draining)).is_err() {
+                    if !of_other && events.send(LoopEvent::Msg(Msg::Draining)).is_err() {
                         return;
                     }
                 }
@@ -155,14 +163,16 @@ impl Wires {
             signal(SignalKind::quit()).map_err(|e| Failure::io("cannot catch signals", &e))?;
         self.runtime
             .spawn(async move { while quit.recv().await.is_some() {} });
-        self.forward(SignalKind::window_change(), || Event::Resized)?;
-        self.forward(SignalKind::from_raw(Kind::TSTP.as_raw()), || Event::Suspend)?;
+        self.forward(SignalKind::window_change(), || LoopEvent::Resized)?;
+        self.forward(SignalKind::from_raw(Kind::TSTP.as_raw()), || {
+            LoopEvent::Suspend
+        })?;
         self.forward(SignalKind::from_raw(Kind::CONT.as_raw()), || {
-            Event::Continued
+            LoopEvent::Continued
         })
     }
 
-    fn forward(&self, kind: SignalKind, told: fn() -> Event) -> Result<()> {
+    fn forward(&self, kind: SignalKind, told: fn() -> LoopEvent) -> Result<()> {
         let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
         let events = self.events.clone();
         self.runtime.spawn(async move {
@@ -172,7 +182,7 @@ impl Wires {
     }
 }
 
-fn tell(events: &Sender<Event>, waiting: &AtomicUsize, msg: Msg) -> bool {
+fn publish(events: &Sender<LoopEvent>, waiting: &AtomicUsize, msg: Msg) -> bool {
     waiting.fetch_add(1, Ordering::Relaxed);
-    events.send(Event::News(msg)).is_ok()
+    events.send(LoopEvent::News(msg)).is_ok()
 }

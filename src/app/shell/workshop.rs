@@ -8,11 +8,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::pump::Event;
-use crate::app::msg::{Done, Msg, Work};
+use super::pump::LoopEvent;
+use crate::app::msg::{BackgroundJob, JobResult, Msg};
 use crate::engine::api::{
-    Patient, Sender as From, StartRun, Subject, TrustAsk, agree_to_brought, cheaper, give_consent,
-    outlook, prepare_demo,
+    CheckEnvironment, CommandSender as From, StartRun, Subject, TrustRequest, agree_to_brought,
+    cheaper_personas, give_consent, prepare_demo, preview_start,
 };
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
@@ -22,7 +22,10 @@ use crate::model::state::Via;
 ///
 /// # Errors
 /// `io_failed` if the thread or runtime cannot be started.
-pub fn start(patient: Patient, answers: Sender<Event>) -> Result<Sender<Work>> {
+pub fn start(
+    patient: CheckEnvironment,
+    answers: Sender<LoopEvent>,
+) -> Result<Sender<BackgroundJob>> {
     let (work, inbox) = channel();
     let failed = |e: std::io::Error| Failure::io("cannot start the job thread", &e);
     // Git runs here, because neither the engine's runtime nor the screen may block on it.
@@ -30,7 +33,7 @@ pub fn start(patient: Patient, answers: Sender<Event>) -> Result<Sender<Work>> {
         .enable_all()
         .build()
         .map_err(failed)?;
-    let workshop = Workshop {
+    let workshop = JobRunner {
         patient,
         answers,
         runtime,
@@ -42,35 +45,39 @@ pub fn start(patient: Patient, answers: Sender<Event>) -> Result<Sender<Work>> {
     Ok(work)
 }
 
-struct Workshop {
-    patient: Patient,
-    answers: Sender<Event>,
+struct JobRunner {
+    patient: CheckEnvironment,
+    answers: Sender<LoopEvent>,
     runtime: tokio::runtime::Runtime,
 }
 
-impl Workshop {
-    fn serve(&self, inbox: &Receiver<Work>) {
+impl JobRunner {
+    fn serve(&self, inbox: &Receiver<BackgroundJob>) {
         while let Ok(work) = inbox.recv() {
             let told = match work {
-                Work::Doctor => self.examine(),
-                Work::LookAhead(revision, request) => self.look_ahead(revision, *request),
-                Work::Seats(request) => {
-                    let ahead = self.runtime.block_on(outlook(
+                BackgroundJob::Doctor => self.examine(),
+                BackgroundJob::LookAhead(revision, request) => {
+                    self.preview_start(revision, *request)
+                }
+                BackgroundJob::Seats(request) => {
+                    let ahead = self.runtime.block_on(preview_start(
                         &self.patient.paths,
                         &self.patient.settings,
                         &request,
                     ));
-                    self.tell(Done::Seats(Box::new(ahead)))
+                    self.publish(JobResult::Seats(Box::new(ahead)))
                 }
-                Work::Agree(personas) => self.tell(Done::Agreed(self.agree(&personas))),
-                Work::Trust(asked) => self.tell(Done::Trusted(self.trust(&asked))),
-                Work::Cheaper(run) => self.tell(Done::Cheaper(
+                BackgroundJob::Agree(personas) => {
+                    self.publish(JobResult::Agreed(self.agree(&personas)))
+                }
+                BackgroundJob::Trust(asked) => self.publish(JobResult::Trusted(self.trust(&asked))),
+                BackgroundJob::Cheaper(run) => self.publish(JobResult::Cheaper(
                     run,
-                    cheaper(&self.patient.paths, &self.patient.settings, run),
+                    cheaper_personas(&self.patient.paths, &self.patient.settings, run),
                 )),
-                Work::Demo => {
+                BackgroundJob::Demo => {
                     let prepared = self.runtime.block_on(prepare_demo(&self.patient.paths));
-                    self.tell(Done::Demo(prepared.map(Box::new)))
+                    self.publish(JobResult::Demo(prepared.map(Box::new)))
                 }
             };
             if !told {
@@ -79,15 +86,15 @@ impl Workshop {
         }
     }
 
-    fn tell(&self, done: Done) -> bool {
-        self.answers.send(Event::Msg(Msg::Done(done))).is_ok()
+    fn publish(&self, done: JobResult) -> bool {
+        self.answers.send(LoopEvent::Msg(Msg::Done(done))).is_ok()
     }
 
     fn examine(&self) -> bool {
         for subject in Subject::ALL {
             let (patient, answers) = (self.patient.clone(), self.answers.clone());
             let check = move || {
-                drop(answers.send(Event::Msg(Msg::Done(Done::Checked(
+                drop(answers.send(LoopEvent::Msg(Msg::Done(JobResult::Checked(
                     *subject,
                     subject.examine(&patient),
                 )))))
@@ -96,7 +103,7 @@ impl Workshop {
                 .name("console-doctor".to_owned())
                 .spawn(check)
                 .is_err()
-                && !self.tell(Done::Checked(*subject, Vec::new()))
+                && !self.publish(JobResult::Checked(*subject, Vec::new()))
             {
                 return false;
             }
@@ -104,26 +111,30 @@ impl Workshop {
         true
     }
 
-    fn look_ahead(&self, revision: u64, mut request: StartRun) -> bool {
+    fn preview_start(&self, revision: u64, mut request: StartRun) -> bool {
         request.repo = request.repo.map(|dir| resolved(&dir));
-        let ahead = self.runtime.block_on(outlook(
+        let ahead = self.runtime.block_on(preview_start(
             &self.patient.paths,
             &self.patient.settings,
             &request,
         ));
-        self.tell(Done::Ahead(revision, Box::new(request), Box::new(ahead)))
+        self.publish(JobResult::Ahead(
+            revision,
+            Box::new(request),
+            Box::new(ahead),
+        ))
     }
 
-    fn trust(&self, asked: &TrustAsk) -> Result<()> {
+    fn trust(&self, asked: &TrustRequest) -> Result<()> {
         agree_to_brought(
             &self.patient.paths,
             asked,
-            &From::of_process(Via::Console).by,
+            &From::from_process(Via::Console).by,
         )
     }
 
     fn agree(&self, personas: &[(String, ContentHash)]) -> Result<()> {
-        let by = From::of_process(Via::Console).by;
+        let by = From::from_process(Via::Console).by;
         personas
             .iter()
             .try_for_each(|(name, hash)| give_consent(&self.patient.paths, name, hash, &by))
@@ -154,15 +165,15 @@ pub fn here() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::paths::Paths;
-    use crate::model::settings::Settings;
+    use crate::engine::paths::InstallPaths;
+    use crate::model::settings::AppSettings;
 
-    fn next(told: &Receiver<Event>) -> Done {
+    fn next(told: &Receiver<LoopEvent>) -> JobResult {
         match told
             .recv_timeout(std::time::Duration::from_secs(60))
             .unwrap()
         {
-            Event::Msg(Msg::Done(done)) => done,
+            LoopEvent::Msg(Msg::Done(done)) => done,
             other => panic!("{other:?}"),
         }
     }
@@ -170,16 +181,16 @@ mod tests {
     #[test]
     fn every_subject_is_examined_and_a_demo_is_ready_to_start() {
         let home = tempfile::tempdir().unwrap();
-        let patient = Patient {
-            paths: Paths::beneath(home.path()),
-            settings: Settings::default(),
+        let patient = CheckEnvironment {
+            paths: InstallPaths::beneath(home.path()),
+            settings: AppSettings::default(),
         };
         let (answers, told) = channel();
         let work = start(patient, answers).unwrap();
-        work.send(Work::Doctor).unwrap();
+        work.send(BackgroundJob::Doctor).unwrap();
         let mut seen: Vec<Subject> = Vec::new();
         while seen.len() < Subject::ALL.len() {
-            let Done::Checked(subject, checks) = next(&told) else {
+            let JobResult::Checked(subject, checks) = next(&told) else {
                 panic!("no check")
             };
             assert!(!checks.is_empty());
@@ -187,12 +198,12 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, Subject::ALL);
-        work.send(Work::Demo).unwrap();
-        let Done::Demo(Ok(request)) = next(&told) else {
+        work.send(BackgroundJob::Demo).unwrap();
+        let JobResult::Demo(Ok(request)) = next(&told) else {
             panic!("no demo")
         };
-        work.send(Work::LookAhead(7, request)).unwrap();
-        let Done::Ahead(7, request, ahead) = next(&told) else {
+        work.send(BackgroundJob::LookAhead(7, request)).unwrap();
+        let JobResult::Ahead(7, request, ahead) = next(&told) else {
             panic!("no outlook")
         };
         assert_eq!(ahead.problems, []);

@@ -1,14 +1,18 @@
 //! Handles the engine's results of commands.
 
 use super::{fork, new_run_start, outside, picker, retry, run_actions, signals};
-use crate::app::gate::Stage;
-use crate::app::msg::{Cmd, Draft, Query, Ticket};
-use crate::app::state::{AppState, Sent};
-use crate::engine::api::Answer;
+use crate::app::gate::DecisionStep;
+use crate::app::msg::{ArchiveQuery, Cmd, CommandTicket, CommentDraft};
+use crate::app::state::{AppState, PendingCommand};
+use crate::engine::api::CommandAnswer;
 use crate::model::error::{Code, Failure};
 
 /// Handles the result of a command.
-pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Failure>) -> Vec<Cmd> {
+pub fn answered(
+    state: &mut AppState,
+    ticket: CommandTicket,
+    result: Result<CommandAnswer, Failure>,
+) -> Vec<Cmd> {
     if state.starting == Some(ticket) {
         return new_run_start::started(state, result);
     }
@@ -34,9 +38,9 @@ pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Fai
                     ]
                     .contains(&sent.what) => {}
                 (Ok(_), Some(sent)) => {
-                    state.say(format!("{} {}: recorded", sent.what, sent.run_id.short()))
+                    state.notify(format!("{} {}: recorded", sent.what, sent.run_id.short()))
                 }
-                (Err(failure), _) => state.complain(failure),
+                (Err(failure), _) => state.notify_failure(failure),
                 (Ok(_), None) => {}
             }
             after
@@ -48,49 +52,53 @@ pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Fai
 }
 
 /// Commands that follow from a result.
-fn after(state: &mut AppState, sent: Option<&Sent>, result: &Result<Answer, Failure>) -> Vec<Cmd> {
+fn after(
+    state: &mut AppState,
+    sent: Option<&PendingCommand>,
+    result: &Result<CommandAnswer, Failure>,
+) -> Vec<Cmd> {
     match sent {
         Some(sent) if sent.what == run_actions::RETRYING => {
             retry::begun(state, sent.run_id, result)
         }
         Some(sent) if sent.what == run_actions::FORKING => fork::begun(state, sent.run_id, result),
         Some(sent) if sent.what == run_actions::PICKING => fork::picked(state, sent.run_id, result),
-        Some(sent) if sent.what == run_actions::SETTLING => picker::look_again(sent.run_id),
+        Some(sent) if sent.what == run_actions::SETTLING => picker::refresh(sent.run_id),
         _ => Vec::new(),
     }
 }
 
-fn at_gate(state: &AppState, ticket: Ticket) -> bool {
+fn at_gate(state: &AppState, ticket: CommandTicket) -> bool {
     state.gate.as_ref().is_some_and(
-        |gate| matches!(gate.stage, Stage::Sending { ticket: ours, .. } if ours == ticket),
+        |gate| matches!(gate.stage, DecisionStep::Sending { ticket: ours, .. } if ours == ticket),
     ) || state
         .gate
         .as_ref()
-        .is_some_and(|gate| matches!(&gate.stage, Stage::Receipt(receipt) if receipt.ours))
+        .is_some_and(|gate| matches!(&gate.stage, DecisionStep::Receipt(receipt) if receipt.ours))
 }
 
-fn gate_answered(state: &mut AppState, result: &Result<Answer, Failure>) -> Vec<Cmd> {
+fn gate_answered(state: &mut AppState, result: &Result<CommandAnswer, Failure>) -> Vec<Cmd> {
     let Some(gate) = &mut state.gate else {
         return Vec::new();
     };
     match result {
         Ok(_) => {
-            if let Stage::Sending { action, .. } = gate.stage {
-                gate.stage = Stage::Recorded { action };
+            if let DecisionStep::Sending { action, .. } = gate.stage {
+                gate.stage = DecisionStep::Recorded { action };
             }
             // The comment is now in the journal, so the draft is obsolete.
             let key = gate.draft_key();
             let had_words = !gate.input.is_blank();
             state.drafts.remove(&key);
             if had_words {
-                vec![Cmd::SaveDraft(key, Draft::default())]
+                vec![Cmd::SaveDraft(key, CommentDraft::default())]
             } else {
                 Vec::new()
             }
         }
         Err(failure) => {
-            if let Stage::Sending { .. } = gate.stage {
-                gate.stage = Stage::Reading;
+            if let DecisionStep::Sending { .. } = gate.stage {
+                gate.stage = DecisionStep::Reading;
             }
             gate.drawn = None;
             gate.failure = Some(failure.clone());
@@ -108,7 +116,7 @@ fn gate_answered(state: &mut AppState, result: &Result<Answer, Failure>) -> Vec<
                 | Code::NoPendingApproval
                 | Code::ArtifactChanged
                 | Code::RunAlreadyTerminal => {
-                    vec![Cmd::Query(Query::Details(run_id))]
+                    vec![Cmd::Query(ArchiveQuery::Details(run_id))]
                 }
                 _ => Vec::new(),
             }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::gate;
-use crate::app::document::Document;
+use crate::app::document::TextDocument;
 use crate::app::keymap::Action;
-use crate::app::msg::{Cmd, Outside, PageText, Query};
-use crate::app::reading::Reading;
-use crate::app::run_view::{RunView, Side};
+use crate::app::msg::{ArchiveQuery, Cmd, ExternalProgram, PagerText};
+use crate::app::reading::ScrollView;
+use crate::app::run_view::{ArtifactView, RunScreen};
 use crate::app::state::AppState;
 
 /// Executes an action on the pane.
@@ -24,14 +24,14 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::ArtifactEdit => edit(state),
         other => {
             if let Some(reading) = &mut run.artifact.reading {
-                reading.go(other);
+                reading.scroll(other);
             }
             Vec::new()
         }
     }
 }
 
-fn turn(run: &mut RunView, forward: bool) -> Vec<Cmd> {
+fn turn(run: &mut RunScreen, forward: bool) -> Vec<Cmd> {
     let versions: Vec<u32> = run.versions().iter().map(|a| a.version).collect();
     let Some(at) = run
         .version()
@@ -52,8 +52,8 @@ fn turn(run: &mut RunView, forward: bool) -> Vec<Cmd> {
     want(run)
 }
 
-fn turn_side(run: &mut RunView, forward: bool) -> Vec<Cmd> {
-    let sides = run.sides();
+fn turn_side(run: &mut RunScreen, forward: bool) -> Vec<Cmd> {
+    let sides = run.artifact_views();
     let at = sides
         .iter()
         .position(|side| *side == run.artifact.side)
@@ -68,17 +68,17 @@ fn turn_side(run: &mut RunView, forward: bool) -> Vec<Cmd> {
 }
 
 /// The whole text in the operator's pager: what is stored where the whole is shown, else what is shown.
-fn page(run: &RunView) -> Option<Cmd> {
+fn page(run: &RunScreen) -> Option<Cmd> {
     let text = match (&run.artifact.source, &run.artifact.reading) {
-        (Some(Query::Content(hash, _)), _) => PageText::Content(hash.clone()),
-        (_, Some(reading)) => PageText::Text(reading.shared()),
+        (Some(ArchiveQuery::Content(hash, _)), _) => PagerText::Content(hash.clone()),
+        (_, Some(reading)) => PagerText::Text(reading.shared_document()),
         (_, None) => return None,
     };
     let name = run.version().map_or_else(
         || "transcript".to_owned(),
         |shown| format!("{} v{}", shown.path, shown.version),
     );
-    Some(Cmd::Outside(Outside::Page { name, text }))
+    Some(Cmd::Outside(ExternalProgram::Page { name, text }))
 }
 
 /// Only an artifact at a gate can be edited; other stored versions never change.
@@ -86,7 +86,7 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
     let shown = state
         .run
         .as_ref()
-        .and_then(RunView::version)
+        .and_then(RunScreen::version)
         .map(|shown| shown.sha256.clone());
     let asked = state
         .run
@@ -95,7 +95,7 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
         .and_then(|s| s.approval.as_ref())
         .and_then(|open| open.artifact_sha256.clone());
     if asked.is_none() || asked != shown {
-        state.say("only an artifact at a gate can be edited; o opens this version in a pager");
+        state.notify("only an artifact at a gate can be edited; o opens this version in a pager");
         return Vec::new();
     }
     let mut cmds = gate::open(state);
@@ -104,65 +104,68 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
 }
 
 /// Stores the loaded text.
-pub fn take(run: &mut RunView, doc: &Arc<Document>, size: (u16, u16)) {
+pub fn apply(run: &mut RunScreen, doc: &Arc<TextDocument>, size: (u16, u16)) {
     let pane = &mut run.artifact;
     let reading = match &mut pane.reading {
         Some(reading) => {
             reading.replace(doc.clone());
             reading
         }
-        none => none.insert(Reading::new(doc.clone(), size)),
+        none => none.insert(ScrollView::new(doc.clone(), size)),
     };
-    reading.look_for(pane.search.sought());
+    reading.set_pattern(pane.search.active_pattern());
 }
 
 /// Requests the shown text, unless it is loaded or already requested.
-pub fn want(run: &mut RunView) -> Vec<Cmd> {
-    if !run.sides().contains(&run.artifact.side) {
-        run.artifact.side = Side::Whole;
+pub fn want(run: &mut RunScreen) -> Vec<Cmd> {
+    if !run.artifact_views().contains(&run.artifact.side) {
+        run.artifact.side = ArtifactView::Whole;
     }
     let source = source(run);
-    if run.artifact.source == source && run.artifact.side != Side::Errors {
+    if run.artifact.source == source && run.artifact.side != ArtifactView::Errors {
         return Vec::new();
     }
     let errors = errors_shown(run);
     (run.artifact.source, run.artifact.reading) = (source.clone(), None);
     if let Some(errors) = errors {
-        take(run, &Arc::new(errors), (80, 24));
+        apply(run, &Arc::new(errors), (80, 24));
     }
     source.map(Cmd::Query).into_iter().collect()
 }
 
-fn source(run: &RunView) -> Option<Query> {
+fn source(run: &RunScreen) -> Option<ArchiveQuery> {
     let key = run.phase_key()?.clone();
     let Some(shown) = run.version() else {
-        let attempt = run.state()?.phases.get(run.phase_at())?.attempt;
-        return (run.artifact.side == Side::Transcript && attempt > 0)
-            .then_some(Query::Transcript(run.run_id, key, attempt, run.moment()));
+        let attempt = run.state()?.phases.get(run.phase_index())?.attempt;
+        return (run.artifact.side == ArtifactView::Transcript && attempt > 0).then_some(
+            ArchiveQuery::Transcript(run.run_id, key, attempt, run.history_seq()),
+        );
     };
     let (hash, path) = (shown.sha256.clone(), shown.path.clone());
     Some(match run.artifact.side {
-        Side::Whole if shown.errors.is_empty() => Query::Content(hash, path),
-        Side::Whole => Query::Checked(hash, path, shown.errors.clone()),
-        Side::Previous => {
+        ArtifactView::Whole if shown.errors.is_empty() => ArchiveQuery::Content(hash, path),
+        ArtifactView::Whole => ArchiveQuery::Checked(hash, path, shown.errors.clone()),
+        ArtifactView::Previous => {
             let before = run
                 .versions()
                 .into_iter()
                 .rfind(|other| other.version < shown.version)?;
-            Query::Diff(before.sha256.clone(), hash)
+            ArchiveQuery::Diff(before.sha256.clone(), hash)
         }
-        Side::Base => Query::BaseDiff(run.run_id, path, hash),
-        Side::Errors => return None,
-        Side::Transcript => Query::Transcript(run.run_id, key, shown.attempt, run.moment()),
+        ArtifactView::Base => ArchiveQuery::BaseDiff(run.run_id, path, hash),
+        ArtifactView::Errors => return None,
+        ArtifactView::Transcript => {
+            ArchiveQuery::Transcript(run.run_id, key, shown.attempt, run.history_seq())
+        }
     })
 }
 
 /// Returns the validation errors of the shown version.
-fn errors_shown(run: &RunView) -> Option<Document> {
+fn errors_shown(run: &RunScreen) -> Option<TextDocument> {
     let shown = run
         .version()
-        .filter(|_| run.artifact.side == Side::Errors)?;
-    let mut doc = Document::default();
+        .filter(|_| run.artifact.side == ArtifactView::Errors)?;
+    let mut doc = TextDocument::default();
     doc.push_errors(&shown.errors);
     Some(doc)
 }

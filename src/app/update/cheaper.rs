@@ -4,51 +4,57 @@
 //! there follows the same rules. Consent is stored before the decision that requires it.
 
 use super::gate_verdict::decide;
-use super::new_run_start::told;
-use crate::app::document::Document;
-use crate::app::gate::{GateView, Stage, Tab};
-use crate::app::msg::{Cmd, Work};
+use super::new_run_start::describe;
+use crate::app::document::TextDocument;
+use crate::app::gate::{DecisionStep, GateTab, GateView};
+use crate::app::msg::{BackgroundJob, Cmd};
 use crate::app::question;
-use crate::app::reading::Reading;
-use crate::app::state::{AppState, Choice, Confirm, Modal, Screen};
-use crate::engine::api::Cheaper;
+use crate::app::reading::ScrollView;
+use crate::app::state::{AppState, ConfirmChoice, ConfirmDialog, Modal, Screen};
+use crate::engine::api::CheaperPersona;
 use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::state::Decision;
 
 /// Handles the loaded candidates.
-pub fn found(state: &mut AppState, run: RunId, found: Result<Vec<Cheaper>, Failure>) -> Vec<Cmd> {
+pub fn candidates_loaded(
+    state: &mut AppState,
+    run: RunId,
+    found: Result<Vec<CheaperPersona>, Failure>,
+) -> Vec<Cmd> {
     let size = state.look.reading;
     let gate = state
         .gate
         .as_mut()
-        .filter(|gate| gate.run_id == run && gate.asks_amount());
+        .filter(|gate| gate.run_id == run && gate.accepts_amount());
     match (gate, found) {
         (Some(gate), Ok(found)) => {
             let text = gate
                 .texts
-                .get(&Tab::Whole)
-                .map(|reading| (*reading.shared()).clone());
-            let mut doc: Document = text.unwrap_or_default();
-            question::who_is_cheaper(&mut doc, &found);
-            gate.texts
-                .insert(Tab::Whole, Reading::new(std::sync::Arc::new(doc), size));
+                .get(&GateTab::Whole)
+                .map(|reading| (*reading.shared_document()).clone());
+            let mut doc: TextDocument = text.unwrap_or_default();
+            question::push_cheaper_personas(&mut doc, &found);
+            gate.texts.insert(
+                GateTab::Whole,
+                ScrollView::new(std::sync::Arc::new(doc), size),
+            );
             gate.cheaper = Some(found);
         }
-        (Some(_), Err(failure)) => state.complain(&failure),
+        (Some(_), Err(failure)) => state.notify_failure(&failure),
         (None, _) => {}
     }
     Vec::new()
 }
 
 /// Opens the choice of persona, once the gate accepts keys.
-pub fn ask(state: &mut AppState) -> Vec<Cmd> {
+pub fn choose_persona(state: &mut AppState) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
         return Vec::new();
     };
     let known = match &gate.cheaper {
-        _ if !gate.asks_amount() => {
+        _ if !gate.accepts_amount() => {
             Err("a cheaper persona can take over only when a budget is used up")
         }
         None => Err("still looking up personas; press again in a moment"),
@@ -60,21 +66,21 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     let found = match known {
         Ok(found) => found,
         Err(why) => {
-            state.say(why);
+            state.notify(why);
             return Vec::new();
         }
     };
     if gate.ignored_for(last_input, ticks) > 0 {
         return Vec::new();
     }
-    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
+    let mut choices = vec![("Cancel".to_owned(), ConfirmChoice::Stay)];
     choices.extend(found.iter().enumerate().map(|(place, one)| {
         (
             format!("{} ({})", one.persona, one.model),
-            Choice::GoOnWith(place),
+            ConfirmChoice::GoOnWith(place),
         )
     }));
-    state.modal = Some(Modal::Confirm(Confirm {
+    state.modal = Some(Modal::Confirm(ConfirmDialog {
         question: "Switch to a cheaper persona".to_owned(),
         detail: "It continues the conversation where it stopped. You confirm once more before it takes effect.".to_owned(),
         choices,
@@ -88,7 +94,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
 pub fn choose(state: &mut AppState, place: usize) -> Vec<Cmd> {
     if let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) {
         (gate.notice, gate.failure, gate.chosen) = (None, None, Some(place));
-        gate.stage = Stage::Confirm {
+        gate.stage = DecisionStep::Confirm {
             typed: String::new(),
             since: None,
         };
@@ -97,21 +103,21 @@ pub fn choose(state: &mut AppState, place: usize) -> Vec<Cmd> {
 }
 
 /// Asks for missing consent before the decision; returns whether any is missing.
-pub fn asks_consent(state: &mut AppState) -> bool {
+pub fn needs_consent(state: &mut AppState) -> bool {
     let Some(ask) = state
         .gate
         .as_ref()
-        .and_then(GateView::successor)
+        .and_then(GateView::cheaper_persona)
         .and_then(|successor| successor.consent.clone())
     else {
         return false;
     };
-    state.modal = Some(Modal::Confirm(Confirm {
+    state.modal = Some(Modal::Confirm(ConfirmDialog {
         question: "Allow this persona?".to_owned(),
-        detail: told(&ask),
+        detail: describe(&ask),
         choices: vec![
-            ("Cancel".to_owned(), Choice::Stay),
-            ("Allow and continue".to_owned(), Choice::AgreeAndGoOn),
+            ("Cancel".to_owned(), ConfirmChoice::Stay),
+            ("Allow and continue".to_owned(), ConfirmChoice::AgreeAndGoOn),
         ],
         cursor: 0,
         drawn: None,
@@ -125,13 +131,16 @@ pub fn agree(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     };
     let Some(ask) = gate
-        .successor()
+        .cheaper_persona()
         .and_then(|successor| successor.consent.clone())
     else {
         return Vec::new();
     };
     gate.agreeing = true;
-    vec![Cmd::Work(Work::Agree(vec![(ask.persona, ask.hash)]))]
+    vec![Cmd::Work(BackgroundJob::Agree(vec![(
+        ask.persona,
+        ask.hash,
+    )]))]
 }
 
 /// Whether the gate is waiting for a consent to be stored.
@@ -167,7 +176,7 @@ pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
         }
         Err(failure) => {
             gate.failure = Some(failure);
-            gate.stage = Stage::Reading;
+            gate.stage = DecisionStep::Reading;
             Vec::new()
         }
     }

@@ -1,10 +1,10 @@
 //! Copying to the clipboard: an event, a text, an agent's output, or a run id.
 
 use crate::app::msg::Cmd;
-use crate::app::reading::Reading;
-use crate::app::run_view::{Pane, RunView};
+use crate::app::reading::ScrollView;
+use crate::app::run_view::{RunPane, RunScreen};
 use crate::app::state::{AppState, Modal, Screen};
-use crate::app::telling::told;
+use crate::app::telling::describe;
 use crate::model::error::{Code, Failure};
 
 /// Clipboard limit in bytes; several terminals silently drop more.
@@ -14,7 +14,7 @@ const MOST: usize = 74_000;
 pub fn copy(state: &mut AppState) -> Vec<Cmd> {
     match shown(state) {
         None => {
-            state.say("nothing here to copy");
+            state.notify("nothing here to copy");
             Vec::new()
         }
         Some((text, what)) if text.len() > MOST => {
@@ -22,7 +22,7 @@ pub fn copy(state: &mut AppState) -> Vec<Cmd> {
                 "{what}: {} bytes exceed the terminal's clipboard limit",
                 text.len()
             );
-            state.complain(
+            state.notify_failure(
                 &Failure::new(Code::PaneBrieflyUnresponsive, told)
                     .hint("`phasedeck artifact` and `phasedeck events` print it"),
             );
@@ -40,10 +40,10 @@ pub fn copied(
     way: Result<&'static str, Failure>,
 ) -> Vec<Cmd> {
     match way {
-        Ok(way) => state.say(format!(
+        Ok(way) => state.notify(format!(
             "{what} sent {way}, {bytes} bytes; a terminal that does not allow it says nothing"
         )),
-        Err(failure) => state.complain(&failure),
+        Err(failure) => state.notify_failure(&failure),
     }
     Vec::new()
 }
@@ -51,7 +51,7 @@ pub fn copied(
 fn shown(state: &AppState) -> Option<(String, &'static str)> {
     if let Some(modal) = &state.modal {
         return match modal {
-            Modal::Text(_, reading) => Some((text_of(reading), "the text")),
+            Modal::Text(_, reading) => Some((scroll_view_text(reading), "the text")),
             _ => None,
         };
     }
@@ -68,36 +68,36 @@ fn shown(state: &AppState) -> Option<(String, &'static str)> {
         Screen::Gate => state
             .gate
             .as_ref()?
-            .reading()
-            .map(|reading| (text_of(reading), "the text")),
+            .scroll_view()
+            .map(|reading| (scroll_view_text(reading), "the text")),
         Screen::NewRun | Screen::Cost | Screen::Doctor | Screen::Settings => None,
     }
 }
 
-fn in_pane(state: &AppState, run: &RunView) -> Option<(String, &'static str)> {
+fn in_pane(state: &AppState, run: &RunScreen) -> Option<(String, &'static str)> {
     match run.focus {
-        Pane::Phases | Pane::Cost => Some((run.run_id.to_string(), "the run's id")),
-        Pane::Events => run.tail.selected().map(|event| {
+        RunPane::Phases | RunPane::Cost => Some((run.run_id.to_string(), "the run's id")),
+        RunPane::Events => run.tail.selected().map(|event| {
             let line = format!(
                 "{} {} {} {}",
                 state.clock(event.at),
                 event.seq,
                 event.fact.kind(),
-                told(&event.fact, state.dot())
+                describe(&event.fact, state.separator())
             );
             (line.trim_end().to_owned(), "the event")
         }),
-        Pane::Artifact => run
+        RunPane::Artifact => run
             .artifact
             .reading
             .as_ref()
-            .map(|reading| (text_of(reading), "the artifact")),
-        Pane::Transcript => Some((text_of(&run.said.reading), "the transcript"))
+            .map(|reading| (scroll_view_text(reading), "the artifact")),
+        RunPane::Transcript => Some((scroll_view_text(&run.said.reading), "the transcript"))
             .filter(|(text, _)| !text.is_empty()),
     }
 }
 
-fn text_of(reading: &Reading) -> String {
+fn scroll_view_text(reading: &ScrollView) -> String {
     reading
         .doc()
         .lines

@@ -2,8 +2,8 @@
 //! decided.
 
 use super::{picker, runs, transcript_pane};
-use crate::app::gate::Stage;
-use crate::app::msg::{Cmd, Drawn};
+use crate::app::gate::DecisionStep;
+use crate::app::msg::{Cmd, FrameReport};
 use crate::app::state::{AppState, Modal, Screen};
 
 /// Handles a resize.
@@ -23,7 +23,7 @@ pub fn focus(state: &mut AppState, focused: bool) -> Vec<Cmd> {
 }
 
 /// Applies the report of a frame.
-pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
+pub fn drawn(state: &mut AppState, drawn: &FrameReport) -> Vec<Cmd> {
     let (mut changed, mut cmds) = (false, Vec::new());
     state.places.clone_from(&drawn.places);
     if let Some(height) = drawn.list {
@@ -48,7 +48,7 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     if let (Some(height), Some(run)) = (drawn.log, &mut state.run) {
         let (new, need) = run.tail.set_height(height);
         changed |= new;
-        cmds.extend(need.map(|need| super::events_pane::ask(run, need)));
+        cmds.extend(need.map(|need| super::events_pane::request_window(run, need)));
     }
     if let (Some(size), Some(run)) = (drawn.transcript, &mut state.run) {
         changed |= run.said.reading.lay_out(size);
@@ -81,7 +81,7 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
 /// A list of another height may show what was not read.
 fn after_list(state: &mut AppState) -> Vec<Cmd> {
     match state.screen() {
-        Screen::Picker => picker::look(state),
+        Screen::Picker => picker::inspect(state),
         Screen::Runs => runs::window(state),
         _ => Vec::new(),
     }
@@ -93,7 +93,7 @@ fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {
             if state
                 .gate
                 .as_ref()
-                .is_some_and(|gate| gate.is_comparison_of_another_width(size.0)) =>
+                .is_some_and(|gate| gate.forks_need_layout(size.0)) =>
         {
             state
                 .gate
@@ -104,7 +104,7 @@ fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {
         Screen::Gate => state
             .gate
             .as_mut()
-            .and_then(|gate| gate.reading_mut())
+            .and_then(|gate| gate.scroll_view_mut())
             .is_some_and(|reading| {
                 let laid = reading.lay_out(size);
                 // Rows of another width are on the screen: what they showed counts from the next frame on.
@@ -120,7 +120,7 @@ fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {
 }
 
 /// From now on decision keys may count: the gate is on the screen and no key was typed ahead.
-fn arm(state: &mut AppState, drawn: &Drawn) -> bool {
+fn arm(state: &mut AppState, drawn: &FrameReport) -> bool {
     if let Some(Modal::Confirm(confirm)) = &mut state.modal {
         if drawn.drained && confirm.drawn.is_none() {
             confirm.drawn = Some(state.now.ticks);
@@ -136,12 +136,12 @@ fn arm(state: &mut AppState, drawn: &Drawn) -> bool {
     if !drawn.drained {
         return false;
     }
-    if matches!(gate.stage, Stage::Receipt(_)) {
+    if matches!(gate.stage, DecisionStep::Receipt(_)) {
         gate.overtaken.get_or_insert(state.now.ticks);
     }
     let newly = gate.drawn.is_none();
     gate.drawn.get_or_insert(state.now.ticks);
-    if let Stage::Confirm { since, .. } = &mut gate.stage
+    if let DecisionStep::Confirm { since, .. } = &mut gate.stage
         && drawn.confirm
         && since.is_none()
     {

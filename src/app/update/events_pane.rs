@@ -1,14 +1,14 @@
 //! The events pane: live tail, scrolling, search, and viewing one event.
 
 use super::{finding, modal};
-use crate::app::document::{Document, Ink};
-use crate::app::finding::Asked;
+use crate::app::document::{LineKind, TextDocument};
+use crate::app::finding::PromptKind;
 use crate::app::keymap::{Action, is_movement};
-use crate::app::msg::{Cmd, Query};
-use crate::app::run_view::RunView;
+use crate::app::msg::{ArchiveQuery, Cmd};
+use crate::app::run_view::RunScreen;
 use crate::app::state::AppState;
-use crate::app::tail::Need;
-use crate::model::event::Event;
+use crate::app::tail::EventFetch;
+use crate::model::event::JournalEvent;
 
 /// Executes an action on the pane.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
@@ -17,8 +17,8 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     };
     let need = match action {
         Action::Follow => run.tail.follow(),
-        Action::Find => return finding::open(run, Asked::Search),
-        Action::FilterEvents => return finding::open(run, Asked::Filter),
+        Action::Find => return finding::open(run, PromptKind::Search),
+        Action::FilterEvents => return finding::open(run, PromptKind::Filter),
         Action::NextHit => return finding::next(run, true),
         Action::PrevHit => return finding::next(run, false),
         Action::WrapEvents => {
@@ -30,29 +30,35 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
                 modal::show_text(
                     state,
                     format!("event {}: {}", event.seq, event.fact.kind()),
-                    whole(&event),
+                    show_event(&event),
                 );
             }
             return Vec::new();
         }
-        _ if is_movement(action) => run.tail.go(action),
+        _ if is_movement(action) => run.tail.move_cursor(action),
         _ => None,
     };
-    need.map(|need| ask(run, need)).into_iter().collect()
+    need.map(|need| request_window(run, need))
+        .into_iter()
+        .collect()
 }
 
 /// Returns the query for the events that the pane needs.
-pub fn ask(run: &RunView, need: Need) -> Cmd {
-    Cmd::Query(Query::Events(run.run_id, need, run.tail.wanted().clone()))
+pub fn request_window(run: &RunScreen, need: EventFetch) -> Cmd {
+    Cmd::Query(ArchiveQuery::Events(
+        run.run_id,
+        need,
+        run.tail.filter().clone(),
+    ))
 }
 
 /// Shows one event in full.
-fn whole(event: &Event) -> Document {
+fn show_event(event: &JournalEvent) -> TextDocument {
     match serde_json::to_vec(event) {
-        Ok(json) => Document::of_content("event.json", &json),
+        Ok(json) => TextDocument::from_content("event.json", &json),
         Err(error) => {
-            let mut doc = Document::default();
-            doc.push(Ink::Error, &error.to_string());
+            let mut doc = TextDocument::default();
+            doc.push(LineKind::Error, &error.to_string());
             doc
         }
     }

@@ -1,14 +1,14 @@
 //! Search (`/`) and filter (`&`) in the events pane.
 
-use super::events_pane::ask;
-use crate::app::finding::{Asked, Hit, Hunt, Prompt};
-use crate::app::key::{Chord, KeyCode};
+use super::events_pane::request_window;
+use crate::app::finding::{MatchStatus, PendingSearch, PromptKind, SearchPrompt};
+use crate::app::key::{KeyChord, KeyCode};
 use crate::app::msg::Cmd;
-use crate::app::run_view::RunView;
+use crate::app::run_view::RunScreen;
 use crate::app::state::{AppState, Screen};
-use crate::app::tail::Need;
-use crate::engine::api::Page;
-use crate::model::wanted::Wanted;
+use crate::app::tail::EventFetch;
+use crate::engine::api::EventMatches;
+use crate::model::wanted::EventFilter;
 
 /// Maximum length of a pattern, in characters.
 const LINE: usize = 200;
@@ -24,24 +24,24 @@ pub fn is_typed(state: &AppState) -> bool {
 }
 
 /// Opens the search or filter line.
-pub fn open(run: &mut RunView, asked: Asked) -> Vec<Cmd> {
-    let text = if asked == Asked::Filter {
+pub fn open(run: &mut RunScreen, asked: PromptKind) -> Vec<Cmd> {
+    let text = if asked == PromptKind::Filter {
         run.finding.filter.clone()
     } else {
         String::new()
     };
-    run.finding.prompt = Some(Prompt {
+    run.finding.prompt = Some(SearchPrompt {
         asked,
         text,
         began: run.tail.cursor(),
-        followed: run.tail.follows(),
+        followed: run.tail.is_following(),
     });
-    run.finding.hit = Hit::None;
+    run.finding.hit = MatchStatus::None;
     Vec::new()
 }
 
 /// Handles a key while the pattern is typed.
-pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+pub fn press(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
     };
@@ -49,29 +49,29 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         return Vec::new();
     };
     match (chord.code, edit(&mut prompt.text, chord)) {
-        (KeyCode::Up | KeyCode::Down, _) if prompt.asked == Asked::Search => {
+        (KeyCode::Up | KeyCode::Down, _) if prompt.asked == PromptKind::Search => {
             next(run, chord.code == KeyCode::Down)
         }
-        (_, Edited::Cancelled) => cancel(run),
-        (_, Edited::Done) => done(run),
-        (_, Edited::Changed) => typed(run),
+        (_, PromptEdit::Cancelled) => cancel(run),
+        (_, PromptEdit::Done) => done(run),
+        (_, PromptEdit::Changed) => typed(run),
     }
 }
 
 /// Effect of a key on the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Edited {
+pub enum PromptEdit {
     Cancelled,
     Done,
     Changed,
 }
 
 /// Applies a key to a search pattern.
-pub fn edit(line: &mut String, chord: Chord) -> Edited {
+pub fn edit(line: &mut String, chord: KeyChord) -> PromptEdit {
     match chord.code {
-        KeyCode::Esc => return Edited::Cancelled,
-        KeyCode::Enter => return Edited::Done,
-        KeyCode::Backspace if line.is_empty() => return Edited::Cancelled,
+        KeyCode::Esc => return PromptEdit::Cancelled,
+        KeyCode::Enter => return PromptEdit::Done,
+        KeyCode::Backspace if line.is_empty() => return PromptEdit::Cancelled,
         KeyCode::Backspace => drop(line.pop()),
         KeyCode::Char('u') if chord.ctrl => line.clear(),
         KeyCode::Char('w') if chord.ctrl => {
@@ -80,7 +80,7 @@ pub fn edit(line: &mut String, chord: Chord) -> Edited {
         }
         _ => line.extend(chord.typed().filter(|_| line.chars().count() < LINE)),
     }
-    Edited::Changed
+    PromptEdit::Changed
 }
 
 /// A paste into such a line.
@@ -101,51 +101,56 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
 }
 
 /// The pattern changed: moves to the first match from the start position, down and then up.
-fn typed(run: &mut RunView) -> Vec<Cmd> {
+fn typed(run: &mut RunScreen) -> Vec<Cmd> {
     let Some(prompt) = run
         .finding
         .prompt
         .as_ref()
-        .filter(|prompt| prompt.asked == Asked::Search)
+        .filter(|prompt| prompt.asked == PromptKind::Search)
     else {
         return Vec::new();
     };
     let began = prompt.began;
-    if run.finding.needle().is_all() {
-        return stand_back(run);
+    if run.finding.event_filter().is_all() {
+        return restore_position(run);
     }
-    look(run, Need::From(began.max(1)), Some(began))
+    search(run, EventFetch::From(began.max(1)), Some(began))
 }
 
-fn look(run: &mut RunView, need: Need, turn: Option<u64>) -> Vec<Cmd> {
-    let wanted = run.tail.wanted().and(&run.finding.needle());
-    run.finding.hit = Hit::Looking(run.tail.cursor());
+fn search(run: &mut RunScreen, need: EventFetch, turn: Option<u64>) -> Vec<Cmd> {
+    let wanted = run.tail.filter().and(&run.finding.event_filter());
+    run.finding.hit = MatchStatus::Looking(run.tail.cursor());
     run.finding
-        .begin(run.run_id, Hunt { wanted, need, turn })
+        .start(run.run_id, PendingSearch { wanted, need, turn })
         .map(Cmd::Query)
         .into_iter()
         .collect()
 }
 
 /// Moves to the next match below or above the cursor.
-pub fn next(run: &mut RunView, ahead: bool) -> Vec<Cmd> {
-    if run.finding.needle().is_all() || run.finding.hunt.is_some() {
+pub fn next(run: &mut RunScreen, ahead: bool) -> Vec<Cmd> {
+    if run.finding.event_filter().is_all() || run.finding.hunt.is_some() {
         return Vec::new();
     }
     let cursor = run.tail.cursor();
-    look(
+    search(
         run,
         if ahead {
-            Need::From(cursor + 1)
+            EventFetch::From(cursor + 1)
         } else {
-            Need::Before(cursor)
+            EventFetch::Before(cursor)
         },
         None,
     )
 }
 
 /// Handles the search result of one chunk.
-pub fn found(run: &mut RunView, need: Need, wanted: &Wanted, page: Option<&Page>) -> Vec<Cmd> {
+pub fn search_result(
+    run: &mut RunScreen,
+    need: EventFetch,
+    wanted: &EventFilter,
+    page: Option<&EventMatches>,
+) -> Vec<Cmd> {
     let Some(hunt) = run
         .finding
         .hunt
@@ -157,42 +162,45 @@ pub fn found(run: &mut RunView, need: Need, wanted: &Wanted, page: Option<&Page>
         return typed(run);
     }
     let Some(page) = page else {
-        run.finding.hit = Hit::None;
+        run.finding.hit = MatchStatus::None;
         return Vec::new();
     };
     if let Some(event) = page.events.first() {
-        run.finding.hit = Hit::At(event.seq);
+        run.finding.hit = MatchStatus::At(event.seq);
         let need = run.tail.go_to(event.seq);
-        return need.map(|need| ask(run, need)).into_iter().collect();
+        return need
+            .map(|need| request_window(run, need))
+            .into_iter()
+            .collect();
     }
     let looked = page.to >= page.from;
     let (on, ahead) = match need {
-        Need::From(_) => (
-            (looked && page.to < run.tail.span().1).then_some(Need::From(page.to + 1)),
+        EventFetch::From(_) => (
+            (looked && page.to < run.tail.span().1).then_some(EventFetch::From(page.to + 1)),
             true,
         ),
-        Need::Before(_) => (
-            (looked && page.from > 1).then_some(Need::Before(page.from)),
+        EventFetch::Before(_) => (
+            (looked && page.from > 1).then_some(EventFetch::Before(page.from)),
             false,
         ),
     };
     let (need, turn) = match (on, hunt.turn) {
         (Some(on), turn) => (on, turn),
-        (None, Some(began)) if ahead => (Need::Before(began), Some(began)),
+        (None, Some(began)) if ahead => (EventFetch::Before(began), Some(began)),
         (None, turn) => {
             run.finding.hit = if turn.is_some() {
-                Hit::Nowhere
+                MatchStatus::Nowhere
             } else {
-                Hit::NoMore(ahead)
+                MatchStatus::NoMore(ahead)
             };
             return Vec::new();
         }
     };
-    run.finding.hit = Hit::Looking(if ahead { page.to } else { page.from });
+    run.finding.hit = MatchStatus::Looking(if ahead { page.to } else { page.from });
     run.finding
-        .begin(
+        .start(
             run.run_id,
-            Hunt {
+            PendingSearch {
                 wanted: hunt.wanted,
                 need,
                 turn,
@@ -203,33 +211,35 @@ pub fn found(run: &mut RunView, need: Need, wanted: &Wanted, page: Option<&Page>
         .collect()
 }
 
-fn done(run: &mut RunView) -> Vec<Cmd> {
+fn done(run: &mut RunScreen) -> Vec<Cmd> {
     let Some(prompt) = run.finding.prompt.take() else {
         return Vec::new();
     };
     let text = prompt.text.trim().to_owned();
     match prompt.asked {
-        Asked::Search => {
+        PromptKind::Search => {
             run.finding.search = text;
             Vec::new()
         }
-        Asked::Filter => filter(run, text),
+        PromptKind::Filter => filter(run, text),
     }
 }
 
-fn filter(run: &mut RunView, text: String) -> Vec<Cmd> {
-    let wanted = Wanted::parse(&text);
+fn filter(run: &mut RunScreen, text: String) -> Vec<Cmd> {
+    let wanted = EventFilter::parse(&text);
     run.finding.filter = if wanted.is_all() { String::new() } else { text };
-    if wanted == *run.tail.wanted() {
+    if wanted == *run.tail.filter() {
         return Vec::new();
     }
-    let need = run.tail.filter(wanted);
-    need.map(|need| ask(run, need)).into_iter().collect()
+    let need = run.tail.set_filter(wanted);
+    need.map(|need| request_window(run, need))
+        .into_iter()
+        .collect()
 }
 
-fn cancel(run: &mut RunView) -> Vec<Cmd> {
+fn cancel(run: &mut RunScreen) -> Vec<Cmd> {
     let back = match &run.finding.prompt {
-        Some(prompt) if prompt.asked == Asked::Search => stand_back(run),
+        Some(prompt) if prompt.asked == PromptKind::Search => restore_position(run),
         _ => Vec::new(),
     };
     run.finding.prompt = None;
@@ -237,25 +247,27 @@ fn cancel(run: &mut RunView) -> Vec<Cmd> {
 }
 
 /// Restores the position from before the search.
-fn stand_back(run: &mut RunView) -> Vec<Cmd> {
+fn restore_position(run: &mut RunScreen) -> Vec<Cmd> {
     let Some(prompt) = &run.finding.prompt else {
         return Vec::new();
     };
-    run.finding.hit = Hit::None;
+    run.finding.hit = MatchStatus::None;
     run.finding.again = run.finding.hunt.is_some();
     let need = if prompt.followed {
         run.tail.follow()
     } else {
         run.tail.go_to(prompt.began)
     };
-    need.map(|need| ask(run, need)).into_iter().collect()
+    need.map(|need| request_window(run, need))
+        .into_iter()
+        .collect()
 }
 
 /// Ends the search, then the filter; `None` if neither is active.
-pub fn step_back(run: &mut RunView) -> Option<Vec<Cmd>> {
+pub fn step_back(run: &mut RunScreen) -> Option<Vec<Cmd>> {
     if !run.finding.search.is_empty() {
         run.finding.search.clear();
-        run.finding.hit = Hit::None;
+        run.finding.hit = MatchStatus::None;
         return Some(Vec::new());
     }
     (!run.finding.filter.is_empty()).then(|| filter(run, String::new()))

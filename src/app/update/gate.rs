@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use super::tick::keep_draft;
 use super::{cheaper, fork, gate_verdict, run, text_search};
-use crate::app::document::Document;
-use crate::app::gate::{GateView, Stage, Tab};
+use crate::app::document::TextDocument;
+use crate::app::gate::{DecisionStep, GateTab, GateView};
 use crate::app::keymap::Action;
-use crate::app::msg::{Cmd, Outside, PageText, Query, Work};
-use crate::app::run_view::RunView;
-use crate::app::runs::{step, waits};
+use crate::app::msg::{ArchiveQuery, BackgroundJob, Cmd, ExternalProgram, PagerText};
+use crate::app::run_view::RunScreen;
+use crate::app::runs::{awaits_operator, move_in_list};
 use crate::app::state::{AppState, Screen};
-use crate::app::telling::told;
+use crate::app::telling::describe;
 use crate::app::text_input::TextInput;
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RunId;
 use crate::model::state::Decision;
 
 /// The question of the run that is looked at or selected; else the next of any run, the oldest first, behind
 /// the one that is open.
 pub fn next(state: &mut AppState) -> Vec<Cmd> {
-    let waiting: Vec<RunId> = state.runs.waiting().map(|r| r.id).collect();
+    let waiting: Vec<RunId> = state.runs.awaiting_operator().map(|r| r.id).collect();
     let asks = state
         .run
         .as_ref()
@@ -35,10 +35,10 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
         _ => None,
     };
     if let Some(run_id) = selected
-        .filter(|record| waits(record))
+        .filter(|record| awaits_operator(record))
         .map(|record| record.id)
     {
-        return open_of(state, run_id);
+        return open_gate_for(state, run_id);
     }
     let current = state
         .gate
@@ -49,23 +49,23 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
         .and_then(|id| waiting.iter().position(|w| *w == id))
         .map_or(0, |at| at + 1);
     let Some(run_id) = waiting.get(at).or_else(|| waiting.first()).copied() else {
-        state.say("no pending approvals");
+        state.notify("no pending approvals");
         return Vec::new();
     };
     if state.screen() == Screen::Gate {
         if current == Some(run_id) && state.gate.as_ref().is_some_and(GateView::is_open) {
-            state.say("no other pending approvals");
+            state.notify("no other pending approvals");
             return Vec::new();
         }
         let mut cmds = leave(state);
-        cmds.extend(open_of(state, run_id));
+        cmds.extend(open_gate_for(state, run_id));
         return cmds;
     }
-    open_of(state, run_id)
+    open_gate_for(state, run_id)
 }
 
 /// Opens the gate of a run, now or once the run is loaded.
-pub fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
+pub fn open_gate_for(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     let mut cmds = run::open(state, run_id);
     if state
         .run
@@ -86,7 +86,7 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     };
     let Some(open) = known.state.approval.clone() else {
-        state.say("this run has no pending approval");
+        state.notify("this run has no pending approval");
         return Vec::new();
     };
     if state
@@ -94,14 +94,14 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
         .as_ref()
         .is_some_and(|gate| gate.request_id == open.request_id)
     {
-        state.show(Screen::Gate);
+        state.push_screen(Screen::Gate);
         return Vec::new();
     }
     let why = state.run.as_ref().and_then(why_stopped);
     let mut gate = GateView::new(known, &open, why.as_deref(), state.look.reading);
-    if let Some((source, text)) = state.run.as_ref().and_then(shown_whole) {
+    if let Some((source, text)) = state.run.as_ref().and_then(is_fully_shown) {
         // The text on the screen needs no second query.
-        gate.take(source, &text, state.look.reading);
+        gate.apply_text(source, &text, state.look.reading);
     }
     let missing = gate
         .sources
@@ -111,47 +111,47 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
         .map(|(_, query)| Cmd::Query(query.clone()))
         .collect();
     if gate.sha256.is_some() {
-        cmds.push(Cmd::Query(Query::Forks(gate.run_id)));
+        cmds.push(Cmd::Query(ArchiveQuery::Forks(gate.run_id)));
     }
-    if gate.asks_amount() {
-        cmds.push(Cmd::Work(Work::Cheaper(gate.run_id)));
+    if gate.accepts_amount() {
+        cmds.push(Cmd::Work(BackgroundJob::Cheaper(gate.run_id)));
     }
     match state.drafts.get(&gate.draft_key()) {
-        Some(draft) => gate.input = TextInput::of_draft(draft),
-        None => cmds.push(Cmd::Query(Query::Draft(gate.draft_key()))),
+        Some(draft) => gate.input = TextInput::from_draft(draft),
+        None => cmds.push(Cmd::Query(ArchiveQuery::Draft(gate.draft_key()))),
     }
     state.gate = Some(gate);
-    state.show(Screen::Gate);
+    state.push_screen(Screen::Gate);
     cmds
 }
 
 /// The text in the artifact pane, where all of it is there, and what it is.
-fn shown_whole(run: &RunView) -> Option<(&Query, Arc<Document>)> {
+fn is_fully_shown(run: &RunScreen) -> Option<(&ArchiveQuery, Arc<TextDocument>)> {
     let reading = run
         .artifact
         .reading
         .as_ref()
         .filter(|reading| !reading.doc().part)?;
-    Some((run.artifact.source.as_ref()?, reading.shared()))
+    Some((run.artifact.source.as_ref()?, reading.shared_document()))
 }
 
 /// Returns the message of the last event that stopped the agent.
-fn why_stopped(run: &RunView) -> Option<String> {
-    let failed = |event: &std::sync::Arc<Event>| match &event.fact {
-        Fact::SessionFailed { message, .. } => Some(message.clone()),
+fn why_stopped(run: &RunScreen) -> Option<String> {
+    let failed = |event: &std::sync::Arc<JournalEvent>| match &event.fact {
+        RunFact::SessionFailed { message, .. } => Some(message.clone()),
         _ => None,
     };
     run.tail.events().rev().find_map(failed)
 }
 
 /// Formats an event as a log line.
-pub fn log_line(state: &AppState, event: &Event) -> String {
+pub fn log_line(state: &AppState, event: &JournalEvent) -> String {
     format!(
         "{}  {:>4}  {:<20} {}",
         state.clock(event.at),
         event.seq,
         event.fact.kind(),
-        told(&event.fact, state.dot())
+        describe(&event.fact, state.separator())
     )
 }
 
@@ -160,14 +160,15 @@ pub fn edit(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else {
         return Vec::new();
     };
-    let (Some(sha256), Some(Query::Content(_, path))) =
-        (gate.sha256.clone(), gate.sources.get(&Tab::Whole).cloned())
-    else {
-        state.say("this gate has no artifact to edit");
+    let (Some(sha256), Some(ArchiveQuery::Content(_, path))) = (
+        gate.sha256.clone(),
+        gate.sources.get(&GateTab::Whole).cloned(),
+    ) else {
+        state.notify("this gate has no artifact to edit");
         return Vec::new();
     };
     let request_id = gate.request_id;
-    vec![Cmd::Outside(Outside::Edit {
+    vec![Cmd::Outside(ExternalProgram::Edit {
         request_id,
         sha256,
         path,
@@ -179,17 +180,19 @@ fn page(state: &AppState) -> Vec<Cmd> {
     let Some(gate) = &state.gate else {
         return Vec::new();
     };
-    let text = match (gate.tab, gate.sources.get(&Tab::Whole)) {
-        (Tab::Whole, Some(Query::Content(hash, _))) => Some(PageText::Content(hash.clone())),
+    let text = match (gate.tab, gate.sources.get(&GateTab::Whole)) {
+        (GateTab::Whole, Some(ArchiveQuery::Content(hash, _))) => {
+            Some(PagerText::Content(hash.clone()))
+        }
         _ => gate
-            .reading()
-            .map(|reading| PageText::Text(reading.shared())),
+            .scroll_view()
+            .map(|reading| PagerText::Text(reading.shared_document())),
     };
     let name = gate
         .phase_key
         .as_ref()
         .map_or_else(|| gate.gate.to_string(), ToString::to_string);
-    text.map(|text| Cmd::Outside(Outside::Page { name, text }))
+    text.map(|text| Cmd::Outside(ExternalProgram::Page { name, text }))
         .into_iter()
         .collect()
 }
@@ -220,13 +223,13 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         | Action::AllowPhase
         | Action::AllowRun
         | Action::RequestChanges
-        | Action::Reject => gate_verdict::begin(state, action),
+        | Action::Reject => gate_verdict::start(state, action),
         Action::NextTab => turn_tab(state, 1),
         Action::PrevTab => turn_tab(state, usize::MAX),
         Action::GateEdit => edit(state),
-        Action::GateCheaper => cheaper::ask(state),
-        Action::Fork => fork::ask(state),
-        Action::Pick => fork::ask_pick(state),
+        Action::GateCheaper => cheaper::choose_persona(state),
+        Action::Fork => fork::choose_persona(state),
+        Action::Pick => fork::choose_fork_artifact(state),
         Action::GatePager => page(state),
         Action::Open => enter(state),
         Action::Find => {
@@ -247,20 +250,20 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 /// Enter opens the comment draft, if there is one. It never decides.
 fn enter(state: &mut AppState) -> Vec<Cmd> {
     match &state.gate {
-        Some(gate) if matches!(gate.stage, Stage::Receipt(_)) => {
-            if gate.receipt_was_seen(state.now.ticks) {
+        Some(gate) if matches!(gate.stage, DecisionStep::Receipt(_)) => {
+            if gate.receipt_is_settled(state.now.ticks) {
                 leave(state)
             } else {
                 Vec::new()
             }
         }
         Some(gate) if gate.is_open() && !gate.input.is_blank() => {
-            let words = if gate.takes(Decision::RequestChanges) {
+            let words = if gate.accepts(Decision::RequestChanges) {
                 Action::RequestChanges
             } else {
                 Action::Reject
             };
-            gate_verdict::begin(state, words)
+            gate_verdict::start(state, words)
         }
         _ => {
             scroll(state, Action::PageDown);
@@ -272,19 +275,19 @@ fn enter(state: &mut AppState) -> Vec<Cmd> {
 fn scroll(state: &mut AppState, action: Action) {
     let rows = state.look.receipt_rows;
     let Some(gate) = &mut state.gate else { return };
-    if let Stage::Receipt(receipt) = &mut gate.stage
+    if let DecisionStep::Receipt(receipt) = &mut gate.stage
         && rows > 0
     {
-        receipt.top = step(receipt.top, rows + 1, 5, action);
+        receipt.top = move_in_list(receipt.top, rows + 1, 5, action);
         return;
     }
-    if gate.tab == Tab::Errors
+    if gate.tab == GateTab::Errors
         && let Some(beside) = &mut gate.repaired
     {
-        beside.go(action);
+        beside.scroll(action);
     }
-    if let Some(reading) = gate.reading_mut() {
-        reading.go(action);
+    if let Some(reading) = gate.scroll_view_mut() {
+        reading.scroll(action);
     }
 }
 
@@ -294,13 +297,13 @@ fn turn_tab(state: &mut AppState, by: usize) -> Vec<Cmd> {
         let at = tabs.iter().position(|tab| *tab == gate.tab).unwrap_or(0);
         let by = if by == usize::MAX { tabs.len() - 1 } else { by };
         (gate.tab, gate.tab_chosen) = (tabs[(at + by) % tabs.len()], true);
-        let sought = gate.search.sought();
-        if gate.is_comparison_of_another_width(state.look.reading.0) {
+        let sought = gate.search.active_pattern();
+        if gate.forks_need_layout(state.look.reading.0) {
             gate.lay_out_forks(state.look.reading);
         }
-        if let Some(reading) = gate.reading_mut() {
+        if let Some(reading) = gate.scroll_view_mut() {
             reading.lay_out(state.look.reading);
-            reading.look_for(sought);
+            reading.set_pattern(sought);
         }
     }
     Vec::new()
@@ -312,10 +315,10 @@ pub fn leave(state: &mut AppState) -> Vec<Cmd> {
     if state
         .gate
         .as_ref()
-        .is_some_and(|gate| matches!(gate.stage, Stage::Receipt(_)))
+        .is_some_and(|gate| matches!(gate.stage, DecisionStep::Receipt(_)))
     {
         state.gate = None;
     }
-    state.back();
+    state.pop_screen();
     cmds
 }

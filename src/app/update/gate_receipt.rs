@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use crate::app::gate::{GateView, Receipt, Stage};
+use crate::app::gate::{DecisionStep, GateReceipt, GateView};
 use crate::app::question;
-use crate::app::run_view::Known;
+use crate::app::run_view::LoadedRun;
 use crate::app::state::AppState;
-use crate::model::event::{Event, Fact, Picked};
+use crate::model::event::{JournalEvent, PersonaPick, RunFact};
 use crate::model::id::{PhaseKey, RequestId};
 use crate::model::record::ApprovalRecord;
 use crate::model::state::ApprovalStatus;
 
 /// Applies an event of the run whose gate is open.
-pub fn on_event(state: &mut AppState, event: &Event) {
+pub fn on_event(state: &mut AppState, event: &JournalEvent) {
     let Some(gate) = state
         .gate
         .as_mut()
@@ -25,7 +25,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
     };
     gate.told = event.seq;
     match &event.fact {
-        Fact::ApprovalResolved {
+        RunFact::ApprovalResolved {
             request_id,
             action,
             comment,
@@ -37,9 +37,9 @@ pub fn on_event(state: &mut AppState, event: &Event) {
             ..
         } if *request_id == gate.request_id => {
             let ours = gate.sent == Some(*action);
-            gate.stage = Stage::Receipt(Receipt {
+            gate.stage = DecisionStep::Receipt(GateReceipt {
                 action: action.resolves_to().to_string(),
-                came_to: question::came_to(
+                came_to: question::describe_effect(
                     *scope,
                     *raise,
                     phase_key.as_ref().map(PhaseKey::as_str),
@@ -51,8 +51,8 @@ pub fn on_event(state: &mut AppState, event: &Event) {
                 top: 0,
             });
         }
-        Fact::PersonasChanged { request_id, seats } if *request_id == gate.request_id => {
-            if let (Stage::Receipt(receipt), Some(seat)) = (&mut gate.stage, seats.first()) {
+        RunFact::PersonasChanged { request_id, seats } if *request_id == gate.request_id => {
+            if let (DecisionStep::Receipt(receipt), Some(seat)) = (&mut gate.stage, seats.first()) {
                 let phases: Vec<&str> = seats.iter().map(|seat| seat.phase_key.as_str()).collect();
                 receipt.came_to += &format!(
                     ": {} continues with {};",
@@ -61,7 +61,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
                 );
             }
         }
-        Fact::ArtifactChanged {
+        RunFact::ArtifactChanged {
             request_id,
             by,
             picked,
@@ -69,7 +69,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
         } if *request_id == gate.request_id => {
             let ours = revised_here(gate);
             let told = by.as_ref().map(|by| brought(by, picked.as_ref()));
-            gate.stage = Stage::Receipt(Receipt {
+            gate.stage = DecisionStep::Receipt(GateReceipt {
                 action: ApprovalStatus::Superseded.to_string(),
                 came_to: String::new(),
                 by: told.unwrap_or_else(|| "a change on disk after validation".to_owned()),
@@ -80,10 +80,10 @@ pub fn on_event(state: &mut AppState, event: &Event) {
             });
             state.wants_gate |= ours;
         }
-        Fact::RunCompleted {} | Fact::RunFailed { .. } | Fact::RunAborted { .. }
+        RunFact::RunCompleted {} | RunFact::RunFailed { .. } | RunFact::RunAborted { .. }
             if gate.is_open() =>
         {
-            gate.stage = Stage::Receipt(Receipt {
+            gate.stage = DecisionStep::Receipt(GateReceipt {
                 action: "closed".to_owned(),
                 came_to: String::new(),
                 by: format!("the run ended ({})", event.fact.kind()),
@@ -99,12 +99,12 @@ pub fn on_event(state: &mut AppState, event: &Event) {
 
 /// Whether the other version in its place was brought by this console; a row may have said so before the fact.
 fn revised_here(gate: &GateView) -> bool {
-    matches!(gate.stage, Stage::Revising { .. })
-        || matches!(&gate.stage, Stage::Receipt(receipt) if receipt.ours)
+    matches!(gate.stage, DecisionStep::Revising { .. })
+        || matches!(&gate.stage, DecisionStep::Receipt(receipt) if receipt.ours)
 }
 
 /// Describes who replaced the artifact, and with what.
-fn brought(by: &str, picked: Option<&Picked>) -> String {
+fn brought(by: &str, picked: Option<&PersonaPick>) -> String {
     let what = match picked {
         Some(picked) => format!(
             "the version of fork {} by {}",
@@ -121,10 +121,13 @@ pub fn on_approvals(state: &mut AppState) {
     let (Some(gate), Some(run)) = (&mut state.gate, &state.run) else {
         return;
     };
-    let Some(known) = run.now().filter(|known| known.state.run_id == gate.run_id) else {
+    let Some(known) = run
+        .live_run()
+        .filter(|known| known.state.run_id == gate.run_id)
+    else {
         return;
     };
-    if matches!(gate.stage, Stage::Receipt(_)) {
+    if matches!(gate.stage, DecisionStep::Receipt(_)) {
         return;
     }
     let found = known
@@ -136,27 +139,27 @@ pub fn on_approvals(state: &mut AppState) {
     let sent = gate
         .sent
         .is_some_and(|action| action.resolves_to() == record.state);
-    let ours = sent || matches!(gate.stage, Stage::Revising { .. });
-    let facts: Vec<Arc<Event>> = run
+    let ours = sent || matches!(gate.stage, DecisionStep::Revising { .. });
+    let facts: Vec<Arc<JournalEvent>> = run
         .tail
         .events()
         .filter(|event| is_about(&event.fact, record.id))
         .cloned()
         .collect();
-    gate.stage = Stage::Receipt(receipt_of(record, known, ours));
+    gate.stage = DecisionStep::Receipt(receipt_from(record, known, ours));
     facts.iter().for_each(|event| on_event(state, event));
 }
 
-fn is_about(fact: &Fact, request: RequestId) -> bool {
+fn is_about(fact: &RunFact, request: RequestId) -> bool {
     match fact {
-        Fact::ApprovalResolved { request_id, .. }
-        | Fact::PersonasChanged { request_id, .. }
-        | Fact::ArtifactChanged { request_id, .. } => *request_id == request,
+        RunFact::ApprovalResolved { request_id, .. }
+        | RunFact::PersonasChanged { request_id, .. }
+        | RunFact::ArtifactChanged { request_id, .. } => *request_id == request,
         _ => false,
     }
 }
 
-fn receipt_of(record: &ApprovalRecord, known: &Known, ours: bool) -> Receipt {
+fn receipt_from(record: &ApprovalRecord, known: &LoadedRun, ours: bool) -> GateReceipt {
     let via = record
         .via
         .map(|via| format!(" ({via})"))
@@ -176,9 +179,9 @@ fn receipt_of(record: &ApprovalRecord, known: &Known, ours: bool) -> Receipt {
         }
         _ => "the engine".to_owned(),
     };
-    Receipt {
+    GateReceipt {
         action: record.state.to_string(),
-        came_to: question::came_to(
+        came_to: question::describe_effect(
             record.scope,
             record.raise,
             record.phase_key.as_ref().map(PhaseKey::as_str),

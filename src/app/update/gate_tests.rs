@@ -1,21 +1,21 @@
 //! Flows at a gate: what decides, what never does, what became of an answer, and the operator's own version.
 
-use crate::app::gate::Stage;
-use crate::app::key::{Chord, KeyCode};
-use crate::app::msg::{Cmd, Msg, Outside, Query, Returned};
-use crate::app::sample::{self, Bench, Place, request_id, run_id};
+use crate::app::gate::DecisionStep;
+use crate::app::key::{KeyChord, KeyCode};
+use crate::app::msg::{ArchiveQuery, Cmd, ExternalProgram, ExternalResult, Msg};
+use crate::app::sample::{self, ConsoleHarness, SampleRunState, request_id, run_id};
 use crate::app::state::{Modal, Screen};
-use crate::engine::api::{Answer, Command};
+use crate::engine::api::{CommandAnswer, EngineCommand};
 use crate::model::error::{Code, Failure};
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 use crate::model::hash::ContentHash;
-use crate::model::persona::NewSeat;
+use crate::model::persona::SeatChange;
 use crate::model::state::{Decision, Risk, RunStatus};
 use crate::model::time::Timestamp;
 
 /// A bench at the gate of run 1, drawn and quiet.
-fn at_gate(place: Place) -> Bench {
-    let mut bench = Bench::new((80, 24), vec![waiting_record()], place).start(None);
+fn at_gate(place: SampleRunState) -> ConsoleHarness {
+    let mut bench = ConsoleHarness::new((80, 24), vec![waiting_record()], place).start(None);
     bench.press("!");
     bench.drew_gate(true);
     bench.ticks += 2000;
@@ -24,17 +24,17 @@ fn at_gate(place: Place) -> Bench {
 
 /// The row of run 1 at its gate.
 pub fn waiting_record() -> crate::model::record::RunRecord {
-    sample::opened(&sample::journal(Place::Awaiting), Risk::Medium).record
+    sample::opened(&sample::journal(SampleRunState::Awaiting), Risk::Medium).record
 }
 
-fn stage(bench: &Bench) -> &Stage {
+fn stage(bench: &ConsoleHarness) -> &DecisionStep {
     &bench.state.gate.as_ref().unwrap().stage
 }
 
 /// The answer that was sent, and its words.
-pub fn decided(bench: &Bench) -> Option<(Decision, String)> {
+pub fn decided(bench: &ConsoleHarness) -> Option<(Decision, String)> {
     bench.sent.iter().find_map(|(_, command)| match command {
-        Command::Decide {
+        EngineCommand::Decide {
             action, comment, ..
         } => Some((*action, comment.clone())),
         _ => None,
@@ -43,9 +43,9 @@ pub fn decided(bench: &Bench) -> Option<(Decision, String)> {
 
 #[test]
 fn approving_takes_two_strokes_and_names_the_content_that_was_shown() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.press("A");
-    assert!(matches!(stage(&bench), Stage::Confirm { .. }));
+    assert!(matches!(stage(&bench), DecisionStep::Confirm { .. }));
     assert_eq!(decided(&bench), None);
     bench.drew_gate(true);
     bench.ticks += 400;
@@ -53,26 +53,26 @@ fn approving_takes_two_strokes_and_names_the_content_that_was_shown() {
     let (_, command) = bench.sent.last().unwrap();
     assert_eq!(
         *command,
-        Command::Decide {
+        EngineCommand::Decide {
             run_id: run_id(1),
             request_id: Some(request_id(2)),
             action: Decision::Approve,
             comment: String::new(),
-            artifact_sha256: Some(ContentHash::of(sample::SPEC_V2.as_bytes())),
+            artifact_sha256: Some(ContentHash::from_bytes(sample::SPEC_V2.as_bytes())),
             scope: None,
             raise_nano_usd: None,
             personas: Vec::new(),
         }
     );
-    assert!(matches!(stage(&bench), Stage::Sending { .. }));
-    bench.answer(Ok(Answer::Decided {
+    assert!(matches!(stage(&bench), DecisionStep::Sending { .. }));
+    bench.answer(Ok(CommandAnswer::Decided {
         run_id: run_id(1),
         request_id: request_id(2),
         action: Decision::Approve,
     }));
-    assert!(matches!(stage(&bench), Stage::Recorded { .. }));
-    bench.happens(sample::resolved(2, Decision::Approve, "mo"));
-    let Stage::Receipt(receipt) = stage(&bench) else {
+    assert!(matches!(stage(&bench), DecisionStep::Recorded { .. }));
+    bench.store_fact(sample::resolved(2, Decision::Approve, "mo"));
+    let DecisionStep::Receipt(receipt) = stage(&bench) else {
         panic!("{:?}", stage(&bench))
     };
     assert_eq!(
@@ -85,14 +85,16 @@ fn approving_takes_two_strokes_and_names_the_content_that_was_shown() {
 fn two_hundred_keys_typed_while_a_gate_arrives_decide_nothing() {
     let prose = "Approve All the Changes, X marks the spot A\n c X A A A A A c c c c yes y y ";
     for pause in [1, 30, 100, 250, 699] {
-        let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(None);
+        let mut bench =
+            ConsoleHarness::new((80, 24), vec![waiting_record()], SampleRunState::Awaiting)
+                .start(None);
         bench.press("!");
         for c in prose.chars().cycle().take(200) {
             bench.ticks += pause;
             let chord = if c == '\n' {
-                Chord::plain(KeyCode::Enter)
+                KeyChord::plain(KeyCode::Enter)
             } else {
-                Chord::char(c)
+                KeyChord::char(c)
             };
             // Palette, help and leaving are no verdicts, but they would take the keys away.
             if !matches!(c, 'q' | ':' | '?' | '!' | 'x') {
@@ -101,15 +103,15 @@ fn two_hundred_keys_typed_while_a_gate_arrives_decide_nothing() {
             }
         }
         assert!(bench.sent.is_empty(), "{pause}: {:?}", bench.sent);
-        assert!(matches!(stage(&bench), Stage::Reading), "{pause}");
+        assert!(matches!(stage(&bench), DecisionStep::Reading), "{pause}");
     }
 }
 
 #[test]
 fn a_paste_decides_nothing_and_writes_only_where_a_text_is_written() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.feed(Msg::Paste("A\n".to_owned()));
-    assert!(matches!(stage(&bench), Stage::Reading));
+    assert!(matches!(stage(&bench), DecisionStep::Reading));
     bench.ticks += 1000;
     bench.press("A");
     bench.drew_gate(true);
@@ -133,28 +135,35 @@ fn a_paste_decides_nothing_and_writes_only_where_a_text_is_written() {
 
 #[test]
 fn a_verdict_key_waits_until_the_gate_was_drawn_and_no_input_was_waiting() {
-    let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(None);
+    let mut bench =
+        ConsoleHarness::new((80, 24), vec![waiting_record()], SampleRunState::Awaiting).start(None);
     bench.press("!");
     bench.ticks += 5000;
     bench.press("A");
-    assert!(matches!(stage(&bench), Stage::Reading), "never drawn");
+    assert!(
+        matches!(stage(&bench), DecisionStep::Reading),
+        "never drawn"
+    );
     bench.ticks += 5000;
     bench.drew_gate(false);
     bench.ticks += 5000;
     bench.press("A");
-    assert!(matches!(stage(&bench), Stage::Reading), "input was waiting");
+    assert!(
+        matches!(stage(&bench), DecisionStep::Reading),
+        "input was waiting"
+    );
     bench.drew_gate(true);
     bench.ticks += 699;
     bench.press("A");
-    assert!(matches!(stage(&bench), Stage::Reading), "too soon");
+    assert!(matches!(stage(&bench), DecisionStep::Reading), "too soon");
     bench.ticks += 700;
     bench.press("A");
-    assert!(matches!(stage(&bench), Stage::Confirm { .. }));
+    assert!(matches!(stage(&bench), DecisionStep::Confirm { .. }));
 }
 
 #[test]
 fn a_held_key_does_not_answer_approve() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.press("A");
     for _ in 0..50 {
         bench.drew_gate(true);
@@ -166,7 +175,7 @@ fn a_held_key_does_not_answer_approve() {
 
 #[test]
 fn a_risky_phase_asks_for_its_key_to_be_typed() {
-    let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting);
+    let mut bench = ConsoleHarness::new((80, 24), vec![waiting_record()], SampleRunState::Awaiting);
     bench.risk = Risk::High;
     let mut bench = bench.start(None);
     bench.press("!");
@@ -186,7 +195,7 @@ fn a_risky_phase_asks_for_its_key_to_be_typed() {
 #[test]
 fn changes_need_words_and_a_rejection_needs_a_reason() {
     for (key, action) in [("c", Decision::RequestChanges), ("X", Decision::Reject)] {
-        let mut bench = at_gate(Place::Awaiting);
+        let mut bench = at_gate(SampleRunState::Awaiting);
         bench.press(key);
         bench.press("Space");
         bench.press("Ctrl-S");
@@ -211,11 +220,11 @@ fn changes_need_words_and_a_rejection_needs_a_reason() {
 
 #[test]
 fn esc_is_no_verdict_and_loses_no_word() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.press("c");
     bench.type_text("too lo", 50);
     bench.press("Esc");
-    let saved = |bench: &Bench| {
+    let saved = |bench: &ConsoleHarness| {
         bench.done.iter().rev().find_map(|cmd| {
             if let Cmd::SaveDraft(_, draft) = cmd {
                 Some(draft.clone())
@@ -243,10 +252,10 @@ fn esc_is_no_verdict_and_loses_no_word() {
 
 #[test]
 fn words_are_kept_soon_after_the_last_key() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.press("c");
     bench.type_text("hm", 10);
-    let wake = bench.state.wakes_in().unwrap();
+    let wake = bench.state.next_change_in().unwrap();
     assert!(wake <= 500, "{wake}");
     bench.ticks += 500;
     bench.feed(Msg::Tick);
@@ -260,17 +269,17 @@ fn words_are_kept_soon_after_the_last_key() {
 
 #[test]
 fn from_the_list_the_question_of_the_selected_run_opens_else_the_oldest() {
-    let waiting = sample::opened(&sample::journal(Place::Awaiting), Risk::Medium).record;
+    let waiting = sample::opened(&sample::journal(SampleRunState::Awaiting), Risk::Medium).record;
     let older = crate::model::record::RunRecord {
         pending_since: Some(Timestamp(0)),
         id: run_id(2),
         ..waiting.clone()
     };
     for (key, opened) in [("G", 1), ("g", 2)] {
-        let mut bench = Bench::new(
+        let mut bench = ConsoleHarness::new(
             (80, 24),
             vec![waiting.clone(), older.clone()],
-            Place::Awaiting,
+            SampleRunState::Awaiting,
         )
         .start(None);
         bench.press(key);
@@ -282,7 +291,12 @@ fn from_the_list_the_question_of_the_selected_run_opens_else_the_oldest() {
         );
     }
     let done = sample::record(7, RunStatus::Completed, 9000);
-    let mut bench = Bench::new((80, 24), vec![waiting, older, done], Place::Awaiting).start(None);
+    let mut bench = ConsoleHarness::new(
+        (80, 24),
+        vec![waiting, older, done],
+        SampleRunState::Awaiting,
+    )
+    .start(None);
     bench.press("G");
     assert_eq!(bench.state.runs.selected().unwrap().id, run_id(7));
     bench.press("!");
@@ -291,7 +305,7 @@ fn from_the_list_the_question_of_the_selected_run_opens_else_the_oldest() {
 
 #[test]
 fn who_was_faster_is_shown() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.press("A");
     bench.drew_gate(true);
     bench.ticks += 400;
@@ -299,7 +313,7 @@ fn who_was_faster_is_shown() {
     // Another console was first; this one missed the signal.
     let seq = bench.events.last().unwrap().seq + 1;
     let at = bench.now().wall;
-    bench.events.push(crate::model::event::Event {
+    bench.events.push(crate::model::event::JournalEvent {
         run_id: run_id(1),
         seq,
         at,
@@ -309,7 +323,7 @@ fn who_was_faster_is_shown() {
         Code::ApprovalAlreadyResolved,
         "rejected by ann at 12:41",
     )));
-    let Stage::Receipt(receipt) = stage(&bench) else {
+    let DecisionStep::Receipt(receipt) = stage(&bench) else {
         panic!("{:?}", stage(&bench))
     };
     assert_eq!(
@@ -320,14 +334,15 @@ fn who_was_faster_is_shown() {
 
 #[test]
 fn enter_that_was_meant_to_approve_does_not_put_somebody_elses_answer_away() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.press("A");
     bench.drew_gate(true);
     bench.ticks += 400;
-    bench.happens(sample::resolved(2, Decision::Reject, "ann"));
+    bench.store_fact(sample::resolved(2, Decision::Reject, "ann"));
     bench.press("Enter");
     assert!(
-        bench.sent.is_empty() && matches!(stage(&bench), Stage::Receipt(receipt) if !receipt.ours)
+        bench.sent.is_empty()
+            && matches!(stage(&bench), DecisionStep::Receipt(receipt) if !receipt.ours)
     );
     bench.drew_gate(true);
     bench.ticks += 300;
@@ -349,15 +364,15 @@ fn an_answer_that_no_word_came_back_for_is_ours_where_it_counts_after_all() {
         (Code::PaneBrieflyUnresponsive, true),
         (Code::ApprovalAlreadyResolved, false),
     ] {
-        let mut bench = at_gate(Place::Awaiting);
+        let mut bench = at_gate(SampleRunState::Awaiting);
         bench.press("A");
         bench.drew_gate(true);
         bench.ticks += 400;
         bench.press("Enter");
         bench.answer(Err(Failure::new(code, "resumes only after")));
-        assert!(matches!(stage(&bench), Stage::Reading), "{code}");
-        bench.happens(sample::resolved(2, Decision::Approve, "mo"));
-        let Stage::Receipt(receipt) = stage(&bench) else {
+        assert!(matches!(stage(&bench), DecisionStep::Reading), "{code}");
+        bench.store_fact(sample::resolved(2, Decision::Approve, "mo"));
+        let DecisionStep::Receipt(receipt) = stage(&bench) else {
             panic!("{:?}", stage(&bench))
         };
         assert_eq!(receipt.ours, ours, "{code}");
@@ -366,35 +381,35 @@ fn an_answer_that_no_word_came_back_for_is_ours_where_it_counts_after_all() {
 
 #[test]
 fn a_fact_that_comes_as_news_and_as_an_answer_of_the_archive_counts_once() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.press("A");
     bench.drew_gate(true);
     bench.ticks += 400;
     bench.press("Enter");
     let since = bench.events.last().unwrap().seq;
-    bench.happens(sample::resolved(2, Decision::Approve, "mo"));
+    bench.store_fact(sample::resolved(2, Decision::Approve, "mo"));
     let (binding, _) = sample::bindings().remove(0);
-    let seat = NewSeat {
+    let seat = SeatChange {
         phase_key: "plan".into(),
         was: binding.persona.clone(),
         binding,
     };
-    bench.happens(Fact::PersonasChanged {
+    bench.store_fact(RunFact::PersonasChanged {
         request_id: sample::request_id(2),
         seats: vec![seat],
     });
     let once = stage(&bench).clone();
-    let Stage::Receipt(receipt) = &once else {
+    let DecisionStep::Receipt(receipt) = &once else {
         panic!("{once:?}")
     };
     assert!(
         receipt.ours && receipt.came_to.matches("continues with plan").count() == 1,
         "{receipt:?}"
     );
-    let query = Query::News(run_id(1), since);
-    let answer = bench.look_up(&query);
+    let query = ArchiveQuery::News(run_id(1), since);
+    let answer = bench.answer_query(&query);
     bench.feed(Msg::Loaded(query, answer));
-    let Stage::Receipt(again) = stage(&bench) else {
+    let DecisionStep::Receipt(again) = stage(&bench) else {
         panic!("{:?}", stage(&bench))
     };
     assert_eq!(again, receipt);
@@ -402,9 +417,9 @@ fn a_fact_that_comes_as_news_and_as_an_answer_of_the_archive_counts_once() {
 
 #[test]
 fn an_answer_elsewhere_turns_the_open_gate_into_a_receipt() {
-    let mut bench = at_gate(Place::Awaiting);
-    bench.happens(sample::resolved(2, Decision::Approve, "ann"));
-    assert!(matches!(stage(&bench), Stage::Receipt(receipt) if !receipt.ours));
+    let mut bench = at_gate(SampleRunState::Awaiting);
+    bench.store_fact(sample::resolved(2, Decision::Approve, "ann"));
+    assert!(matches!(stage(&bench), DecisionStep::Receipt(receipt) if !receipt.ours));
     bench.ticks += 2000;
     bench.press("A");
     assert!(bench.sent.is_empty());
@@ -412,13 +427,13 @@ fn an_answer_elsewhere_turns_the_open_gate_into_a_receipt() {
 
 #[test]
 fn a_refused_answer_leaves_the_gate_open_and_says_why() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.press("A");
     bench.drew_gate(true);
     bench.ticks += 400;
     bench.press("Enter");
     bench.answer(Err(Failure::new(Code::DiskFull, "no space left")));
-    assert!(matches!(stage(&bench), Stage::Reading));
+    assert!(matches!(stage(&bench), DecisionStep::Reading));
     assert_eq!(
         bench
             .state
@@ -435,8 +450,8 @@ fn a_refused_answer_leaves_the_gate_open_and_says_why() {
 
 #[test]
 fn a_run_that_ends_closes_its_open_gate() {
-    let mut bench = at_gate(Place::Awaiting);
-    bench.happens(Fact::RunAborted {
+    let mut bench = at_gate(SampleRunState::Awaiting);
+    bench.store_fact(RunFact::RunAborted {
         by: "ann".to_owned(),
         via: crate::model::state::Via::Cli,
         reason: String::new(),
@@ -445,7 +460,7 @@ fn a_run_that_ends_closes_its_open_gate() {
 }
 
 /// The program that was wanted.
-pub fn asked_outside(bench: &Bench) -> Option<&Outside> {
+pub fn asked_outside(bench: &ConsoleHarness) -> Option<&ExternalProgram> {
     bench.done.iter().rev().find_map(|cmd| {
         if let Cmd::Outside(outside) = cmd {
             Some(outside)
@@ -457,52 +472,52 @@ pub fn asked_outside(bench: &Bench) -> Option<&Outside> {
 
 #[test]
 fn what_was_edited_is_sent_for_this_question_and_the_next_one_opens_by_itself() {
-    let mut bench = at_gate(Place::AwaitingFirst);
+    let mut bench = at_gate(SampleRunState::AwaitingFirst);
     bench.press("e");
-    let sha256 = ContentHash::of(sample::SPEC_V1.as_bytes());
-    let edit = Outside::Edit {
+    let sha256 = ContentHash::from_bytes(sample::SPEC_V1.as_bytes());
+    let edit = ExternalProgram::Edit {
         request_id: request_id(1),
         sha256,
         path: "spec.json".to_owned(),
     };
     assert_eq!(asked_outside(&bench), Some(&edit));
     let content = sample::SPEC_V2.to_owned();
-    bench.feed(Msg::Returned(Returned::Edited {
+    bench.feed(Msg::Returned(ExternalResult::Edited {
         request_id: request_id(1),
         content: content.clone(),
     }));
-    let revise = Command::Revise {
+    let revise = EngineCommand::Revise {
         run_id: run_id(1),
         request_id: request_id(1),
         content,
     };
     assert_eq!(bench.sent.last().map(|(_, command)| command), Some(&revise));
-    assert!(matches!(stage(&bench), Stage::Revising { .. }));
+    assert!(matches!(stage(&bench), DecisionStep::Revising { .. }));
     // The facts are faster than the answer.
     sample::revised()
         .into_iter()
-        .for_each(|fact| bench.happens(fact));
+        .for_each(|fact| bench.store_fact(fact));
     assert_eq!(
         bench.state.gate.as_ref().unwrap().request_id,
         request_id(2),
         "the question about the new version"
     );
-    assert!(matches!(stage(&bench), Stage::Reading));
-    bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
+    assert!(matches!(stage(&bench), DecisionStep::Reading));
+    bench.answer(Ok(CommandAnswer::Accepted { run_id: run_id(1) }));
     assert!(bench.done.contains(&Cmd::DropEdit(request_id(1))));
     assert_eq!(decided(&bench), None, "editing decides nothing");
     bench.press("A");
     assert!(
-        matches!(stage(&bench), Stage::Reading),
+        matches!(stage(&bench), DecisionStep::Reading),
         "the new question was not drawn yet"
     );
 }
 
 #[test]
 fn a_version_that_does_not_fit_is_told_whole_and_the_gate_stays_open() {
-    let mut bench = at_gate(Place::AwaitingFirst);
+    let mut bench = at_gate(SampleRunState::AwaitingFirst);
     bench.press("e");
-    bench.feed(Msg::Returned(Returned::Edited {
+    bench.feed(Msg::Returned(ExternalResult::Edited {
         request_id: request_id(1),
         content: "{}".to_owned(),
     }));
@@ -527,7 +542,7 @@ fn a_version_that_does_not_fit_is_told_whole_and_the_gate_stays_open() {
             "/a: is no text"
         ]
     );
-    assert!(matches!(stage(&bench), Stage::Reading));
+    assert!(matches!(stage(&bench), DecisionStep::Reading));
     assert!(
         !bench.done.contains(&Cmd::DropEdit(request_id(1))),
         "the text is kept"
@@ -537,19 +552,19 @@ fn a_version_that_does_not_fit_is_told_whole_and_the_gate_stays_open() {
 #[test]
 fn a_program_that_ended_badly_or_changed_nothing_sends_nothing() {
     for returned in [
-        Returned::Unchanged,
-        Returned::Failed(Failure::new(Code::IoFailed, "vi ended badly")),
-        Returned::Edited {
+        ExternalResult::Unchanged,
+        ExternalResult::Failed(Failure::new(Code::IoFailed, "vi ended badly")),
+        ExternalResult::Edited {
             request_id: request_id(9),
             content: "for another question".to_owned(),
         },
     ] {
-        let mut bench = at_gate(Place::Awaiting);
+        let mut bench = at_gate(SampleRunState::Awaiting);
         bench.feed(Msg::Returned(returned));
         assert!(bench.sent.is_empty());
         bench.press("A");
         assert!(
-            matches!(stage(&bench), Stage::Reading),
+            matches!(stage(&bench), DecisionStep::Reading),
             "keys of the other program decide nothing"
         );
     }
@@ -557,9 +572,9 @@ fn a_program_that_ended_badly_or_changed_nothing_sends_nothing() {
 
 #[test]
 fn enter_at_a_gate_reads_on_or_takes_up_the_words_and_never_decides() {
-    let mut bench = at_gate(Place::Awaiting);
+    let mut bench = at_gate(SampleRunState::Awaiting);
     bench.press("Enter");
-    assert!(matches!(stage(&bench), Stage::Reading));
+    assert!(matches!(stage(&bench), DecisionStep::Reading));
     bench.ticks += 1000;
     bench.press("c");
     bench.type_text("shorter", 10);
@@ -569,7 +584,7 @@ fn enter_at_a_gate_reads_on_or_takes_up_the_words_and_never_decides() {
     bench.press("Enter");
     assert!(matches!(
         stage(&bench),
-        Stage::Writing {
+        DecisionStep::Writing {
             action: Decision::RequestChanges,
             ..
         }

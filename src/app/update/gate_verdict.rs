@@ -5,17 +5,17 @@
 
 use super::tick::keep_draft;
 use super::{cheaper, run_actions};
-use crate::app::gate::{GateView, Stage};
-use crate::app::key::{Chord, KeyCode};
-use crate::app::keymap::{Action, Context};
+use crate::app::gate::{DecisionStep, GateView};
+use crate::app::key::{KeyChord, KeyCode};
+use crate::app::keymap::{Action, KeyContext};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Screen};
-use crate::engine::api::{Cheaper, Command};
-use crate::model::question::{PersonaChoice, Question, Scope};
+use crate::engine::api::{CheaperPersona, EngineCommand};
+use crate::model::question::{GateQuestion, PermissionScope, PersonaChoice};
 use crate::model::state::Decision;
 
 /// Handles a decision key, which counts only once the gate accepts keys.
-pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
+pub fn start(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else {
         return Vec::new();
@@ -23,45 +23,45 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     if gate.ignored_for(last_input, ticks) > 0 {
         return Vec::new();
     }
-    if action == Action::RequestChanges && !gate.takes(Decision::RequestChanges) {
+    if action == Action::RequestChanges && !gate.accepts(Decision::RequestChanges) {
         let takes = match gate.question.as_deref() {
-            Some(Question::Tool(_)) => {
+            Some(GateQuestion::Tool(_)) => {
                 "allow the tool once, for this phase or for this run, or deny it"
             }
-            Some(Question::Budget(_)) => {
+            Some(GateQuestion::Budget(_)) => {
                 "raise the budget, switch to a cheaper persona, or stop here"
             }
             None => "this gate takes approve, reject or abort",
         };
-        state.say(takes);
+        state.notify(takes);
         return Vec::new();
     }
-    let about_tool = matches!(gate.question.as_deref(), Some(Question::Tool(_)));
+    let about_tool = matches!(gate.question.as_deref(), Some(GateQuestion::Tool(_)));
     if matches!(action, Action::AllowPhase | Action::AllowRun) && !about_tool {
-        state.say("only tool permissions can be standing: approve or reject here");
+        state.notify("only tool permissions can be standing: approve or reject here");
         return Vec::new();
     }
     gate.scope = match action {
-        Action::AllowPhase => Scope::Phase,
-        Action::AllowRun => Scope::Run,
-        _ => Scope::Once,
+        Action::AllowPhase => PermissionScope::Phase,
+        Action::AllowRun => PermissionScope::Run,
+        _ => PermissionScope::Once,
     };
     (gate.notice, gate.failure, gate.chosen) = (None, None, None);
     gate.stage = match action {
-        Action::Approve | Action::AllowPhase | Action::AllowRun => Stage::Confirm {
+        Action::Approve | Action::AllowPhase | Action::AllowRun => DecisionStep::Confirm {
             typed: String::new(),
             since: None,
         },
-        Action::RequestChanges => Stage::Writing {
+        Action::RequestChanges => DecisionStep::Writing {
             action: Decision::RequestChanges,
             on_button: false,
         },
-        _ => Stage::Writing {
+        _ => DecisionStep::Writing {
             action: Decision::Reject,
             on_button: false,
         },
     };
-    if let Stage::Writing { .. } = gate.stage
+    if let DecisionStep::Writing { .. } = gate.stage
         && gate.input.is_blank()
     {
         gate.input.written_for = gate.version;
@@ -76,25 +76,25 @@ pub fn confirms(state: &AppState) -> bool {
         && state
             .gate
             .as_ref()
-            .is_some_and(|gate| matches!(gate.stage, Stage::Confirm { .. }))
+            .is_some_and(|gate| matches!(gate.stage, DecisionStep::Confirm { .. }))
 }
 
 /// Handles a key in the confirmation.
-pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+pub fn confirm(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = &mut state.gate else {
         return Vec::new();
     };
     let ignored = gate.confirm_ignored_for(last_input, ticks) > 0;
-    let (complete, amount) = (gate.is_complete(), gate.asks_amount());
-    let typing = amount || !gate.must_type().is_empty();
-    let Stage::Confirm { typed, .. } = &mut gate.stage else {
+    let (complete, amount) = (gate.is_complete(), gate.accepts_amount());
+    let typing = amount || !gate.required_text().is_empty();
+    let DecisionStep::Confirm { typed, .. } = &mut gate.stage else {
         return Vec::new();
     };
     match chord.code {
-        KeyCode::Esc => gate.stage = Stage::Reading,
+        KeyCode::Esc => gate.stage = DecisionStep::Reading,
         KeyCode::Enter if !ignored && complete => {
-            return if cheaper::asks_consent(state) {
+            return if cheaper::needs_consent(state) {
                 Vec::new()
             } else {
                 decide(state, Decision::Approve)
@@ -110,18 +110,18 @@ pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 }
 
 /// Handles a key while a comment is written.
-pub fn write(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
-    let action = state.keys.action(Context::Text, chord);
+pub fn write(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
+    let action = state.keys.action(KeyContext::Text, chord);
     let ticks = state.now.ticks;
     let Some(gate) = &mut state.gate else {
         return Vec::new();
     };
-    let Stage::Writing { on_button, .. } = &mut gate.stage else {
+    let DecisionStep::Writing { on_button, .. } = &mut gate.stage else {
         return Vec::new();
     };
     match action {
         Some(Action::Leave) => {
-            gate.stage = Stage::Reading;
+            gate.stage = DecisionStep::Reading;
             return keep_draft(state);
         }
         Some(Action::TextFocus) => *on_button = !*on_button,
@@ -152,7 +152,7 @@ fn submit(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = &mut state.gate else {
         return Vec::new();
     };
-    let Stage::Writing { action, .. } = gate.stage else {
+    let DecisionStep::Writing { action, .. } = gate.stage else {
         return Vec::new();
     };
     if gate.input.is_blank() {
@@ -180,29 +180,31 @@ pub fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
     state.notice = None;
     let ticket = state.last_ticket;
     if let Some(gate) = &mut state.gate {
-        gate.stage = Stage::Sending { ticket, action };
+        gate.stage = DecisionStep::Sending { ticket, action };
         gate.sent = Some(action);
     }
     cmds
 }
 
-fn command(gate: &GateView, action: Decision) -> Command {
+fn command(gate: &GateView, action: Decision) -> EngineCommand {
     let words = if action == Decision::Approve {
         String::new()
     } else {
         gate.input.text().trim().to_owned()
     };
-    let tool = matches!(gate.question.as_deref(), Some(Question::Tool(_)));
-    Command::Decide {
+    let tool = matches!(gate.question.as_deref(), Some(GateQuestion::Tool(_)));
+    EngineCommand::Decide {
         run_id: gate.run_id,
         request_id: Some(gate.request_id),
         action,
         comment: words,
         artifact_sha256: gate.sha256.clone(),
         scope: (action == Decision::Approve && tool).then_some(gate.scope),
-        raise_nano_usd: gate.raise().filter(|_| action == Decision::Approve),
+        raise_nano_usd: gate
+            .budget_increase()
+            .filter(|_| action == Decision::Approve),
         personas: gate
-            .successor()
+            .cheaper_persona()
             .filter(|_| action == Decision::Approve)
             .map(named)
             .into_iter()
@@ -211,7 +213,7 @@ fn command(gate: &GateView, action: Decision) -> Command {
 }
 
 /// Somebody for every phase that is still to be done, where they can take it.
-fn named(successor: &Cheaper) -> PersonaChoice {
+fn named(successor: &CheaperPersona) -> PersonaChoice {
     PersonaChoice {
         phase_key: None,
         persona: successor.persona.clone(),

@@ -5,14 +5,14 @@ use super::{
     copy, demo, finding, gate, gate_verdict, leave, linking, looks, modal, new_run, palette,
     picker, recorder, run, run_actions, runs, text_search,
 };
-use crate::app::key::Chord;
-use crate::app::keymap::{ALWAYS_LEAVES, Action, Context, is_movement};
+use crate::app::key::KeyChord;
+use crate::app::keymap::{ALWAYS_LEAVES, Action, KeyContext, is_movement};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Modal, Screen, run_action};
 use crate::app::text_search::is_typed;
 
 /// Handles a key.
-pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+pub fn press(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
     state.notice = None;
     state.picker.may_open = false;
     let cmds = if chord == ALWAYS_LEAVES {
@@ -40,17 +40,17 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
         return finding::paste(state, text);
     } else if is_typed(state) {
         text_search::paste(state, text);
-    } else if state.modal.is_none() && state.context() == Context::Form {
+    } else if state.modal.is_none() && state.context() == KeyContext::Form {
         state.last_input = state.now.ticks;
         return new_run::paste(state, text);
-    } else if state.modal.is_none() && state.context() == Context::Text {
+    } else if state.modal.is_none() && state.context() == KeyContext::Text {
         gate_verdict::paste(state, text);
     }
     state.last_input = state.now.ticks;
     Vec::new()
 }
 
-fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+fn route(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
     match &state.modal {
         Some(Modal::Palette(_)) => return palette::press(state, chord),
         Some(Modal::Text(..)) if is_typed(state) => {
@@ -71,10 +71,10 @@ fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         return Vec::new();
     }
     let context = state.context();
-    if context == Context::Form {
+    if context == KeyContext::Form {
         return new_run::press(state, chord);
     }
-    if context == Context::Text {
+    if context == KeyContext::Text {
         return gate_verdict::write(state, chord);
     }
     if gate_verdict::confirms(state) {
@@ -95,7 +95,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         return cmds;
     }
     match action {
-        Action::Quit => leave::ask(state),
+        Action::Quit => leave::confirm_quit(state),
         Action::Help => modal::help(state),
         Action::Palette => palette::open(state),
         Action::NextGate => gate::next(state),
@@ -104,7 +104,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Warnings => modal::warnings(state),
         Action::NewRun => new_run::open(state),
         Action::Demo => demo::start(state),
-        Action::TakeOver => linking::ask_take_over(state),
+        Action::TakeOver => linking::confirm_take_over(state),
         Action::ShowRuns => home(state),
         Action::ShowPicker => picker::open(state),
         Action::ShowCost => looks::open_costs(state),
@@ -145,7 +145,7 @@ fn back(state: &mut AppState) -> Vec<Cmd> {
     match state.screen() {
         Screen::Gate if text_search::step_back(state) => Vec::new(),
         Screen::Gate => gate::leave(state),
-        Screen::Runs if state.runs.filter.is_on() => runs::clear_filter(state),
+        Screen::Runs if state.runs.filter.is_active() => runs::clear_filter(state),
         Screen::Run if run::can_step_back(state) => run::step_back(state),
         Screen::Run if state.run.as_ref().is_some_and(|run| run.zoom) => {
             if let Some(run) = &mut state.run {
@@ -154,7 +154,7 @@ fn back(state: &mut AppState) -> Vec<Cmd> {
             Vec::new()
         }
         _ => {
-            state.back();
+            state.pop_screen();
             Vec::new()
         }
     }

@@ -1,24 +1,24 @@
 //! Quitting: immediate when no run is active in this process, otherwise after a confirmation.
 
 use crate::app::msg::Cmd;
-use crate::app::state::{AppState, Choice, Confirm, Leaving, Modal};
+use crate::app::state::{AppState, ConfirmChoice, ConfirmDialog, Modal, QuitProgress};
 
 /// Time within which a second Ctrl-C counts.
 const TWICE_MS: u64 = 2000;
 
 /// Handles quit.
-pub fn ask(state: &mut AppState) -> Vec<Cmd> {
-    let at_work = state.works_on();
+pub fn confirm_quit(state: &mut AppState) -> Vec<Cmd> {
+    let at_work = state.active_here();
     if at_work == 0 {
         return vec![Cmd::Quit];
     }
-    state.modal = Some(Modal::Confirm(Confirm {
+    state.modal = Some(Modal::Confirm(ConfirmDialog {
         question: format!("{at_work} run{} active", if at_work == 1 { " is" } else { "s are" }),
         detail: "Pausing waits for each run's next checkpoint. All progress is saved; you can resume later.".to_owned(),
         choices: vec![
-            ("Stay".to_owned(), Choice::Stay),
-            ("Pause and quit".to_owned(), Choice::PauseAndQuit),
-            ("Keep running in background".to_owned(), Choice::LeaveRunning),
+            ("Stay".to_owned(), ConfirmChoice::Stay),
+            ("Pause and quit".to_owned(), ConfirmChoice::PauseAndQuit),
+            ("Keep running in background".to_owned(), ConfirmChoice::LeaveRunning),
         ],
         cursor: 0,
         drawn: None,
@@ -28,7 +28,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
 
 /// Ctrl-C: the first shows a notice, the second pauses and quits, the third quits at once.
 pub fn ctrl_c(state: &mut AppState) -> Vec<Cmd> {
-    if state.leaving == Leaving::Draining {
+    if state.leaving == QuitProgress::Draining {
         return vec![Cmd::Quit];
     }
     let ticks = state.now.ticks;
@@ -39,16 +39,16 @@ pub fn ctrl_c(state: &mut AppState) -> Vec<Cmd> {
     if twice {
         return pause_and_quit(state);
     }
-    state.say("Ctrl-C again pauses local runs and quits");
+    state.notify("Ctrl-C again pauses local runs and quits");
     Vec::new()
 }
 
 /// Pauses every run of this process, then quits.
 pub fn pause_and_quit(state: &mut AppState) -> Vec<Cmd> {
-    if state.works_on() == 0 {
+    if state.active_here() == 0 {
         return vec![Cmd::Quit];
     }
-    state.leaving = Leaving::Draining;
+    state.leaving = QuitProgress::Draining;
     vec![Cmd::Drain]
 }
 
@@ -61,9 +61,9 @@ pub fn leave_running(state: &mut AppState) -> Vec<Cmd> {
 
 /// Starts the drain after a signal or a request; a second signal quits at once.
 pub fn draining(state: &mut AppState) -> Vec<Cmd> {
-    if !state.hosting || state.leaving == Leaving::Draining {
+    if !state.hosting || state.leaving == QuitProgress::Draining {
         return vec![Cmd::Quit];
     }
-    state.leaving = Leaving::Draining;
+    state.leaving = QuitProgress::Draining;
     vec![Cmd::Drain]
 }

@@ -4,7 +4,7 @@
 use super::{demo, looks, picker, runs, signals};
 use crate::app::keymap::Action;
 use crate::app::msg::Cmd;
-use crate::app::state::{AppState, Choice, Confirm, Modal, Notice};
+use crate::app::state::{AppState, ConfirmChoice, ConfirmDialog, Modal, StatusNotice};
 use crate::model::error::Failure;
 
 /// The engine is there; whatever was read before it put things in order is read again.
@@ -14,11 +14,11 @@ pub fn linked(state: &mut AppState, hosting: bool, notices: &[String]) -> Vec<Cm
     // A banner shows them until they are read.
     state.warnings.extend(notices.iter().cloned());
     if took_over {
-        state.say("this console is now the host: paused runs can resume");
+        state.notify("this console is now the host: paused runs can resume");
     }
     let mut cmds = runs::refresh(state);
-    cmds.extend(looks::ask_costs(state));
-    cmds.extend(demo::look_at_empty(state, true));
+    cmds.extend(looks::request_costs(state));
+    cmds.extend(demo::load_empty_screen(state, true));
     cmds.extend(signals::reread_run(state));
     cmds
 }
@@ -26,7 +26,7 @@ pub fn linked(state: &mut AppState, hosting: bool, notices: &[String]) -> Vec<Cm
 /// Handles a failed takeover.
 pub fn failed(state: &mut AppState, failure: &Failure) -> Vec<Cmd> {
     state.opening = None;
-    state.complain(failure);
+    state.notify_failure(failure);
     Vec::new()
 }
 
@@ -47,14 +47,14 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
     }
     state.host_gone = !there;
     if there {
-        state.say("a host is available again: commands are executed");
+        state.notify("a host is available again: commands are executed");
         return signals::stale(state);
     }
     let text = format!(
         "the host has exited, its runs are paused: {} takes over",
-        state.keys.shown(Action::TakeOver)
+        state.keys.display_keys(Action::TakeOver)
     );
-    state.notice = Some(Notice {
+    state.notice = Some(StatusNotice {
         text,
         bad: true,
         at: state.now.ticks,
@@ -71,13 +71,13 @@ pub fn held(state: &mut AppState, held: bool) -> Vec<Cmd> {
     if held {
         state.warnings.push(HELD.to_owned());
     } else {
-        state.say("the database is available again: pending writes are stored");
+        state.notify("the database is available again: pending writes are stored");
     }
     Vec::new()
 }
 
 /// Asks whether to take over as host, if there is none.
-pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
+pub fn confirm_take_over(state: &mut AppState) -> Vec<Cmd> {
     let why_not = match () {
         () if state.opening.is_some() => "the engine is already starting",
         () if state.hosting => "this console is already the host",
@@ -85,15 +85,15 @@ pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
         () => "",
     };
     if !why_not.is_empty() {
-        state.say(why_not);
+        state.notify(why_not);
         return Vec::new();
     }
-    state.modal = Some(Modal::Confirm(Confirm {
+    state.modal = Some(Modal::Confirm(ConfirmDialog {
         question: "Take over as host?".to_owned(),
         detail: "The previous host has exited. This console becomes the host: it recovers the interrupted runs, \
                  which can then be resumed here."
             .to_owned(),
-        choices: vec![("Cancel".to_owned(), Choice::Stay), ("Take over".to_owned(), Choice::TakeOver)],
+        choices: vec![("Cancel".to_owned(), ConfirmChoice::Stay), ("Take over".to_owned(), ConfirmChoice::TakeOver)],
         cursor: 0,
         drawn: None,
     }));
@@ -120,16 +120,16 @@ pub fn offer(state: &mut AppState) -> Vec<Cmd> {
 mod tests {
     use super::*;
     use crate::app::msg::Msg;
-    use crate::app::sample::{Bench, Place, record, run_id};
+    use crate::app::sample::{ConsoleHarness, SampleRunState, record, run_id};
     use crate::app::state::Screen;
     use crate::model::error::Code;
     use crate::model::state::RunStatus;
 
-    fn opening() -> Bench {
-        let mut bench = Bench::new(
+    fn opening() -> ConsoleHarness {
+        let mut bench = ConsoleHarness::new(
             (100, 30),
             vec![record(1, RunStatus::Paused, 5)],
-            Place::Executing,
+            SampleRunState::Executing,
         );
         (bench.state.hosting, bench.state.opening) = (false, Some(0));
         bench.start(None)
@@ -184,24 +184,27 @@ mod tests {
     fn a_list_that_cannot_be_read_yet_is_no_failure_until_the_engine_says_so() {
         let mut bench = opening();
         bench.state.runs.loaded = false;
-        let ask = bench.state.runs.ask(bench.state.midnight(), 24);
+        let ask = bench.state.runs.page_request(bench.state.midnight(), 24);
         let failed = || Err(Failure::new(Code::IoFailed, "of an older schema"));
         bench.feed(Msg::Loaded(
-            crate::app::msg::Query::Runs(ask.clone()),
+            crate::app::msg::ArchiveQuery::Runs(ask.clone()),
             failed(),
         ));
         assert_eq!(bench.state.runs.failure, None);
         bench.state.opening = None;
-        bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask), failed()));
+        bench.feed(Msg::Loaded(
+            crate::app::msg::ArchiveQuery::Runs(ask),
+            failed(),
+        ));
         assert!(bench.state.runs.failure.is_some());
     }
 
     #[test]
     fn taking_over_is_asked_for_and_only_where_no_host_is() {
-        let mut bench = Bench::new(
+        let mut bench = ConsoleHarness::new(
             (100, 30),
             vec![record(1, RunStatus::Executing, 5)],
-            Place::Executing,
+            SampleRunState::Executing,
         )
         .start(Some(run_id(1)));
         bench.press("H");

@@ -6,98 +6,112 @@ use super::{
     artifact_pane, events_pane, finding, foretelling, fork, gate, gate_receipt, looks, new_run,
     picker, recorder, retry, runs, signals, transcript_pane,
 };
-use crate::app::document::Document;
-use crate::app::gate::log_of;
-use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Query};
+use crate::app::document::TextDocument;
+use crate::app::gate::log_document;
+use crate::app::msg::{
+    ArchiveQuery, Cmd, CommentDraft, DraftKey, OpenedRun, QueryResult, ReviewRecords,
+};
 use crate::app::state::AppState;
-use crate::app::tail::Need;
+use crate::app::tail::EventFetch;
 use crate::app::text_input::TextInput;
 use crate::model::error::Failure;
 use crate::model::id::RunId;
-use crate::model::wanted::Wanted;
+use crate::model::wanted::EventFilter;
 
 /// Handles a query result. A failure is shown as a failure, never as an empty list.
-pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure>) -> Vec<Cmd> {
+pub fn loaded(
+    state: &mut AppState,
+    query: ArchiveQuery,
+    result: Result<QueryResult, Failure>,
+) -> Vec<Cmd> {
     match (query, result) {
-        (Query::Runs(ask), result) => runs::loaded(state, &ask, result),
-        (Query::Costs, Ok(Loaded::Costs(costs))) => looks::costs_loaded(state, Ok(*costs)),
-        (Query::Costs, Err(failure)) => looks::costs_loaded(state, Err(failure)),
-        (Query::Paused, Ok(Loaded::Paused(found))) => picker::loaded(state, found),
-        (Query::Paused, Err(failure)) => picker::failed(state, &failure),
-        (Query::SearchArtifacts(text, _), Ok(Loaded::Hits(hits))) => {
+        (ArchiveQuery::Runs(ask), result) => runs::loaded(state, &ask, result),
+        (ArchiveQuery::Costs, Ok(QueryResult::Costs(costs))) => {
+            looks::costs_loaded(state, Ok(*costs))
+        }
+        (ArchiveQuery::Costs, Err(failure)) => looks::costs_loaded(state, Err(failure)),
+        (ArchiveQuery::Paused, Ok(QueryResult::Paused(found))) => picker::loaded(state, found),
+        (ArchiveQuery::Paused, Err(failure)) => picker::failed(state, &failure),
+        (ArchiveQuery::SearchArtifacts(text, _), Ok(QueryResult::Hits(hits))) => {
             runs::searched(state, &text, Ok(hits))
         }
-        (Query::SearchArtifacts(text, _), Err(failure)) => {
+        (ArchiveQuery::SearchArtifacts(text, _), Err(failure)) => {
             runs::searched(state, &text, Err(failure))
         }
-        (Query::Open(id), Ok(Loaded::Open(opened))) => open(state, id, Ok(*opened)),
-        (Query::Open(id), Err(failure)) => open(state, id, Err(failure)),
-        (Query::Previews(_), Ok(Loaded::Previews(previews))) => {
+        (ArchiveQuery::Open(id), Ok(QueryResult::Open(opened))) => open(state, id, Ok(*opened)),
+        (ArchiveQuery::Open(id), Err(failure)) => open(state, id, Err(failure)),
+        (ArchiveQuery::Previews(_), Ok(QueryResult::Previews(previews))) => {
             picker::keep_previews(state, previews)
         }
-        (Query::Forks(id), Ok(Loaded::Forks(found))) => fork::compared(state, id, *found),
-        (Query::Retry(_), Ok(Loaded::Retry(plan))) => retry::planned(state, plan),
-        (Query::Events(id, need, wanted), result) => events(state, id, need, &wanted, result),
-        (Query::Find(id, need, wanted), result) => hit(state, id, need, &wanted, result),
-        (Query::Moment(id, moment), result) => match result {
-            Ok(Loaded::Moment(past)) if past.run_id == id => {
-                recorder::told(state, moment, Ok(*past))
+        (ArchiveQuery::Forks(id), Ok(QueryResult::Forks(found))) => {
+            fork::compared(state, id, *found)
+        }
+        (ArchiveQuery::Retry(_), Ok(QueryResult::Retry(plan))) => retry::planned(state, plan),
+        (ArchiveQuery::Events(id, need, wanted), result) => {
+            events(state, id, need, &wanted, result)
+        }
+        (ArchiveQuery::Find(id, need, wanted), result) => hit(state, id, need, &wanted, result),
+        (ArchiveQuery::Moment(id, moment), result) => match result {
+            Ok(QueryResult::Moment(past)) if past.run_id == id => {
+                recorder::snapshot_loaded(state, moment, Ok(*past))
             }
             Ok(_) => Vec::new(),
-            Err(failure) => recorder::told(state, moment, Err(failure)),
+            Err(failure) => recorder::snapshot_loaded(state, moment, Err(failure)),
         },
-        (Query::News(id, since), Ok(Loaded::News(events))) => {
+        (ArchiveQuery::News(id, since), Ok(QueryResult::News(events))) => {
             signals::news(state, id, since, events)
         }
-        (Query::News(id, _), Err(failure)) => open(state, id, Err(failure)),
-        (Query::Details(id), Ok(Loaded::Details(found))) => details(state, id, Some(*found)),
-        (Query::Details(id), Err(failure)) => {
-            state.complain(&failure);
+        (ArchiveQuery::News(id, _), Err(failure)) => open(state, id, Err(failure)),
+        (ArchiveQuery::Details(id), Ok(QueryResult::Details(found))) => {
+            details(state, id, Some(*found))
+        }
+        (ArchiveQuery::Details(id), Err(failure)) => {
+            state.notify_failure(&failure);
             details(state, id, None)
         }
-        (query, Ok(Loaded::Text(doc))) => text(state, &query, &doc),
+        (query, Ok(QueryResult::Text(doc))) => text(state, &query, &doc),
         (query, Err(failure)) if query.is_text() => text(
             state,
             &query,
-            &Arc::new(Document::of_failure("this", &failure)),
+            &Arc::new(TextDocument::from_failure("this", &failure)),
         ),
-        (query @ Query::PhaseLog(..), Ok(Loaded::Log(events))) => {
+        (query @ ArchiveQuery::PhaseLog(..), Ok(QueryResult::Log(events))) => {
             let lines: Vec<String> = events
                 .iter()
                 .map(|event| gate::log_line(state, event))
                 .collect();
-            text(state, &query, &Arc::new(log_of(&lines)))
+            text(state, &query, &Arc::new(log_document(&lines)))
         }
-        (Query::Forecast(workflow, rehearsal, key), Ok(Loaded::Forecast(forecast))) => {
-            foretelling::told(state, (&workflow, rehearsal, key), forecast);
+        (ArchiveQuery::Forecast(workflow, rehearsal, key), Ok(QueryResult::Forecast(forecast))) => {
+            foretelling::forecast_loaded(state, (&workflow, rehearsal, key), forecast);
             Vec::new()
         }
-        (Query::FormDraft, Ok(Loaded::FormDraft(draft))) => {
-            new_run::draft_found(state, draft.map(|draft| *draft))
+        (ArchiveQuery::FormDraft, Ok(QueryResult::FormDraft(draft))) => {
+            new_run::draft_loaded(state, draft.map(|draft| *draft))
         }
-        (Query::Draft(key), Ok(Loaded::Draft(draft))) => keep_draft(state, &key, draft),
+        (ArchiveQuery::Draft(key), Ok(QueryResult::Draft(draft))) => keep_draft(state, &key, draft),
         (_, Err(failure)) => {
-            state.complain(&failure);
+            state.notify_failure(&failure);
             Vec::new()
         }
         (_, Ok(_)) => Vec::new(),
     }
 }
 
-fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec<Cmd> {
+fn open(state: &mut AppState, id: RunId, result: Result<OpenedRun, Failure>) -> Vec<Cmd> {
     let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else {
         return Vec::new();
     };
-    let again = run.asking.answered();
+    let again = run.asking.complete();
     let mut cmds = Vec::new();
     match result {
         Err(failure) => run.failure = Some(failure),
         Ok(opened) => {
             let need = run.open(opened);
-            cmds.extend(need.map(|need| events_pane::ask(run, need)));
+            cmds.extend(need.map(|need| events_pane::request_window(run, need)));
             cmds.extend(recorder::refresh(run));
             cmds.extend(artifact_pane::want(run));
-            cmds.extend(foretelling::want(run));
+            cmds.extend(foretelling::request(run));
             gate_receipt::on_approvals(state);
             if state.wants_gate {
                 cmds.extend(gate::open(state));
@@ -109,10 +123,10 @@ fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec
         return cmds;
     };
     let behind = run
-        .now()
+        .live_run()
         .is_some_and(|known| known.state.last_seq < run.newest);
-    if again || (behind && run.asking.due()) {
-        cmds.push(Cmd::Query(Query::Open(id)));
+    if again || (behind && run.asking.request()) {
+        cmds.push(Cmd::Query(ArchiveQuery::Open(id)));
     }
     cmds
 }
@@ -121,24 +135,24 @@ fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec
 fn events(
     state: &mut AppState,
     id: RunId,
-    need: Need,
-    wanted: &Wanted,
-    result: Result<Loaded, Failure>,
+    need: EventFetch,
+    wanted: &EventFilter,
+    result: Result<QueryResult, Failure>,
 ) -> Vec<Cmd> {
     let run = state
         .run
         .as_mut()
-        .filter(|run| run.run_id == id && run.tail.wanted() == wanted);
+        .filter(|run| run.run_id == id && run.tail.filter() == wanted);
     match (run, result) {
-        (Some(run), Ok(Loaded::Page(page))) => {
+        (Some(run), Ok(QueryResult::Page(page))) => {
             let need = run.tail.extend(need, page);
-            need.map(|need| events_pane::ask(run, need))
+            need.map(|need| events_pane::request_window(run, need))
                 .into_iter()
                 .collect()
         }
         (Some(run), Err(failure)) => {
-            run.tail.unanswered();
-            state.complain(&failure);
+            run.tail.fetch_failed();
+            state.notify_failure(&failure);
             Vec::new()
         }
         _ => Vec::new(),
@@ -148,37 +162,37 @@ fn events(
 fn hit(
     state: &mut AppState,
     id: RunId,
-    need: Need,
-    wanted: &Wanted,
-    result: Result<Loaded, Failure>,
+    need: EventFetch,
+    wanted: &EventFilter,
+    result: Result<QueryResult, Failure>,
 ) -> Vec<Cmd> {
     let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else {
         return Vec::new();
     };
     match result {
-        Ok(Loaded::Page(page)) => finding::found(run, need, wanted, Some(&page)),
+        Ok(QueryResult::Page(page)) => finding::search_result(run, need, wanted, Some(&page)),
         Ok(_) => Vec::new(),
         Err(failure) => {
-            let cmds = finding::found(run, need, wanted, None);
-            state.complain(&failure);
+            let cmds = finding::search_result(run, need, wanted, None);
+            state.notify_failure(&failure);
             cmds
         }
     }
 }
 
-fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> {
+fn details(state: &mut AppState, id: RunId, found: Option<ReviewRecords>) -> Vec<Cmd> {
     let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else {
         return Vec::new();
     };
-    let again = run.asking_details.answered();
+    let again = run.asking_details.complete();
     let mut cmds = Vec::new();
-    if let (Some(known), Some(found)) = (run.now_mut(), found) {
+    if let (Some(known), Some(found)) = (run.live_run_mut(), found) {
         known.details = found;
     }
     cmds.extend(recorder::refresh(run));
     cmds.extend(artifact_pane::want(run));
     if again {
-        cmds.push(Cmd::Query(Query::Details(id)));
+        cmds.push(Cmd::Query(ArchiveQuery::Details(id)));
     }
     gate_receipt::on_approvals(state);
     cmds.extend(gate::follow(state));
@@ -186,26 +200,26 @@ fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> 
 }
 
 /// Delivers a text to the view that requested it.
-fn text(state: &mut AppState, query: &Query, doc: &Arc<Document>) -> Vec<Cmd> {
+fn text(state: &mut AppState, query: &ArchiveQuery, doc: &Arc<TextDocument>) -> Vec<Cmd> {
     let size = state.look.reading;
     if let Some(run) = state
         .run
         .as_mut()
         .filter(|run| run.artifact.source.as_ref() == Some(query))
     {
-        artifact_pane::take(run, doc, size);
+        artifact_pane::apply(run, doc, size);
     }
     if let Some(run) = &mut state.run {
-        transcript_pane::take(run, query, doc);
+        transcript_pane::apply(run, query, doc);
     }
     if let Some(gate) = &mut state.gate {
-        gate.take(query, doc, size);
+        gate.apply_text(query, doc, size);
     }
     Vec::new()
 }
 
 /// Restores a saved draft, unless the operator has already typed.
-fn keep_draft(state: &mut AppState, key: &DraftKey, draft: Option<Draft>) -> Vec<Cmd> {
+fn keep_draft(state: &mut AppState, key: &DraftKey, draft: Option<CommentDraft>) -> Vec<Cmd> {
     let Some(draft) = draft.filter(|draft| !draft.text.is_empty()) else {
         return Vec::new();
     };
@@ -214,7 +228,7 @@ fn keep_draft(state: &mut AppState, key: &DraftKey, draft: Option<Draft>) -> Vec
         .as_mut()
         .filter(|gate| gate.draft_key() == *key && gate.input.is_blank())
     {
-        gate.input = TextInput::of_draft(&draft);
+        gate.input = TextInput::from_draft(&draft);
     }
     state.drafts.entry(key.clone()).or_insert(draft);
     Vec::new()

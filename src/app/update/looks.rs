@@ -1,38 +1,38 @@
 //! Opening and scrolling the read-only screens: cost, doctor, settings.
 
 use crate::app::keymap::{Action, is_movement};
-use crate::app::looks::{Costs, scrolled};
-use crate::app::msg::{Cmd, Query, Work};
+use crate::app::looks::{CostBreakdown, scrolled};
+use crate::app::msg::{ArchiveQuery, BackgroundJob, Cmd};
 use crate::app::state::{AppState, Screen};
 use crate::model::error::Failure;
 
 /// Opens the cost screen.
 pub fn open_costs(state: &mut AppState) -> Vec<Cmd> {
-    state.show(Screen::Cost);
-    ask_costs(state)
+    state.push_screen(Screen::Cost);
+    request_costs(state)
 }
 
 /// Reloads the costs if they are shown.
-pub fn ask_costs(state: &mut AppState) -> Vec<Cmd> {
-    if state.screen() != Screen::Cost || !state.cost.asking.due() {
+pub fn request_costs(state: &mut AppState) -> Vec<Cmd> {
+    if state.screen() != Screen::Cost || !state.cost.asking.request() {
         return Vec::new();
     }
     if state.cost.costs.is_none() {
         state.cost.since = Some(state.now.ticks);
     }
-    vec![Cmd::Query(Query::Costs)]
+    vec![Cmd::Query(ArchiveQuery::Costs)]
 }
 
 /// Handles the loaded costs.
-pub fn costs_loaded(state: &mut AppState, result: Result<Costs, Failure>) -> Vec<Cmd> {
-    let again = state.cost.asking.answered();
+pub fn costs_loaded(state: &mut AppState, result: Result<CostBreakdown, Failure>) -> Vec<Cmd> {
+    let again = state.cost.asking.complete();
     state.cost.since = None;
     match result {
         Ok(costs) => (state.cost.costs, state.cost.failure) = (Some(costs), None),
         Err(failure) => state.cost.failure = Some(failure),
     }
     if again {
-        vec![Cmd::Query(Query::Costs)]
+        vec![Cmd::Query(ArchiveQuery::Costs)]
     } else {
         Vec::new()
     }
@@ -42,8 +42,8 @@ pub fn costs_loaded(state: &mut AppState, result: Result<Costs, Failure>) -> Vec
 pub fn act_costs(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let cost = &mut state.cost;
     let turned = match action {
-        Action::NextLook => cost.by.turned(1),
-        Action::PrevLook => cost.by.turned(3),
+        Action::NextLook => cost.by.cycled(1),
+        Action::PrevLook => cost.by.cycled(3),
         _ => {
             let lines = cost
                 .costs
@@ -59,24 +59,24 @@ pub fn act_costs(state: &mut AppState, action: Action) -> Vec<Cmd> {
 
 /// Opens the doctor screen and runs the checks.
 pub fn open_doctor(state: &mut AppState) -> Vec<Cmd> {
-    state.show(Screen::Doctor);
+    state.push_screen(Screen::Doctor);
     state.doctor.top = 0;
-    examine(state)
+    run_checks(state)
 }
 
 /// Runs the checks, unless they are running.
-pub fn examine(state: &mut AppState) -> Vec<Cmd> {
+pub fn run_checks(state: &mut AppState) -> Vec<Cmd> {
     if state.doctor.running {
         return Vec::new();
     }
-    state.doctor.begin();
-    vec![Cmd::Work(Work::Doctor)]
+    state.doctor.start();
+    vec![Cmd::Work(BackgroundJob::Doctor)]
 }
 
 /// Executes an action on the doctor screen.
 pub fn act_doctor(state: &mut AppState, action: Action) -> Vec<Cmd> {
     if action == Action::Open {
-        return examine(state);
+        return run_checks(state);
     }
     if is_movement(action) {
         state.doctor.top = scrolled(
@@ -91,7 +91,7 @@ pub fn act_doctor(state: &mut AppState, action: Action) -> Vec<Cmd> {
 
 /// Opens the settings screen.
 pub fn open_settings(state: &mut AppState) -> Vec<Cmd> {
-    state.show(Screen::Settings);
+    state.push_screen(Screen::Settings);
     Vec::new()
 }
 

@@ -59,15 +59,15 @@ mod text_tests;
 pub use self::gate_verdict::confirms;
 pub use self::signals::MANY;
 pub use self::tick::keep_all;
-use super::msg::{Cmd, Msg, Now};
+use super::msg::{ClockReading, Cmd, Msg};
 use super::state::AppState;
 use super::wake;
 use crate::model::id::RunId;
 
 /// Applies a message to the state; returns the commands to execute.
-pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
+pub fn update(state: &mut AppState, msg: Msg, now: ClockReading) -> Vec<Cmd> {
     if matches!(msg, Msg::Drawn(_)) {
-        wake::drawn(state);
+        wake::frame_drawn(state);
     }
     state.now = now;
     state.dirty |= shows(state, &msg);
@@ -115,7 +115,7 @@ fn shows(state: &AppState, msg: &Msg) -> bool {
 
 /// Returns the initial commands: load the list, and the requested run.
 pub fn start(state: &mut AppState, wanted: Option<RunId>) -> Vec<Cmd> {
-    let mut cmds = runs::ask(state);
+    let mut cmds = runs::request_list(state);
     if let Some(run_id) = wanted {
         state.picker.may_open = false;
         cmds.extend(run::open(state, run_id));

@@ -13,12 +13,12 @@ use super::new_run_trust;
 use super::retry;
 use super::run_actions;
 use super::text_search;
-use crate::app::document::{Document, Ink};
-use crate::app::key::{Chord, KeyCode};
-use crate::app::keymap::{Action, Context};
+use crate::app::document::{LineKind, TextDocument};
+use crate::app::key::{KeyChord, KeyCode};
+use crate::app::keymap::{Action, KeyContext};
 use crate::app::msg::Cmd;
-use crate::app::reading::Reading;
-use crate::app::state::{AppState, Choice, HelpView, Modal};
+use crate::app::reading::ScrollView;
+use crate::app::state::{AppState, ConfirmChoice, HelpView, Modal};
 use crate::app::text_search::TextSearch;
 
 /// Opens help.
@@ -34,31 +34,31 @@ pub fn help(state: &mut AppState) -> Vec<Cmd> {
 }
 
 /// Opens a text.
-pub fn show_text(state: &mut AppState, title: String, doc: Document) {
-    let reading = Reading::new(Arc::new(doc), state.look.reading);
+pub fn show_text(state: &mut AppState, title: String, doc: TextDocument) {
+    let reading = ScrollView::new(Arc::new(doc), state.look.reading);
     state.modal = Some(Modal::Text(title, Box::new(reading)));
     state.modal_search = TextSearch::default();
 }
 
 /// Opens the startup warnings and marks them as read.
 pub fn warnings(state: &mut AppState) -> Vec<Cmd> {
-    let mut doc = Document::default();
+    let mut doc = TextDocument::default();
     for words in std::mem::take(&mut state.warnings) {
-        doc.push_all(Ink::Error, &words);
-        doc.push(Ink::Plain, "");
+        doc.push_all(LineKind::Error, &words);
+        doc.push(LineKind::Plain, "");
     }
     if doc.lines.is_empty() {
-        state.say("no startup warnings");
+        state.notify("no startup warnings");
         return Vec::new();
     }
-    doc.push(Ink::Note, "The doctor reports it too while it lasts.");
+    doc.push(LineKind::Note, "The doctor reports it too while it lasts.");
     show_text(state, "Startup warnings".to_owned(), doc);
     Vec::new()
 }
 
 /// Handles a key while a modal is open.
-pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
-    let action = state.keys.action(Context::Reading, chord);
+pub fn press(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
+    let action = state.keys.action(KeyContext::Reading, chord);
     if let (Some(Modal::Text(..)), Some(action)) = (&state.modal, action)
         && finds(state, action)
     {
@@ -66,7 +66,7 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     }
     match &mut state.modal {
         Some(Modal::Confirm(_)) => return press_confirm(state, chord, action),
-        Some(Modal::Help(help)) if help.typing || chord == Chord::char('/') => {
+        Some(Modal::Help(help)) if help.typing || chord == KeyChord::char('/') => {
             write_help(help, chord)
         }
         Some(Modal::Help(help)) if !help.typed.is_empty() && action == Some(Action::Back) => {
@@ -101,14 +101,14 @@ fn finds(state: &mut AppState, action: Action) -> bool {
 pub fn go(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match &mut state.modal {
         Some(Modal::Help(help)) => help.top = scrolled(help.top, Some(action)),
-        Some(Modal::Text(_, reading)) => drop(reading.go(action)),
+        Some(Modal::Text(_, reading)) => drop(reading.scroll(action)),
         _ => {}
     }
     Vec::new()
 }
 
 /// What the keys are looked through for.
-fn write_help(help: &mut HelpView, chord: Chord) {
+fn write_help(help: &mut HelpView, chord: KeyChord) {
     match chord.code {
         _ if !help.typing => help.typing = true,
         KeyCode::Esc => (help.typing, help.typed) = (false, String::new()),
@@ -135,7 +135,7 @@ fn scrolled(top: usize, action: Option<Action>) -> usize {
     }
 }
 
-fn press_confirm(state: &mut AppState, chord: Chord, action: Option<Action>) -> Vec<Cmd> {
+fn press_confirm(state: &mut AppState, chord: KeyChord, action: Option<Action>) -> Vec<Cmd> {
     let Some(Modal::Confirm(confirm)) = &mut state.modal else {
         return Vec::new();
     };
@@ -155,31 +155,33 @@ fn press_confirm(state: &mut AppState, chord: Chord, action: Option<Action>) -> 
                 .get(confirm.cursor)
                 .filter(|_| confirm.drawn.is_some())
                 .map(|(_, choice)| *choice);
-            return choice.map(|choice| take(state, choice)).unwrap_or_default();
+            return choice
+                .map(|choice| apply(state, choice))
+                .unwrap_or_default();
         }
         _ => {}
     }
-    retry::retell(state);
+    retry::update_confirmation(state);
     Vec::new()
 }
 
-fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
+fn apply(state: &mut AppState, choice: ConfirmChoice) -> Vec<Cmd> {
     state.modal = None;
     match choice {
-        Choice::Stay => Vec::new(),
-        Choice::GoOnWith(place) => cheaper::choose(state, place),
-        Choice::AgreeAndGoOn => cheaper::agree(state),
-        Choice::Fork(place) => fork::begin(state, place),
-        Choice::Pick(place) => fork::pick(state, place),
-        Choice::Retry(from) => retry::begin(state, from),
-        Choice::RetryStrategy => retry::turn_strategy(state),
-        Choice::Abort(run_id) => run_actions::abort(state, run_id),
-        Choice::TrustBrought => new_run_trust::agree(state),
-        Choice::AgreeAndStart => new_run_start::agree_and_start(state),
-        Choice::RollBackAndStart => new_run_start::with_consent(state),
-        Choice::EmptyForm => new_run::clear(state),
-        Choice::PauseAndQuit => leave::pause_and_quit(state),
-        Choice::TakeOver => linking::take_over(state),
-        Choice::LeaveRunning => leave::leave_running(state),
+        ConfirmChoice::Stay => Vec::new(),
+        ConfirmChoice::GoOnWith(place) => cheaper::choose(state, place),
+        ConfirmChoice::AgreeAndGoOn => cheaper::agree(state),
+        ConfirmChoice::Fork(place) => fork::start(state, place),
+        ConfirmChoice::Pick(place) => fork::pick(state, place),
+        ConfirmChoice::Retry(from) => retry::start(state, from),
+        ConfirmChoice::RetryStrategy => retry::turn_strategy(state),
+        ConfirmChoice::Abort(run_id) => run_actions::abort(state, run_id),
+        ConfirmChoice::TrustBrought => new_run_trust::agree(state),
+        ConfirmChoice::AgreeAndStart => new_run_start::agree_and_start(state),
+        ConfirmChoice::RollBackAndStart => new_run_start::with_consent(state),
+        ConfirmChoice::EmptyForm => new_run::clear(state),
+        ConfirmChoice::PauseAndQuit => leave::pause_and_quit(state),
+        ConfirmChoice::TakeOver => linking::take_over(state),
+        ConfirmChoice::LeaveRunning => leave::leave_running(state),
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{keys, modal, run};
 use crate::app::keymap::Action;
-use crate::app::mouse::{Mouse, Spot, spot_at};
+use crate::app::mouse::{MouseInput, MouseTarget, target_at};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Modal, Screen};
 
@@ -13,7 +13,7 @@ use crate::app::state::{AppState, Modal, Screen};
 const NOTCH: usize = 3;
 
 /// Handles a mouse event.
-pub fn mouse(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
+pub fn mouse(state: &mut AppState, mouse: MouseInput) -> Vec<Cmd> {
     state.picker.may_open = false;
     let cmds = match mouse.movement() {
         Some(movement) => wheel(state, mouse, movement),
@@ -24,7 +24,7 @@ pub fn mouse(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
     cmds
 }
 
-fn wheel(state: &mut AppState, mouse: Mouse, movement: Action) -> Vec<Cmd> {
+fn wheel(state: &mut AppState, mouse: MouseInput, movement: Action) -> Vec<Cmd> {
     let mut cmds = Vec::new();
     for _ in 0..NOTCH {
         cmds.extend(one_line(state, mouse, movement));
@@ -32,34 +32,34 @@ fn wheel(state: &mut AppState, mouse: Mouse, movement: Action) -> Vec<Cmd> {
     cmds
 }
 
-fn one_line(state: &mut AppState, mouse: Mouse, movement: Action) -> Vec<Cmd> {
+fn one_line(state: &mut AppState, mouse: MouseInput, movement: Action) -> Vec<Cmd> {
     match (&state.modal, state.screen()) {
         (Some(Modal::Confirm(_)), _) => Vec::new(),
         (Some(_), _) => modal::go(state, movement),
-        (None, Screen::Run) => match spot_at(&state.places, mouse.at()) {
-            Some(Spot::Pane(pane)) => run::scroll(state, pane, movement),
+        (None, Screen::Run) => match target_at(&state.places, mouse.position()) {
+            Some(MouseTarget::Pane(pane)) => run::scroll(state, pane, movement),
             _ => Vec::new(),
         },
         (None, _) => keys::act(state, movement),
     }
 }
 
-fn click(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
+fn click(state: &mut AppState, mouse: MouseInput) -> Vec<Cmd> {
     if state.modal.is_some() {
         return Vec::new();
     }
-    match (spot_at(&state.places, mouse.at()), state.screen()) {
-        (Some(Spot::Pane(pane) | Spot::Tab(pane)), Screen::Run) => {
+    match (target_at(&state.places, mouse.position()), state.screen()) {
+        (Some(MouseTarget::Pane(pane) | MouseTarget::Tab(pane)), Screen::Run) => {
             if let Some(open) = &mut state.run {
                 run::focus(open, pane);
             }
         }
         // A click must not decide; in the picker Enter would resume a run.
-        (Some(Spot::Row(row)), Screen::Runs) if row == state.runs.cursor => {
+        (Some(MouseTarget::Row(row)), Screen::Runs) if row == state.runs.cursor => {
             return keys::act(state, Action::Open);
         }
-        (Some(Spot::Row(row)), Screen::Runs) => state.runs.put(row),
-        (Some(Spot::Row(row)), Screen::Picker) => state.picker.put(row),
+        (Some(MouseTarget::Row(row)), Screen::Runs) => state.runs.move_cursor_to(row),
+        (Some(MouseTarget::Row(row)), Screen::Picker) => state.picker.move_to(row),
         _ => {}
     }
     Vec::new()

@@ -2,44 +2,44 @@
 
 use super::new_run_start::{agreed, send, start};
 use super::{cheaper, fork, new_run_trust};
-use crate::app::key::{Chord, KeyCode};
-use crate::app::keymap::{Action, Context};
-use crate::app::msg::{Cmd, Done, Outside, Query, Work};
-use crate::app::new_run::{Field, NewRun};
+use crate::app::key::{KeyChord, KeyCode};
+use crate::app::keymap::{Action, KeyContext};
+use crate::app::msg::{ArchiveQuery, BackgroundJob, Cmd, ExternalProgram, JobResult};
+use crate::app::new_run::{FormField, NewRunForm};
 use crate::app::new_run_draft::FormDraft;
-use crate::app::state::{AppState, Choice, Confirm, Modal, Screen};
+use crate::app::state::{AppState, ConfirmChoice, ConfirmDialog, Modal, Screen};
 
 /// Notice for a text that exceeds the limit of a field.
 const TOO_LONG: &str = "the text was cut to its first 64 KiB";
 
 /// Opens the form, with what was written before, here or by a console that is gone.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
-    state.show(Screen::NewRun);
+    state.push_screen(Screen::NewRun);
     let mut cmds = Vec::new();
     if state.new_run.is_none() {
-        state.new_run = Some(NewRun::new(state.here.as_deref()));
-        cmds.push(Cmd::Query(Query::FormDraft));
+        state.new_run = Some(NewRunForm::new(state.here.as_deref()));
+        cmds.push(Cmd::Query(ArchiveQuery::FormDraft));
     }
     // Files, keys and prices may have changed since it was left.
-    cmds.extend(look_again(state));
+    cmds.extend(refresh_preview(state));
     cmds
 }
 
 /// What an earlier console kept of the form.
-pub fn draft_found(state: &mut AppState, draft: Option<FormDraft>) -> Vec<Cmd> {
+pub fn draft_loaded(state: &mut AppState, draft: Option<FormDraft>) -> Vec<Cmd> {
     let (Some(draft), Some(form)) = (draft, &mut state.new_run) else {
         return Vec::new();
     };
     let elsewhere = Some(draft.repo.as_str())
         .filter(|repo| !repo.is_empty() && state.here.as_deref() != Some(repo))
         .map(str::to_owned);
-    draft.put_into(form);
+    draft.apply_to(form);
     let of = elsewhere
         .map(|repo| format!(" (for {repo})"))
         .unwrap_or_default();
-    let keys = state.keys.shown(Action::FormClear);
-    state.say(format!("draft restored{of}; {keys} clears the form"));
-    look_again(state)
+    let keys = state.keys.display_keys(Action::FormClear);
+    state.notify(format!("draft restored{of}; {keys} clears the form"));
+    refresh_preview(state)
 }
 
 /// Keeps what stands in the form, if that is not kept yet.
@@ -49,13 +49,13 @@ pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
     };
     form.unsaved = None;
     vec![Cmd::SaveForm(
-        FormDraft::of(form, state.here.as_deref()).map(Box::new),
+        FormDraft::from_form(form, state.here.as_deref()).map(Box::new),
     )]
 }
 
 /// A key in the form: an action of the key table, else it belongs to the field.
-pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
-    match state.keys.action(Context::Form, chord) {
+pub fn press(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
+    match state.keys.action(KeyContext::Form, chord) {
         Some(action) => act(state, action),
         None => in_field(state, chord),
     }
@@ -70,14 +70,14 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         (form.found, form.typed) = (0, String::new());
     }
     match action {
-        Action::FormNext => form.turn(1),
-        Action::FormPrev => form.turn(form.fields().len() - 1),
+        Action::FormNext => form.move_focus(1),
+        Action::FormPrev => form.move_focus(form.fields().len() - 1),
         Action::FormStart => return start(state),
         Action::FormEdit => return edit(state),
-        Action::FormClear => ask_clear(state),
-        Action::FormTrust => new_run_trust::ask(state),
+        Action::FormClear => confirm_clear(state),
+        Action::FormTrust => new_run_trust::confirm_trust(state),
         Action::FormLeave => {
-            state.back();
+            state.pop_screen();
             return keep_draft(state);
         }
         _ => {}
@@ -90,10 +90,10 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
     };
-    form.focus = Field::Wish;
+    form.focus = FormField::Wish;
     let text = form.wish.text();
     let mut cmds = keep_draft(state);
-    cmds.push(Cmd::Outside(Outside::Wish { text }));
+    cmds.push(Cmd::Outside(ExternalProgram::Wish { text }));
     cmds
 }
 
@@ -103,18 +103,18 @@ pub fn edited(state: &mut AppState, text: &str) -> Vec<Cmd> {
         return Vec::new();
     };
     if form.wish.replace(text.trim_end_matches(['\n', '\r'])) {
-        state.say(TOO_LONG);
+        state.notify(TOO_LONG);
     }
     changed(state)
 }
 
-fn ask_clear(state: &mut AppState) {
-    state.modal = Some(Modal::Confirm(Confirm {
+fn confirm_clear(state: &mut AppState) {
+    state.modal = Some(Modal::Confirm(ConfirmDialog {
         question: "Clear the form?".to_owned(),
         detail: "The task and all other fields are cleared.".to_owned(),
         choices: vec![
-            ("Cancel".to_owned(), Choice::Stay),
-            ("Clear".to_owned(), Choice::EmptyForm),
+            ("Cancel".to_owned(), ConfirmChoice::Stay),
+            ("Clear".to_owned(), ConfirmChoice::EmptyForm),
         ],
         cursor: 0,
         drawn: None,
@@ -126,9 +126,9 @@ pub fn clear(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
     };
-    let fresh = NewRun::new(state.here.as_deref());
+    let fresh = NewRunForm::new(state.here.as_deref());
     // The outlook stays until the next one is there, so that nothing flickers, and changes go on being counted.
-    *form = NewRun {
+    *form = NewRunForm {
         revision: form.revision,
         asked: form.asked,
         outlook: form.outlook.take(),
@@ -137,32 +137,32 @@ pub fn clear(state: &mut AppState) -> Vec<Cmd> {
     changed(state)
 }
 
-fn in_field(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+fn in_field(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
     };
     let plain = !chord.ctrl && !chord.alt;
     match (form.focus, chord.code) {
-        (Field::Workflow, _) => return in_workflow(state, chord),
-        (Field::Wish, _) => {
+        (FormField::Workflow, _) => return in_workflow(state, chord),
+        (FormField::Wish, _) => {
             return if form.wish.key(chord) {
                 changed(state)
             } else {
                 Vec::new()
             };
         }
-        (_, KeyCode::Up) => form.turn(form.fields().len() - 1),
-        (Field::Start, KeyCode::Enter) if plain => return start(state),
-        (_, KeyCode::Down | KeyCode::Enter) => form.turn(1),
-        (Field::Seat(seat), KeyCode::Left | KeyCode::Right | KeyCode::Char(' ')) => {
-            form.turn_persona(seat, chord.code != KeyCode::Left);
+        (_, KeyCode::Up) => form.move_focus(form.fields().len() - 1),
+        (FormField::Start, KeyCode::Enter) if plain => return start(state),
+        (_, KeyCode::Down | KeyCode::Enter) => form.move_focus(1),
+        (FormField::Seat(seat), KeyCode::Left | KeyCode::Right | KeyCode::Char(' ')) => {
+            form.cycle_persona(seat, chord.code != KeyCode::Left);
             return changed(state);
         }
-        (Field::Strategy, KeyCode::Left | KeyCode::Right | KeyCode::Char(' ')) => {
-            form.turn_strategy(chord.code != KeyCode::Left);
+        (FormField::Strategy, KeyCode::Left | KeyCode::Right | KeyCode::Char(' ')) => {
+            form.cycle_strategy(chord.code != KeyCode::Left);
             return changed(state);
         }
-        (Field::Rehearse, KeyCode::Left | KeyCode::Right | KeyCode::Char(' ')) => {
+        (FormField::Rehearse, KeyCode::Left | KeyCode::Right | KeyCode::Char(' ')) => {
             form.rehearse = !form.rehearse;
             return changed(state);
         }
@@ -174,7 +174,7 @@ fn in_field(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     Vec::new()
 }
 
-fn in_workflow(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+fn in_workflow(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
     };
@@ -184,7 +184,7 @@ fn in_workflow(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         KeyCode::Down => form.found = (form.found + 1).min(found.len().saturating_sub(1)),
         KeyCode::Enter => {
             form.typed.clear();
-            form.turn(1);
+            form.move_focus(1);
             return Vec::new();
         }
         KeyCode::Backspace => {
@@ -213,7 +213,7 @@ fn choose(state: &mut AppState) -> Vec<Cmd> {
     let found = form.candidates();
     let chosen = found
         .get(form.found)
-        .and_then(|(place, _)| form.ahead()?.workflows.get(*place))
+        .and_then(|(place, _)| form.preview()?.workflows.get(*place))
         .map(|(name, _)| name.clone());
     let chosen = chosen.or_else(|| {
         Some(form.before.clone()).filter(|before| found.is_empty() && !before.is_empty())
@@ -233,14 +233,14 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
     };
-    let wish = form.focus == Field::Wish;
+    let wish = form.focus == FormField::Wish;
     let line: String = text.split(['\n', '\r']).collect::<Vec<_>>().join(" ");
     let Some(input) = form.text_mut() else {
         return Vec::new();
     };
     let cut = input.paste(if wish { text } else { line.trim() });
     if cut {
-        state.say(TOO_LONG);
+        state.notify(TOO_LONG);
     }
     changed(state)
 }
@@ -251,70 +251,72 @@ fn changed(state: &mut AppState) -> Vec<Cmd> {
     if let Some(form) = &mut state.new_run {
         form.unsaved.get_or_insert(ticks);
     }
-    look_again(state)
+    refresh_preview(state)
 }
 
 /// Requests a start preview of the form, even if the task is empty.
-pub fn look_again(state: &mut AppState) -> Vec<Cmd> {
+pub fn refresh_preview(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
     };
     form.revision += 1;
     form.failure = None;
-    look_ahead(form)
+    request_preview(form)
 }
 
-fn look_ahead(form: &mut NewRun) -> Vec<Cmd> {
+fn request_preview(form: &mut NewRunForm) -> Vec<Cmd> {
     if form.asked.is_some() {
         return Vec::new();
     }
     form.asked = Some(form.revision);
-    vec![Cmd::Work(Work::LookAhead(
+    vec![Cmd::Work(BackgroundJob::LookAhead(
         form.revision,
         Box::new(form.request()),
     ))]
 }
 
 /// Handles the result of a background job.
-pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
+pub fn done(state: &mut AppState, done: JobResult) -> Vec<Cmd> {
     match done {
-        Done::Ahead(revision, request, ahead) => {
+        JobResult::Ahead(revision, request, ahead) => {
             let Some(form) = &mut state.new_run else {
                 return Vec::new();
             };
             form.asked = None;
             form.outlook = Some((revision, request, ahead));
-            if let Field::Seat(seat) = form.focus
+            if let FormField::Seat(seat) = form.focus
                 && seat >= form.seats().len()
             {
-                form.focus = Field::Thread;
+                form.focus = FormField::Thread;
             }
-            if form.focus == Field::Strategy && !form.has_lane() {
-                form.focus = Field::Budget;
+            if form.focus == FormField::Strategy && !form.uses_thread() {
+                form.focus = FormField::Budget;
             }
             if form.is_current() {
                 Vec::new()
             } else {
-                look_ahead(form)
+                request_preview(form)
             }
         }
-        Done::Seats(ahead) => fork::seated(state, &ahead),
-        Done::Checked(subject, checks) => {
-            state.doctor.take(subject, checks);
+        JobResult::Seats(ahead) => fork::seated(state, &ahead),
+        JobResult::Checked(subject, checks) => {
+            state.doctor.add_checks(subject, checks);
             Vec::new()
         }
-        Done::Cheaper(run, found) => cheaper::found(state, run, found),
-        Done::Demo(Ok(request)) => {
+        JobResult::Cheaper(run, found) => cheaper::candidates_loaded(state, run, found),
+        JobResult::Demo(Ok(request)) => {
             state.preparing = false;
             send(state, *request)
         }
-        Done::Demo(Err(failure)) => {
+        JobResult::Demo(Err(failure)) => {
             state.preparing = false;
-            state.complain(&failure);
+            state.notify_failure(&failure);
             Vec::new()
         }
-        Done::Trusted(result) => new_run_trust::agreed(state, result),
-        Done::Agreed(result) if cheaper::awaits_consent(state) => cheaper::agreed(state, result),
-        Done::Agreed(result) => agreed(state, result),
+        JobResult::Trusted(result) => new_run_trust::agreed(state, result),
+        JobResult::Agreed(result) if cheaper::awaits_consent(state) => {
+            cheaper::agreed(state, result)
+        }
+        JobResult::Agreed(result) => agreed(state, result),
     }
 }

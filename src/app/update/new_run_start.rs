@@ -1,13 +1,13 @@
 //! Starting a run from the form: problem checks, confirmations, consent, and the start itself.
 
 use super::run;
-use crate::app::lane::Lane;
-use crate::app::msg::{Cmd, Ticket, Work};
-use crate::app::new_run::{Field, NewRun};
-use crate::app::state::{AppState, Choice, Confirm, Modal, Screen};
-use crate::engine::api::{Answer, Command, ConsentAsk, StartRun};
+use crate::app::lane::ThreadStatus;
+use crate::app::msg::{BackgroundJob, Cmd, CommandTicket};
+use crate::app::new_run::{FormField, NewRunForm};
+use crate::app::state::{AppState, ConfirmChoice, ConfirmDialog, Modal, Screen};
+use crate::engine::api::{CommandAnswer, ConsentRequest, EngineCommand, StartRun};
 use crate::model::error::{Code, Failure};
-use crate::model::persona::Permission;
+use crate::model::persona::ToolPermission;
 use crate::model::safe_text::safe_line;
 use crate::model::state::Strategy;
 
@@ -20,14 +20,14 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     }
     if !form.is_current() {
-        state.say("still checking; press again in a moment");
+        state.notify("still checking; press again in a moment");
         return Vec::new();
     }
-    if let (Some(failure), _) = form.in_the_way(&state.runs) {
+    if let (Some(failure), _) = form.blocking_problems(&state.runs) {
         if failure.code == Code::ThreadBusy {
-            form.focus = Field::Strategy;
+            form.focus = FormField::Strategy;
         }
-        state.complain(&failure);
+        state.notify_failure(&failure);
         return Vec::new();
     }
     match ends_another(state) {
@@ -40,22 +40,25 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
 }
 
 /// Returns the confirmation to roll back the active run of the thread, if there is one.
-fn ends_another(state: &AppState) -> Option<Confirm> {
+fn ends_another(state: &AppState) -> Option<ConfirmDialog> {
     let form = state
         .new_run
         .as_ref()
-        .filter(|form| form.strategy == Strategy::Rollback && form.has_lane())?;
-    let name = form.lane_name()?;
-    let holder = Lane::of(&name, &state.runs).holder?;
-    Some(Confirm {
+        .filter(|form| form.strategy == Strategy::Rollback && form.uses_thread())?;
+    let name = form.thread_name()?;
+    let holder = ThreadStatus::for_thread(&name, &state.runs).holder?;
+    Some(ConfirmDialog {
         question: format!("Abort run {} and start this one?", holder.id.short()),
         detail: format!(
             "{} is aborted and cannot be resumed; its worktree and branch are rolled back to its base commit. Its changes are saved.",
             holder.workflow
         ),
         choices: vec![
-            ("Keep editing".to_owned(), Choice::Stay),
-            ("Abort it and start".to_owned(), Choice::RollBackAndStart),
+            ("Keep editing".to_owned(), ConfirmChoice::Stay),
+            (
+                "Abort it and start".to_owned(),
+                ConfirmChoice::RollBackAndStart,
+            ),
         ],
         cursor: 0,
         drawn: None,
@@ -67,11 +70,11 @@ pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
     };
-    let asks: Vec<ConsentAsk> = consents(form);
+    let asks: Vec<ConsentRequest> = consents(form);
     if asks.is_empty() {
-        return begin(state);
+        return start_run_form(state);
     }
-    state.modal = Some(Modal::Confirm(Confirm {
+    state.modal = Some(Modal::Confirm(ConfirmDialog {
         question: format!(
             "Allow {}?",
             if asks.len() == 1 {
@@ -80,10 +83,10 @@ pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
                 "these personas"
             }
         ),
-        detail: asks.iter().map(told).collect::<Vec<_>>().join("\n"),
+        detail: asks.iter().map(describe).collect::<Vec<_>>().join("\n"),
         choices: vec![
-            ("Keep editing".to_owned(), Choice::Stay),
-            ("Allow and start".to_owned(), Choice::AgreeAndStart),
+            ("Keep editing".to_owned(), ConfirmChoice::Stay),
+            ("Allow and start".to_owned(), ConfirmChoice::AgreeAndStart),
         ],
         cursor: 0,
         drawn: None,
@@ -92,8 +95,8 @@ pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
 }
 
 /// Returns the consents needed, each persona once.
-fn consents(form: &NewRun) -> Vec<ConsentAsk> {
-    let mut asks: Vec<ConsentAsk> = Vec::new();
+fn consents(form: &NewRunForm) -> Vec<ConsentRequest> {
+    let mut asks: Vec<ConsentRequest> = Vec::new();
     for ask in form.seats().iter().filter_map(|seat| seat.consent.as_ref()) {
         if !asks.contains(ask) {
             asks.push(ask.clone());
@@ -104,11 +107,11 @@ fn consents(form: &NewRun) -> Vec<ConsentAsk> {
 
 /// Describes a consent in one line.
 #[must_use]
-pub fn told(ask: &ConsentAsk) -> String {
-    let tool = |(name, permission): &(String, Permission)| match permission {
-        Permission::Auto => name.clone(),
-        Permission::Ask => format!("{name} (asks)"),
-        Permission::Deny => format!("{name} (denied)"),
+pub fn describe(ask: &ConsentRequest) -> String {
+    let tool = |(name, permission): &(String, ToolPermission)| match permission {
+        ToolPermission::Auto => name.clone(),
+        ToolPermission::Ask => format!("{name} (asks)"),
+        ToolPermission::Deny => format!("{name} (denied)"),
     };
     let tools: Vec<String> = ask.tools.iter().map(tool).collect();
     let tools = if tools.is_empty() {
@@ -126,7 +129,7 @@ pub fn agree_and_start(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     };
     form.starting = true;
-    vec![Cmd::Work(Work::Agree(
+    vec![Cmd::Work(BackgroundJob::Agree(
         consents(form)
             .into_iter()
             .map(|ask| (ask.persona, ask.hash))
@@ -137,12 +140,12 @@ pub fn agree_and_start(state: &mut AppState) -> Vec<Cmd> {
 /// Handles the result of storing the consents.
 pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
     match result {
-        Ok(()) => begin(state),
+        Ok(()) => start_run_form(state),
         Err(failure) => failed(state, failure),
     }
 }
 
-fn begin(state: &mut AppState) -> Vec<Cmd> {
+fn start_run_form(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
     };
@@ -156,24 +159,24 @@ fn begin(state: &mut AppState) -> Vec<Cmd> {
 
 /// Sends the start command.
 pub fn send(state: &mut AppState, request: StartRun) -> Vec<Cmd> {
-    let ticket = Ticket(state.last_ticket.0 + 1);
+    let ticket = CommandTicket(state.last_ticket.0 + 1);
     (state.last_ticket, state.starting) = (ticket, Some(ticket));
-    state.say("starting the run");
-    vec![Cmd::Send(ticket, Command::Start(Box::new(request)))]
+    state.notify("starting the run");
+    vec![Cmd::Send(ticket, EngineCommand::Start(Box::new(request)))]
 }
 
 /// Handles the result of a start.
-pub fn started(state: &mut AppState, result: Result<Answer, Failure>) -> Vec<Cmd> {
+pub fn started(state: &mut AppState, result: Result<CommandAnswer, Failure>) -> Vec<Cmd> {
     state.starting = None;
     match result {
-        Ok(Answer::Started { run_id, .. }) => {
+        Ok(CommandAnswer::Started { run_id, .. }) => {
             let mut cmds = Vec::new();
             if state.new_run.as_ref().is_some_and(|form| form.starting) {
                 state.new_run = None;
                 state.screens.retain(|screen| *screen != Screen::NewRun);
                 cmds.push(Cmd::SaveForm(None));
             }
-            state.say(format!("run {} started", run_id.short()));
+            state.notify(format!("run {} started", run_id.short()));
             cmds.extend(run::open(state, run_id));
             cmds
         }
@@ -183,7 +186,7 @@ pub fn started(state: &mut AppState, result: Result<Answer, Failure>) -> Vec<Cmd
 }
 
 fn failed(state: &mut AppState, failure: Failure) -> Vec<Cmd> {
-    state.complain(&failure);
+    state.notify_failure(&failure);
     if let Some(form) = &mut state.new_run {
         (form.starting, form.failure) = (false, Some(failure));
     }

@@ -1,23 +1,23 @@
 //! The form of a new run, by keys.
 
-use crate::app::lane::Lane;
-use crate::app::msg::{Cmd, Drawn, Msg, Outside, Returned};
-use crate::app::new_run::Field;
+use crate::app::lane::ThreadStatus;
+use crate::app::msg::{Cmd, ExternalProgram, ExternalResult, FrameReport, Msg};
+use crate::app::new_run::FormField;
 use crate::app::new_run_draft::FormDraft;
-use crate::app::sample::{Bench, Place, record, run_id};
+use crate::app::sample::{ConsoleHarness, SampleRunState, record, run_id};
 use crate::app::state::{Modal, Screen};
-use crate::engine::api::Command;
+use crate::engine::api::EngineCommand;
 use crate::model::error::{Code, Failure};
 use crate::model::money::NanoUsd;
 use crate::model::record::RunRecord;
 use crate::model::state::{RunStatus, Strategy};
 
 /// The form with a wish, and everything known about it.
-fn form() -> Bench {
-    let mut bench = Bench::new(
+fn form() -> ConsoleHarness {
+    let mut bench = ConsoleHarness::new(
         (80, 24),
         vec![record(1, RunStatus::AwaitingApproval, 200)],
-        Place::Awaiting,
+        SampleRunState::Awaiting,
     );
     bench.state.here = Some("/shop".to_owned());
     let mut bench = bench.start(None);
@@ -41,8 +41,8 @@ fn what_was_written_in_the_form_survives_leaving_it() {
 #[test]
 fn words_that_no_workflow_fits_leave_the_one_that_stood_there() {
     let mut bench = form();
-    go_to(&mut bench, Field::Workflow);
-    let workflow = |bench: &Bench| bench.state.new_run.as_ref().unwrap().workflow.clone();
+    go_to(&mut bench, FormField::Workflow);
+    let workflow = |bench: &ConsoleHarness| bench.state.new_run.as_ref().unwrap().workflow.clone();
     let before = workflow(&bench);
     bench.type_text("que", 10);
     assert_ne!(workflow(&bench), before);
@@ -51,7 +51,7 @@ fn words_that_no_workflow_fits_leave_the_one_that_stood_there() {
     bench.press("Tab");
     bench.press("Shift-Tab");
     let form = bench.state.new_run.as_ref().unwrap();
-    assert_eq!((form.focus, form.typed.as_str()), (Field::Workflow, ""));
+    assert_eq!((form.focus, form.typed.as_str()), (FormField::Workflow, ""));
 }
 
 #[test]
@@ -81,14 +81,14 @@ fn a_start_waits_for_what_is_wrong_and_for_consent() {
     bench.press("Right");
     bench.press("Enter");
     assert!(bench.worked.is_empty(), "the question was not drawn yet");
-    bench.feed(Msg::Drawn(Drawn {
+    bench.feed(Msg::Drawn(FrameReport {
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     bench.press("Enter");
     assert_eq!(bench.worked.len(), 1, "consent first");
     bench.work();
-    let Some((_, Command::Start(request))) = bench.sent.last() else {
+    let Some((_, EngineCommand::Start(request))) = bench.sent.last() else {
         panic!("{:?}", bench.sent)
     };
     assert_eq!(
@@ -97,7 +97,7 @@ fn a_start_waits_for_what_is_wrong_and_for_consent() {
     );
     bench.press("Ctrl-S");
     assert_eq!(bench.sent.len(), 1, "once");
-    bench.answer(Ok(crate::engine::api::Answer::Started {
+    bench.answer(Ok(crate::engine::api::CommandAnswer::Started {
         run_id: run_id(1),
         existing: false,
     }));
@@ -138,7 +138,7 @@ fn a_start_that_is_refused_keeps_the_form() {
 fn a_seat_is_given_to_another_and_back_to_the_binder() {
     let mut bench = form();
     bench.press("Tab");
-    let named = |bench: &mut Bench| {
+    let named = |bench: &mut ConsoleHarness| {
         bench.work();
         let form = bench.state.new_run.as_ref().unwrap();
         (
@@ -165,7 +165,7 @@ fn of_many_changes_only_the_last_is_looked_at() {
 }
 
 /// The form, with a run that holds the lane of the repository.
-fn form_beside_a_holder() -> Bench {
+fn form_beside_a_holder() -> ConsoleHarness {
     let mut bench = form();
     bench.records.push(RunRecord {
         thread: "shop-cart:main#a1b2".into(),
@@ -175,7 +175,7 @@ fn form_beside_a_holder() -> Bench {
     bench
 }
 
-fn go_to(bench: &mut Bench, field: Field) {
+fn go_to(bench: &mut ConsoleHarness, field: FormField) {
     for _ in 0..20 {
         if bench.state.new_run.as_ref().unwrap().focus == field {
             return;
@@ -186,7 +186,7 @@ fn go_to(bench: &mut Bench, field: Field) {
 }
 
 /// What stood in the form when it was last kept.
-fn kept(bench: &Bench) -> Option<FormDraft> {
+fn kept(bench: &ConsoleHarness) -> Option<FormDraft> {
     bench
         .done
         .iter()
@@ -201,18 +201,18 @@ fn kept(bench: &Bench) -> Option<FormDraft> {
         .flatten()
 }
 
-fn agree(bench: &mut Bench) {
+fn agree(bench: &mut ConsoleHarness) {
     bench.press("Right");
-    bench.feed(Msg::Drawn(Drawn {
+    bench.feed(Msg::Drawn(FrameReport {
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     bench.press("Enter");
 }
 
-fn started(bench: &Bench) -> Option<&crate::engine::api::StartRun> {
+fn started(bench: &ConsoleHarness) -> Option<&crate::engine::api::StartRun> {
     bench.sent.iter().find_map(|(_, command)| {
-        if let Command::Start(request) = command {
+        if let EngineCommand::Start(request) = command {
             Some(&**request)
         } else {
             None
@@ -232,7 +232,7 @@ fn a_held_thread_stands_in_the_way_until_it_is_said_what_happens_then() {
     );
     assert_eq!(
         bench.state.new_run.as_ref().unwrap().focus,
-        Field::Strategy,
+        FormField::Strategy,
         "there it is said"
     );
     bench.press("Right");
@@ -249,7 +249,7 @@ fn a_held_thread_stands_in_the_way_until_it_is_said_what_happens_then() {
 #[test]
 fn a_run_is_ended_to_make_room_only_after_a_word() {
     let mut bench = form_beside_a_holder();
-    go_to(&mut bench, Field::Strategy);
+    go_to(&mut bench, FormField::Strategy);
     bench.press("Left");
     bench.work();
     bench.press("Ctrl-S");
@@ -277,7 +277,9 @@ fn a_run_is_ended_to_make_room_only_after_a_word() {
 #[test]
 fn the_word_about_the_thread_is_as_new_as_the_list() {
     let mut bench = form_beside_a_holder();
-    let held = |bench: &Bench| Lane::of("shop-cart:main#a1b2", &bench.state.runs).held();
+    let held = |bench: &ConsoleHarness| {
+        ThreadStatus::for_thread("shop-cart:main#a1b2", &bench.state.runs).describe_holder()
+    };
     assert!(held(&bench).is_some());
     bench.records.last_mut().unwrap().state = RunStatus::Paused.as_str().to_owned();
     bench.feed(Msg::Stale);
@@ -287,22 +289,22 @@ fn the_word_about_the_thread_is_as_new_as_the_list() {
 #[test]
 fn without_a_lane_there_is_no_strategy_and_none_is_sent() {
     let mut bench = form();
-    go_to(&mut bench, Field::Strategy);
+    go_to(&mut bench, FormField::Strategy);
     bench.press("Right");
-    go_to(&mut bench, Field::Repo);
+    go_to(&mut bench, FormField::Repo);
     for _ in 0.."/shop".len() {
         bench.press("Backspace");
     }
     bench.work();
     let form = bench.state.new_run.as_ref().unwrap();
-    assert!(!form.fields().contains(&Field::Strategy));
+    assert!(!form.fields().contains(&FormField::Strategy));
     assert_eq!(form.request().options.strategy, None);
 }
 
 #[test]
 fn a_budget_is_an_amount_and_goes_with_the_start() {
     let mut bench = form();
-    go_to(&mut bench, Field::Budget);
+    go_to(&mut bench, FormField::Budget);
     bench.type_text("2,5", 10);
     bench.work();
     bench.press("Ctrl-S");
@@ -332,13 +334,18 @@ fn a_budget_is_an_amount_and_goes_with_the_start() {
 fn it_is_said_how_far_a_budget_reaches() {
     let mut bench = form();
     let mut reach = |text: &str| {
-        go_to(&mut bench, Field::Budget);
+        go_to(&mut bench, FormField::Budget);
         while !bench.state.new_run.as_ref().unwrap().budget.is_blank() {
             bench.press("Backspace");
         }
         bench.type_text(text, 10);
         bench.work();
-        bench.state.new_run.as_ref().unwrap().budget_reach()
+        bench
+            .state
+            .new_run
+            .as_ref()
+            .unwrap()
+            .describe_budget_coverage()
     };
     assert_eq!(
         reach("0.10"),
@@ -363,7 +370,7 @@ fn it_is_said_how_far_a_budget_reaches() {
 #[test]
 fn what_is_written_is_kept_within_half_a_second_and_when_the_form_is_left() {
     let mut bench = form();
-    assert!(kept(&bench).is_none() && bench.state.wakes_in().is_some_and(|ms| ms <= 400));
+    assert!(kept(&bench).is_none() && bench.state.next_change_in().is_some_and(|ms| ms <= 400));
     bench.ticks += 400;
     bench.feed(Msg::Tick);
     assert_eq!(kept(&bench).unwrap().wish, "a cart");
@@ -381,7 +388,7 @@ fn what_is_written_is_kept_within_half_a_second_and_when_the_form_is_left() {
 
 #[test]
 fn the_form_of_a_console_that_is_gone_is_offered_and_can_be_emptied() {
-    let mut bench = Bench::new((80, 24), vec![], Place::Awaiting);
+    let mut bench = ConsoleHarness::new((80, 24), vec![], SampleRunState::Awaiting);
     let kept_before = FormDraft {
         wish: "a cart".to_owned(),
         repo: "/other".to_owned(),
@@ -419,7 +426,7 @@ fn a_run_that_began_leaves_no_draft() {
     bench.press("Ctrl-S");
     agree(&mut bench);
     bench.work();
-    bench.answer(Ok(crate::engine::api::Answer::Started {
+    bench.answer(Ok(crate::engine::api::CommandAnswer::Started {
         run_id: run_id(1),
         existing: false,
     }));
@@ -433,7 +440,7 @@ fn the_wish_goes_through_the_editor() {
     bench.press("Ctrl-E");
     assert_eq!(
         bench.done.last(),
-        Some(&Cmd::Outside(Outside::Wish {
+        Some(&Cmd::Outside(ExternalProgram::Wish {
             text: "a cart".to_owned()
         }))
     );
@@ -442,7 +449,7 @@ fn the_wish_goes_through_the_editor() {
         "a cart",
         "kept before the terminal is given away"
     );
-    bench.feed(Msg::Returned(Returned::Wished(
+    bench.feed(Msg::Returned(ExternalResult::Wished(
         "a cart\nin cents\n".to_owned(),
     )));
     let form = bench.state.new_run.as_ref().unwrap();
@@ -452,14 +459,14 @@ fn the_wish_goes_through_the_editor() {
             form.focus,
             form.unsaved.is_some()
         ),
-        ("a cart\nin cents", Field::Wish, true)
+        ("a cart\nin cents", FormField::Wish, true)
     );
-    bench.feed(Msg::Returned(Returned::Unchanged));
+    bench.feed(Msg::Returned(ExternalResult::Unchanged));
     assert_eq!(
         bench.state.new_run.as_ref().unwrap().wish.text(),
         "a cart\nin cents"
     );
-    bench.feed(Msg::Returned(Returned::Failed(Failure::new(
+    bench.feed(Msg::Returned(ExternalResult::Failed(Failure::new(
         Code::IoFailed,
         "vi ended badly",
     ))));
@@ -481,7 +488,10 @@ fn what_a_repository_brings_is_used_after_a_look_and_a_yes_alone() {
                 .contains("already allowed")
     );
     let form = bench.state.new_run.as_mut().unwrap();
-    (form.repo, form.focus) = (crate::app::text_input::TextInput::of("/their"), Field::Repo);
+    (form.repo, form.focus) = (
+        crate::app::text_input::TextInput::from_text("/their"),
+        FormField::Repo,
+    );
     bench.press("End");
     bench.type_text("s", 10);
     bench.work();
@@ -491,9 +501,9 @@ fn what_a_repository_brings_is_used_after_a_look_and_a_yes_alone() {
         bench.state.modal.is_some(),
         "what nobody has seen is not agreed to"
     );
-    bench.feed(Msg::Drawn(Drawn {
+    bench.feed(Msg::Drawn(FrameReport {
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     bench.press("Enter");
     assert!(

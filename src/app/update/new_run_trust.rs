@@ -1,11 +1,11 @@
 //! The repository's `.phasedeck/` files in the new-run form: shows them and asks whether to allow
 //! them.
 
-use super::new_run::look_again;
-use super::new_run_start::told;
-use crate::app::msg::{Cmd, Work};
-use crate::app::state::{AppState, Choice, Confirm, Modal};
-use crate::engine::api::TrustAsk;
+use super::new_run::refresh_preview;
+use super::new_run_start::describe;
+use crate::app::msg::{BackgroundJob, Cmd};
+use crate::app::state::{AppState, ConfirmChoice, ConfirmDialog, Modal};
+use crate::engine::api::TrustRequest;
 use crate::model::error::Failure;
 use crate::model::safe_text::safe_line;
 
@@ -13,33 +13,36 @@ use crate::model::safe_text::safe_line;
 const SHOWN: usize = 4;
 
 /// Shows what it brings, and asks; keeping on with the form uses nothing of it.
-pub fn ask(state: &mut AppState) {
+pub fn confirm_trust(state: &mut AppState) {
     let Some(asked) = withheld(state) else {
-        return state.say("everything in the repository's .phasedeck/ is already allowed");
+        return state.notify("everything in the repository's .phasedeck/ is already allowed");
     };
     let question = if asked.changed {
         "Allow its changed .phasedeck/ files?"
     } else {
         "Allow the repository's .phasedeck/ files?"
     };
-    state.modal = Some(Modal::Confirm(Confirm {
+    state.modal = Some(Modal::Confirm(ConfirmDialog {
         question: question.to_owned(),
-        detail: in_words(asked),
+        detail: describe_request(asked),
         choices: vec![
-            ("Keep editing".to_owned(), Choice::Stay),
-            ("Allow exactly these files".to_owned(), Choice::TrustBrought),
+            ("Keep editing".to_owned(), ConfirmChoice::Stay),
+            (
+                "Allow exactly these files".to_owned(),
+                ConfirmChoice::TrustBrought,
+            ),
         ],
         cursor: 0,
         drawn: None,
     }));
 }
 
-fn withheld(state: &AppState) -> Option<&TrustAsk> {
-    state.new_run.as_ref()?.ahead()?.withheld.as_deref()
+fn withheld(state: &AppState) -> Option<&TrustRequest> {
+    state.new_run.as_ref()?.preview()?.withheld.as_deref()
 }
 
 /// What a yes lets be used.
-fn in_words(asked: &TrustAsk) -> String {
+fn describe_request(asked: &TrustRequest) -> String {
     let mut lines = vec![safe_line(&format!(
         "{} ({})",
         asked.top.display(),
@@ -65,7 +68,7 @@ fn in_words(asked: &TrustAsk) -> String {
         asked
             .personas
             .iter()
-            .map(|one| format!("persona {}", told(one)))
+            .map(|one| format!("persona {}", describe(one)))
             .collect(),
     );
     list(
@@ -92,7 +95,7 @@ fn in_words(asked: &TrustAsk) -> String {
 pub fn agree(state: &mut AppState) -> Vec<Cmd> {
     withheld(state)
         .cloned()
-        .map(|asked| Cmd::Work(Work::Trust(Box::new(asked))))
+        .map(|asked| Cmd::Work(BackgroundJob::Trust(Box::new(asked))))
         .into_iter()
         .collect()
 }
@@ -100,8 +103,8 @@ pub fn agree(state: &mut AppState) -> Vec<Cmd> {
 /// It is recorded, or why it is not; either way the form looks again.
 pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
     match result {
-        Ok(()) => state.say("allowed; any change to these files asks again"),
-        Err(failure) => state.complain(&failure),
+        Ok(()) => state.notify("allowed; any change to these files asks again"),
+        Err(failure) => state.notify_failure(&failure),
     }
-    look_again(state)
+    refresh_preview(state)
 }

@@ -1,6 +1,6 @@
 //! Decides whether a change in the run list warrants a notification. Only transitions count.
 
-use crate::app::runs::waits;
+use crate::app::runs::awaits_operator;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
 
@@ -9,9 +9,10 @@ use crate::model::state::RunStatus;
 pub fn news(old: &[RunRecord], new: &[RunRecord]) -> Option<&'static str> {
     let before = |record: &RunRecord| old.iter().find(|other| other.id == record.id);
     let asked = |record: &&RunRecord| {
-        waits(record)
-            && before(record)
-                .is_none_or(|old| !waits(old) || old.pending_since != record.pending_since)
+        awaits_operator(record)
+            && before(record).is_none_or(|old| {
+                !awaits_operator(old) || old.pending_since != record.pending_since
+            })
     };
     let became = |record: &&RunRecord, status: RunStatus| {
         record.state == status.as_str()
@@ -43,7 +44,7 @@ mod tests {
         assert_eq!(news(&all, &ended), Some("phasedeck: a run is done"));
         assert_eq!(news(&ended, &ended), None);
         let mut next = ended.clone();
-        let asks = next.iter_mut().find(|r| waits(r)).unwrap();
+        let asks = next.iter_mut().find(|r| awaits_operator(r)).unwrap();
         asks.pending_since = Some(Timestamp(asks.pending_since.unwrap().0 + 1));
         assert_eq!(
             news(&all, &next),

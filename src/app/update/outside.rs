@@ -1,16 +1,16 @@
 //! Handles the result of an external editor: an edited text, or no change.
 
 use super::{modal, new_run, run_actions};
-use crate::app::document::{Document, Ink};
-use crate::app::gate::Stage;
-use crate::app::msg::{Cmd, Query, Returned};
+use crate::app::document::{LineKind, TextDocument};
+use crate::app::gate::DecisionStep;
+use crate::app::msg::{ArchiveQuery, Cmd, ExternalResult};
 use crate::app::state::{AppState, Screen};
-use crate::engine::api::{Answer, Command};
+use crate::engine::api::{CommandAnswer, EngineCommand};
 use crate::model::error::Failure;
 use crate::model::id::{RequestId, RunId};
 
 /// Handles the exit of the external program.
-pub fn returned(state: &mut AppState, returned: Returned) -> Vec<Cmd> {
+pub fn returned(state: &mut AppState, returned: ExternalResult) -> Vec<Cmd> {
     let on_gate = state.screen() == Screen::Gate;
     // Keys meant for the external program must not decide anything here.
     state.last_input = state.now.ticks;
@@ -18,17 +18,17 @@ pub fn returned(state: &mut AppState, returned: Returned) -> Vec<Cmd> {
         gate.drawn = None;
     }
     match returned {
-        Returned::Edited {
+        ExternalResult::Edited {
             request_id,
             content,
         } => return send(state, request_id, content),
-        Returned::Wished(text) => return new_run::edited(state, &text),
-        Returned::Unchanged => state.say("no changes; nothing was sent"),
-        Returned::Read => {}
-        Returned::Failed(failure) => {
+        ExternalResult::Wished(text) => return new_run::edited(state, &text),
+        ExternalResult::Unchanged => state.notify("no changes; nothing was sent"),
+        ExternalResult::Read => {}
+        ExternalResult::Failed(failure) => {
             match state.gate.as_mut().filter(|gate| on_gate && gate.is_open()) {
                 Some(gate) => gate.failure = Some(failure),
-                None => state.complain(&failure),
+                None => state.notify_failure(&failure),
             }
         }
     }
@@ -42,14 +42,14 @@ fn send(state: &mut AppState, request_id: RequestId, content: String) -> Vec<Cmd
         .as_ref()
         .filter(|gate| gate.request_id == request_id && gate.is_open());
     let Some(run_id) = open.map(|gate| gate.run_id) else {
-        state.say("already answered meanwhile; your text is kept with the drafts");
+        state.notify("already answered meanwhile; your text is kept with the drafts");
         return Vec::new();
     };
     let cmds = run_actions::send(
         state,
         run_id,
         "sending your version of",
-        Command::Revise {
+        EngineCommand::Revise {
             run_id,
             request_id,
             content,
@@ -57,7 +57,7 @@ fn send(state: &mut AppState, request_id: RequestId, content: String) -> Vec<Cmd
     );
     let ticket = state.last_ticket;
     if let Some(gate) = &mut state.gate {
-        (gate.stage, gate.failure) = (Stage::Revising { ticket }, None);
+        (gate.stage, gate.failure) = (DecisionStep::Revising { ticket }, None);
     }
     state.revising = Some((ticket, request_id));
     state.notice = None;
@@ -69,11 +69,11 @@ pub fn revised(
     state: &mut AppState,
     run_id: RunId,
     request_id: RequestId,
-    result: &Result<Answer, Failure>,
+    result: &Result<CommandAnswer, Failure>,
 ) -> Vec<Cmd> {
     state.revising = None;
     let gate = state.gate.as_mut().filter(|gate| {
-        gate.request_id == request_id && matches!(gate.stage, Stage::Revising { .. })
+        gate.request_id == request_id && matches!(gate.stage, DecisionStep::Revising { .. })
     });
     match result {
         Ok(_) => {
@@ -81,24 +81,31 @@ pub fn revised(
             state.wants_gate |= gate.is_some();
             vec![
                 Cmd::DropEdit(request_id),
-                Cmd::Query(Query::Details(run_id)),
+                Cmd::Query(ArchiveQuery::Details(run_id)),
             ]
         }
         Err(failure) => {
             if let Some(gate) = gate {
-                (gate.stage, gate.drawn) = (Stage::Reading, None);
+                (gate.stage, gate.drawn) = (DecisionStep::Reading, None);
             }
-            let mut doc = Document::default();
+            let mut doc = TextDocument::default();
             for (index, line) in failure.message.lines().enumerate() {
-                doc.push(if index == 0 { Ink::Heading } else { Ink::Error }, line);
+                doc.push(
+                    if index == 0 {
+                        LineKind::Heading
+                    } else {
+                        LineKind::Error
+                    },
+                    line,
+                );
             }
-            doc.push(Ink::Plain, "");
+            doc.push(LineKind::Plain, "");
             doc.push(
-                Ink::Note,
+                LineKind::Note,
                 "nothing was stored; your text is kept: e reopens it",
             );
             modal::show_text(state, "Your version was rejected".to_owned(), doc);
-            vec![Cmd::Query(Query::Details(run_id))]
+            vec![Cmd::Query(ArchiveQuery::Details(run_id))]
         }
     }
 }

@@ -2,18 +2,18 @@
 //! run, found by typing. What is used most stands first.
 
 use super::{keys, run};
-use crate::app::fuzzy::ranked;
-use crate::app::key::{Chord, KeyCode};
-use crate::app::keymap::{Action, Context, is_movement};
+use crate::app::fuzzy::rank;
+use crate::app::key::{KeyChord, KeyCode};
+use crate::app::keymap::{Action, KeyContext, is_movement};
 use crate::app::msg::Cmd;
-use crate::app::state::{AppState, Modal, Palette};
+use crate::app::state::{AppState, CommandPalette, Modal};
 use crate::model::id::RunId;
-use crate::model::mark::Mark;
+use crate::model::mark::StatusGlyph;
 use crate::model::safe_text::safe_line;
 
 /// What Enter on a found thing does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum PaletteTarget {
     /// An action.
     Action(Action),
     /// Opens a run.
@@ -22,7 +22,7 @@ pub enum Target {
 
 /// One thing that fits what was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct PaletteMatch {
     /// What it does.
     pub text: String,
     /// The letters that fit, counted in characters.
@@ -30,12 +30,12 @@ pub struct Found {
     /// The key that does the same; empty where there is none.
     pub key: String,
     /// What it is.
-    pub target: Target,
+    pub target: PaletteTarget,
 }
 
 /// Opens it.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
-    state.modal = Some(Modal::Palette(Palette {
+    state.modal = Some(Modal::Palette(CommandPalette {
         typed: String::new(),
         cursor: 0,
         context: state.context(),
@@ -44,9 +44,9 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
 }
 
 /// A key in it.
-pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+pub fn press(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
     let found = match &state.modal {
-        Some(Modal::Palette(palette)) => found(state, palette),
+        Some(Modal::Palette(palette)) => matches(state, palette),
         _ => Vec::new(),
     };
     let Some(Modal::Palette(palette)) = &mut state.modal else {
@@ -58,8 +58,8 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
             let target = found.get(palette.cursor).map(|found| found.target);
             state.modal = None;
             return match target {
-                Some(Target::Action(action)) => keys::act(state, action),
-                Some(Target::Run(id)) => run::open(state, id),
+                Some(PaletteTarget::Action(action)) => keys::act(state, action),
+                Some(PaletteTarget::Run(id)) => run::open(state, id),
                 None => Vec::new(),
             };
         }
@@ -81,11 +81,11 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 /// What fits what was typed, the best first. Answers at gates are not among it: they are given where
 /// the gate is read.
 #[must_use]
-pub fn found(state: &AppState, palette: &Palette) -> Vec<Found> {
+pub fn matches(state: &AppState, palette: &CommandPalette) -> Vec<PaletteMatch> {
     let all = offered(state, palette.context);
-    let fits = ranked(&palette.typed, all.iter().map(|(text, ..)| text.as_str()));
+    let fits = rank(&palette.typed, all.iter().map(|(text, ..)| text.as_str()));
     let take = |(at, letters): (usize, Vec<usize>)| {
-        all.get(at).map(|(text, key, target)| Found {
+        all.get(at).map(|(text, key, target)| PaletteMatch {
             text: text.clone(),
             letters,
             key: key.clone(),
@@ -95,19 +95,19 @@ pub fn found(state: &AppState, palette: &Palette) -> Vec<Found> {
     fits.into_iter().filter_map(take).collect()
 }
 
-fn offered(state: &AppState, context: Context) -> Vec<(String, String, Target)> {
+fn offered(state: &AppState, context: KeyContext) -> Vec<(String, String, PaletteTarget)> {
     let mut actions: Vec<(Action, &'static str, String)> = state
         .keys
-        .offers(context)
+        .is_bound(context)
         .filter(|(action, ..)| may_be_offered(*action))
         .collect();
     // A run can be begun from anywhere.
     let begin = |action: &Action| matches!(action, Action::NewRun | Action::Demo);
-    if context != Context::List {
+    if context != KeyContext::List {
         actions.extend(
             state
                 .keys
-                .offers(Context::List)
+                .is_bound(KeyContext::List)
                 .filter(|(action, ..)| begin(action)),
         );
     }
@@ -116,17 +116,17 @@ fn offered(state: &AppState, context: Context) -> Vec<(String, String, Target)> 
     });
     let mut all: Vec<_> = actions
         .into_iter()
-        .map(|(action, label, key)| (label.to_owned(), key, Target::Action(action)))
+        .map(|(action, label, key)| (label.to_owned(), key, PaletteTarget::Action(action)))
         .collect();
     let wish = |text: &str| safe_line(text).chars().take(80).collect::<String>();
     all.extend(state.runs.records.iter().map(|run| {
         let text = format!(
             "run {} {:<8} {}",
             run.id.short(),
-            Mark::of_run(run).told().2,
+            StatusGlyph::from_run(run).parts().2,
             wish(&run.requirements)
         );
-        (text, String::new(), Target::Run(run.id))
+        (text, String::new(), PaletteTarget::Run(run.id))
     }));
     all
 }

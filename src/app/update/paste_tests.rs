@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::app::msg::Msg;
-use crate::app::sample::{self, Bench, Place};
+use crate::app::sample::{self, ConsoleHarness, SampleRunState};
 use crate::app::text_input::{PASTE_BYTES, TextInput};
 use crate::model::state::Risk;
 
@@ -52,7 +52,7 @@ proptest! {
 
     #[test]
     fn a_paste_of_anything_anywhere_decides_nothing(texts in prop::collection::vec(pasted(), 1..4), place in 0..PLACES.len()) {
-        let mut bench = Bench::new((80, 24), vec![sample::opened(&sample::journal(Place::Awaiting), Risk::Medium).record], Place::Awaiting).start(None);
+        let mut bench = ConsoleHarness::new((80, 24), vec![sample::opened(&sample::journal(SampleRunState::Awaiting), Risk::Medium).record], SampleRunState::Awaiting).start(None);
         for key in PLACES[place] {
             bench.press(key);
             bench.drew_gate(true);

@@ -2,10 +2,10 @@
 
 use super::{run, run_actions};
 use crate::app::keymap::{Action, is_movement};
-use crate::app::msg::{Cmd, Preview, Query};
-use crate::app::runs::{Asking, asks_for_money};
+use crate::app::msg::{ArchiveQuery, Cmd, ResumePreview};
+use crate::app::runs::{RequestStatus, is_over_budget};
 use crate::app::state::{AppState, Screen};
-use crate::engine::api::{Command, Settle};
+use crate::engine::api::{CallResolution, EngineCommand};
 use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
@@ -14,8 +14,8 @@ use crate::model::record::RunRecord;
 pub fn offer(state: &mut AppState) -> Vec<Cmd> {
     let opens =
         state.picker.may_open && state.screen() == Screen::Runs && state.runs.counts.paused > 0;
-    if (opens || state.screen() == Screen::Picker) && state.picker.asking.due() {
-        return vec![Cmd::Query(Query::Paused)];
+    if (opens || state.screen() == Screen::Picker) && state.picker.asking.request() {
+        return vec![Cmd::Query(ArchiveQuery::Paused)];
     }
     Vec::new()
 }
@@ -23,54 +23,54 @@ pub fn offer(state: &mut AppState) -> Vec<Cmd> {
 /// Opens the picker on request.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
     if state.runs.counts.paused == 0 {
-        state.say("no interrupted runs");
+        state.notify("no interrupted runs");
         return Vec::new();
     }
-    state.show(Screen::Picker);
+    state.push_screen(Screen::Picker);
     offer(state)
 }
 
 /// What stopped is known; opens by itself at the start, when nothing was pressed.
 pub fn loaded(state: &mut AppState, paused: Vec<RunRecord>) -> Vec<Cmd> {
-    let again = state.picker.asking.answered();
+    let again = state.picker.asking.complete();
     state.picker.set(paused);
     if state.picker.may_open && state.screen() == Screen::Runs && !state.picker.paused.is_empty() {
-        state.show(Screen::Picker);
+        state.push_screen(Screen::Picker);
     }
     state.picker.may_open = false;
     if state.screen() == Screen::Picker && state.picker.paused.is_empty() {
-        state.back();
+        state.pop_screen();
     }
-    let mut cmds = look(state);
+    let mut cmds = inspect(state);
     if again {
-        cmds.push(Cmd::Query(Query::Paused));
+        cmds.push(Cmd::Query(ArchiveQuery::Paused));
     }
     cmds
 }
 
 /// What stopped could not be read; the next news asks again.
 pub fn failed(state: &mut AppState, failure: &Failure) -> Vec<Cmd> {
-    state.picker.asking = Asking::Idle;
-    state.complain(failure);
+    state.picker.asking = RequestStatus::Idle;
+    state.notify_failure(failure);
     Vec::new()
 }
 
 /// Looks into those on the screen of which something is not known.
-pub fn look(state: &mut AppState) -> Vec<Cmd> {
+pub fn inspect(state: &mut AppState) -> Vec<Cmd> {
     let unknown = if state.screen() == Screen::Picker {
-        state.picker.look_into()
+        state.picker.outdated_previews()
     } else {
         Vec::new()
     };
     if unknown.is_empty() {
         Vec::new()
     } else {
-        vec![Cmd::Query(Query::Previews(unknown))]
+        vec![Cmd::Query(ArchiveQuery::Previews(unknown))]
     }
 }
 
 /// Handles the loaded previews.
-pub fn keep_previews(state: &mut AppState, previews: Vec<Preview>) -> Vec<Cmd> {
+pub fn keep_previews(state: &mut AppState, previews: Vec<ResumePreview>) -> Vec<Cmd> {
     state
         .picker
         .previews
@@ -84,22 +84,22 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match action {
         _ if is_movement(action) => {
             state.picker.unsure = 0;
-            state.picker.go(action);
-            return look(state);
+            state.picker.move_by(action);
+            return inspect(state);
         }
         Action::PickMark => {
             if let Some(id) = selected.filter(|id| !state.picker.marked.remove(id)) {
                 state.picker.marked.insert(id);
             }
-            state.picker.go(Action::Down);
-            return look(state);
+            state.picker.move_by(Action::Down);
+            return inspect(state);
         }
         Action::PickPreview => state.picker.preview = !state.picker.preview,
-        Action::PickNextUnsure => state.picker.turn_unsure(true),
-        Action::PickPrevUnsure => state.picker.turn_unsure(false),
-        Action::PickRedo => return settle(state, Settle::Redo),
-        Action::PickDone => return settle(state, Settle::Done),
-        Action::PickSkip => return settle(state, Settle::Skip),
+        Action::PickNextUnsure => state.picker.cycle_unsure(true),
+        Action::PickPrevUnsure => state.picker.cycle_unsure(false),
+        Action::PickRedo => return settle(state, CallResolution::Redo),
+        Action::PickDone => return settle(state, CallResolution::Done),
+        Action::PickSkip => return settle(state, CallResolution::Skip),
         Action::PickLook => return selected.map(|id| run::open(state, id)).unwrap_or_default(),
         Action::Open => return resume_chosen(state, selected),
         _ => {}
@@ -108,19 +108,19 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 }
 
 /// Says what became of the selected unsure call. It must be on the screen to be answered.
-fn settle(state: &mut AppState, how: Settle) -> Vec<Cmd> {
+fn settle(state: &mut AppState, how: CallResolution) -> Vec<Cmd> {
     if !std::mem::replace(&mut state.picker.preview, true) {
         return Vec::new();
     }
     let Some((run_id, call_id)) = state.picker.unsure_call() else {
-        state.say("nothing in this run needs checking");
+        state.notify("nothing in this run needs checking");
         return Vec::new();
     };
     run_actions::send(
         state,
         run_id,
         run_actions::SETTLING,
-        Command::Settle {
+        EngineCommand::Settle {
             run_id,
             call_id,
             how,
@@ -129,8 +129,8 @@ fn settle(state: &mut AppState, how: Settle) -> Vec<Cmd> {
 }
 
 /// Looks into a run anew: what was unsure of it is answered.
-pub fn look_again(run_id: RunId) -> Vec<Cmd> {
-    vec![Cmd::Query(Query::Previews(vec![run_id]))]
+pub fn refresh(run_id: RunId) -> Vec<Cmd> {
+    vec![Cmd::Query(ArchiveQuery::Previews(vec![run_id]))]
 }
 
 /// Resumes the marked runs, or the selected one if none is marked; reports those that cannot.
@@ -145,12 +145,12 @@ fn resume_chosen(state: &mut AppState, selected: Option<RunId>) -> Vec<Cmd> {
     };
     let chosen: Vec<RunRecord> = state.picker.paused.iter().filter(wanted).cloned().collect();
     if let [one] = chosen.as_slice()
-        && asks_for_money(one)
+        && is_over_budget(one)
     {
         return run_actions::resume(state, one);
     }
     let (asking, chosen): (Vec<RunRecord>, Vec<RunRecord>) =
-        chosen.into_iter().partition(asks_for_money);
+        chosen.into_iter().partition(is_over_budget);
     let (mut cmds, mut refused, asking) = (Vec::new(), 0, asking.len());
     for record in &chosen {
         let sent = run_actions::resume(state, record);
@@ -160,20 +160,20 @@ fn resume_chosen(state: &mut AppState, selected: Option<RunId>) -> Vec<Cmd> {
     let sent = cmds.len();
     match chosen.as_slice() {
         [one] if sent == 1 && asking == 0 => {
-            state.back();
+            state.pop_screen();
             cmds.extend(run::open(state, one.id));
         }
         _ if sent == 0 && chosen.len() < 2 && asking == 0 => {}
         _ => {
-            let key = state.keys.shown(Action::NextGate);
-            state.say(said(sent, (asking, &key), refused));
+            let key = state.keys.display_keys(Action::NextGate);
+            state.notify(report_result(sent, (asking, &key), refused));
         }
     }
     cmds
 }
 
 /// What became of several: how many go on, how many ask for money first, how many cannot.
-fn said(sent: usize, (asking, key): (usize, &str), refused: usize) -> String {
+fn report_result(sent: usize, (asking, key): (usize, &str), refused: usize) -> String {
     let runs = if sent == 1 {
         "1 run".to_owned()
     } else {

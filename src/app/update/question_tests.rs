@@ -1,36 +1,37 @@
 //! Flows at questions about tools and money: how far an answer reaches, what must be typed, what never decides.
 
-use crate::app::gate::Stage;
-use crate::app::msg::{Drawn, Msg};
-use crate::app::sample::{self, Bench, Place, request_id, run_id};
+use crate::app::gate::DecisionStep;
+use crate::app::msg::{FrameReport, Msg};
+use crate::app::sample::{self, ConsoleHarness, SampleRunState, request_id, run_id};
 use crate::app::state::Modal;
-use crate::engine::api::Command;
+use crate::engine::api::EngineCommand;
 use crate::model::money::NanoUsd;
-use crate::model::question::{Question, Scope};
+use crate::model::question::{GateQuestion, PermissionScope};
 use crate::model::state::{Decision, Risk};
 
-fn asked(question: Question) -> Bench {
-    let record = sample::opened(&sample::journal(Place::Executing), Risk::Medium).record;
-    let mut bench = Bench::new((80, 24), vec![record], Place::Executing).start(Some(run_id(1)));
-    bench.happens(sample::asks(7, question));
+fn asked(question: GateQuestion) -> ConsoleHarness {
+    let record = sample::opened(&sample::journal(SampleRunState::Executing), Risk::Medium).record;
+    let mut bench = ConsoleHarness::new((80, 24), vec![record], SampleRunState::Executing)
+        .start(Some(run_id(1)));
+    bench.store_fact(sample::approval_requested(7, question));
     bench.press("!");
     bench.drew_gate(true);
     bench.ticks += 2000;
     bench
 }
 
-fn enter(bench: &mut Bench) {
+fn enter(bench: &mut ConsoleHarness) {
     bench.drew_gate(true);
     bench.ticks += 400;
     bench.press("Enter");
 }
 
 /// What the only answer that was sent said.
-fn said(bench: &Bench) -> (Decision, Option<Scope>, Option<NanoUsd>, &str) {
+fn said(bench: &ConsoleHarness) -> (Decision, Option<PermissionScope>, Option<NanoUsd>, &str) {
     let [
         (
             _,
-            Command::Decide {
+            EngineCommand::Decide {
                 request_id: id,
                 action,
                 scope,
@@ -50,7 +51,11 @@ fn said(bench: &Bench) -> (Decision, Option<Scope>, Option<NanoUsd>, &str) {
 
 #[test]
 fn each_answer_about_a_tool_reaches_as_far_as_its_key_and_takes_two_strokes() {
-    for (key, scope) in [("A", Scope::Once), ("P", Scope::Phase), ("R", Scope::Run)] {
+    for (key, scope) in [
+        ("A", PermissionScope::Once),
+        ("P", PermissionScope::Phase),
+        ("R", PermissionScope::Run),
+    ] {
         let mut bench = asked(sample::a_command());
         bench.press(key);
         assert!(bench.sent.is_empty());
@@ -69,7 +74,7 @@ fn a_wider_answer_that_was_taken_back_leaves_nothing_behind() {
     enter(&mut bench);
     assert_eq!(
         said(&bench),
-        (Decision::Approve, Some(Scope::Once), None, "")
+        (Decision::Approve, Some(PermissionScope::Once), None, "")
     );
 }
 
@@ -86,7 +91,7 @@ fn denying_needs_words_and_enter_goes_on_with_those_that_were_begun() {
     bench.press("Enter");
     assert!(matches!(
         bench.state.gate.as_ref().unwrap().stage,
-        Stage::Writing {
+        DecisionStep::Writing {
             action: Decision::Reject,
             ..
         }
@@ -131,7 +136,10 @@ fn keys_of_answers_that_a_question_does_not_take_do_nothing() {
             let mut bench = asked(question.clone());
             bench.press(key);
             assert!(
-                matches!(bench.state.gate.as_ref().unwrap().stage, Stage::Reading),
+                matches!(
+                    bench.state.gate.as_ref().unwrap().stage,
+                    DecisionStep::Reading
+                ),
                 "{key}"
             );
             enter(&mut bench);
@@ -150,7 +158,7 @@ fn words_about_a_tool_are_not_words_about_the_artifact() {
 }
 
 /// A budget gate at which it is known who could go on for less.
-fn beside_cheaper(question: Question) -> Bench {
+fn beside_cheaper(question: GateQuestion) -> ConsoleHarness {
     let mut bench = asked(question);
     bench.cheaper = sample::cheaper();
     bench.work();
@@ -158,19 +166,19 @@ fn beside_cheaper(question: Question) -> Bench {
 }
 
 /// Chooses the answer at a place of what is asked, with Enter on a drawn question.
-fn take(bench: &mut Bench, place: usize) {
+fn take(bench: &mut ConsoleHarness, place: usize) {
     (0..place).for_each(|_| bench.press("Right"));
-    bench.feed(Msg::Drawn(Drawn {
+    bench.feed(Msg::Drawn(FrameReport {
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     bench.press("Enter");
 }
 
-fn named(bench: &Bench) -> (Vec<String>, Option<NanoUsd>) {
+fn named(bench: &ConsoleHarness) -> (Vec<String>, Option<NanoUsd>) {
     let Some((
         _,
-        Command::Decide {
+        EngineCommand::Decide {
             action: Decision::Approve,
             personas,
             raise_nano_usd,
@@ -227,13 +235,15 @@ fn consent_to_somebody_cheaper_is_stored_before_the_answer() {
 
 #[test]
 fn where_all_is_spent_somebody_cheaper_needs_an_amount_too() {
-    let Question::Budget(budget) = sample::a_budget() else {
+    let GateQuestion::Budget(budget) = sample::a_budget() else {
         panic!()
     };
-    let mut bench = beside_cheaper(Question::Budget(crate::model::question::BudgetQuestion {
-        spent: budget.limit,
-        ..budget
-    }));
+    let mut bench = beside_cheaper(GateQuestion::Budget(
+        crate::model::question::BudgetQuestion {
+            spent: budget.limit,
+            ..budget
+        },
+    ));
     bench.press("C");
     take(&mut bench, 2);
     enter(&mut bench);

@@ -1,64 +1,71 @@
 //! Time travel through a run: requesting the state at an event, showing it, returning to now.
 
 use super::artifact_pane;
-use super::events_pane::ask;
+use super::events_pane::request_window;
 use crate::app::keymap::Action;
-use crate::app::msg::{Cmd, Query};
-use crate::app::recorder::Moment;
-use crate::app::run_view::{Pane, RunView};
+use crate::app::msg::{ArchiveQuery, Cmd};
+use crate::app::recorder::HistoryCursor;
+use crate::app::run_view::{RunPane, RunScreen};
 use crate::app::state::{AppState, Screen, run_action};
 use crate::model::error::Failure;
 use crate::model::run_state::RunState;
 
 /// Steps to another event.
-pub fn step(run: &mut RunView, action: Action) -> Vec<Cmd> {
+pub fn step(run: &mut RunScreen, action: Action) -> Vec<Cmd> {
     let Some(last) = run
-        .now()
+        .live_run()
         .map(|known| known.state.last_seq)
         .filter(|last| *last > 0)
     else {
         return Vec::new();
     };
-    let reads = run.moment().is_none() && run.focus == Pane::Events && !run.tail.follows();
+    let reads =
+        run.history_seq().is_none() && run.focus == RunPane::Events && !run.tail.is_following();
     let at = match run.recorder.aim {
-        Some(Moment::At(seq)) => seq,
-        _ => run.moment().unwrap_or(last),
+        Some(HistoryCursor::At(seq)) => seq,
+        _ => run.history_seq().unwrap_or(last),
     };
     let aim = match action {
         // History starts at the current scroll position.
-        Action::StepBack | Action::StepOn if reads => Moment::At(run.tail.cursor()),
-        Action::StepBack => Moment::At(at.saturating_sub(1).max(1)),
-        Action::StepOn => Moment::At((at + 1).min(last)),
-        Action::TurnBack => Moment::TurnBefore(if reads { run.tail.cursor() + 1 } else { at }),
-        Action::TurnOn => Moment::TurnAfter(if reads {
+        Action::StepBack | Action::StepOn if reads => HistoryCursor::At(run.tail.cursor()),
+        Action::StepBack => HistoryCursor::At(at.saturating_sub(1).max(1)),
+        Action::StepOn => HistoryCursor::At((at + 1).min(last)),
+        Action::TurnBack => {
+            HistoryCursor::TurnBefore(if reads { run.tail.cursor() + 1 } else { at })
+        }
+        Action::TurnOn => HistoryCursor::TurnAfter(if reads {
             run.tail.cursor().saturating_sub(1)
         } else {
             at
         }),
         _ => return Vec::new(),
     };
-    if run.moment().is_none() && matches!(action, Action::StepOn | Action::TurnOn) && !reads {
+    if run.history_seq().is_none() && matches!(action, Action::StepOn | Action::TurnOn) && !reads {
         return Vec::new();
     }
     run.recorder.aim = Some(aim);
-    ask_moment(run)
+    request_snapshot(run)
 }
 
 /// Requests the state at the selected event, one query at a time.
-fn ask_moment(run: &mut RunView) -> Vec<Cmd> {
+fn request_snapshot(run: &mut RunScreen) -> Vec<Cmd> {
     match (run.recorder.aim, run.recorder.asked) {
         (Some(aim), None) => {
             run.recorder.asked = Some(aim);
-            vec![Cmd::Query(Query::Moment(run.run_id, aim))]
+            vec![Cmd::Query(ArchiveQuery::Moment(run.run_id, aim))]
         }
         _ => Vec::new(),
     }
 }
 
 /// Handles the loaded state at an event.
-pub fn told(state: &mut AppState, moment: Moment, told: Result<RunState, Failure>) -> Vec<Cmd> {
+pub fn snapshot_loaded(
+    state: &mut AppState,
+    moment: HistoryCursor,
+    told: Result<RunState, Failure>,
+) -> Vec<Cmd> {
     if let Err(failure) = &told {
-        state.complain(failure);
+        state.notify_failure(failure);
     }
     let Some(run) = state
         .run
@@ -69,11 +76,11 @@ pub fn told(state: &mut AppState, moment: Moment, told: Result<RunState, Failure
     };
     run.recorder.asked = None;
     let (Ok(past), Some(aim)) = (told, run.recorder.aim) else {
-        run.recorder.aim = run.moment().map(Moment::At);
+        run.recorder.aim = run.history_seq().map(HistoryCursor::At);
         return Vec::new();
     };
     if run
-        .now()
+        .live_run()
         .is_none_or(|known| past.last_seq >= known.state.last_seq)
         && aim == moment
     {
@@ -82,40 +89,43 @@ pub fn told(state: &mut AppState, moment: Moment, told: Result<RunState, Failure
     let mut cmds = show(run, past);
     if aim == moment {
         // Turns are found; from here on it is a place like any other.
-        run.recorder.aim = run.moment().map(Moment::At);
+        run.recorder.aim = run.history_seq().map(HistoryCursor::At);
     }
     cmds.extend(if aim == moment {
         Vec::new()
     } else {
-        ask_moment(run)
+        request_snapshot(run)
     });
     cmds
 }
 
-fn show(run: &mut RunView, past: RunState) -> Vec<Cmd> {
+fn show(run: &mut RunScreen, past: RunState) -> Vec<Cmd> {
     let seq = past.last_seq;
     if run.recorder.live.is_none() {
-        run.recorder.followed = run.tail.follows();
+        run.recorder.followed = run.tail.is_following();
         run.recorder.live = run.opened.take().map(Box::new);
     }
-    run.opened = run.recorder.live.as_ref().map(|live| live.at(past));
+    run.opened = run.recorder.live.as_ref().map(|live| live.with_state(past));
     let need = run.tail.go_to(seq);
-    let mut cmds: Vec<Cmd> = need.map(|need| ask(run, need)).into_iter().collect();
+    let mut cmds: Vec<Cmd> = need
+        .map(|need| request_window(run, need))
+        .into_iter()
+        .collect();
     cmds.extend(artifact_pane::want(run));
     cmds
 }
 
 /// What is known by now may say more about the moment that is shown.
-pub fn refresh(run: &mut RunView) -> Vec<Cmd> {
+pub fn refresh(run: &mut RunScreen) -> Vec<Cmd> {
     let (Some(live), Some(shown)) = (&run.recorder.live, &run.opened) else {
         return Vec::new();
     };
-    run.opened = Some(live.at(shown.state.clone()));
+    run.opened = Some(live.with_state(shown.state.clone()));
     artifact_pane::want(run)
 }
 
 /// Returns to the live state.
-pub fn leave(run: &mut RunView) -> Vec<Cmd> {
+pub fn leave(run: &mut RunScreen) -> Vec<Cmd> {
     run.recorder.aim = None;
     let Some(live) = run.recorder.live.take() else {
         return Vec::new();
@@ -126,14 +136,20 @@ pub fn leave(run: &mut RunView) -> Vec<Cmd> {
     } else {
         None
     };
-    let mut cmds: Vec<Cmd> = need.map(|need| ask(run, need)).into_iter().collect();
+    let mut cmds: Vec<Cmd> = need
+        .map(|need| request_window(run, need))
+        .into_iter()
+        .collect();
     cmds.extend(artifact_pane::want(run));
     cmds
 }
 
 /// Whether an action is kept from a run whose past is shown; what is to be done instead.
 pub fn refuses(state: &mut AppState, action: Action) -> Option<Vec<Cmd>> {
-    let run = state.run.as_mut().filter(|run| run.moment().is_some())?;
+    let run = state
+        .run
+        .as_mut()
+        .filter(|run| run.history_seq().is_some())?;
     if state.screens.last() != Some(&Screen::Run) {
         return None;
     }
@@ -143,9 +159,9 @@ pub fn refuses(state: &mut AppState, action: Action) -> Option<Vec<Cmd>> {
         return Some(cmds.into_iter().chain(super::gate::next(state)).collect());
     }
     run_action(action)?;
-    let seq = run.moment().unwrap_or_default();
-    let now = state.keys.shown(Action::Now);
-    state.say(format!(
+    let seq = run.history_seq().unwrap_or_default();
+    let now = state.keys.display_keys(Action::Now);
+    state.notify(format!(
         "viewing history (event {seq}): nothing was done. {now} returns to now"
     ));
     Some(Vec::new())

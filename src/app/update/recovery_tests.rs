@@ -1,26 +1,26 @@
 //! Flows after a crash and after an end: unsure calls are answered one by one, an ended run is tried again.
 
-use crate::app::gate::Stage;
-use crate::app::msg::{Cmd, Drawn, Msg, Query};
-use crate::app::sample::{self, Bench, Place, record, run_id};
+use crate::app::gate::DecisionStep;
+use crate::app::msg::{ArchiveQuery, Cmd, FrameReport, Msg};
+use crate::app::sample::{self, ConsoleHarness, SampleRunState, record, run_id};
 use crate::app::state::{Modal, Screen};
-use crate::engine::api::{Answer, Command, Settle};
+use crate::engine::api::{CallResolution, CommandAnswer, EngineCommand};
 use crate::model::error::{Code, Failure};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::record::RunRecord;
 use crate::model::state::{Decision, PauseReason, RunStatus, Strategy};
 
-fn crashed() -> Bench {
+fn crashed() -> ConsoleHarness {
     let run = RunRecord {
         pause_reason: Some(PauseReason::Crashed.as_str().to_owned()),
         paused_from_state: Some("executing".to_owned()),
         ..record(9, RunStatus::Paused, 30)
     };
-    let mut bench = Bench::new((80, 24), vec![run], Place::Executing).start(None);
-    bench.feed(Msg::Drawn(Drawn {
+    let mut bench = ConsoleHarness::new((80, 24), vec![run], SampleRunState::Executing).start(None);
+    bench.feed(Msg::Drawn(FrameReport {
         list: Some(5),
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     assert_eq!(bench.state.screen(), Screen::Picker);
     bench
@@ -29,9 +29,9 @@ fn crashed() -> Bench {
 #[test]
 fn an_unsure_call_is_answered_only_when_it_is_on_the_screen() {
     for (key, how) in [
-        ("R", Settle::Redo),
-        ("D", Settle::Done),
-        ("S", Settle::Skip),
+        ("R", CallResolution::Redo),
+        ("D", CallResolution::Done),
+        ("S", CallResolution::Skip),
     ] {
         let mut bench = crashed();
         bench.press(key);
@@ -44,7 +44,7 @@ fn an_unsure_call_is_answered_only_when_it_is_on_the_screen() {
         let (_, command) = bench.sent.last().unwrap();
         assert_eq!(
             *command,
-            Command::Settle {
+            EngineCommand::Settle {
                 run_id: run_id(9),
                 call_id: "t1:call_1_2".to_owned(),
                 how
@@ -65,11 +65,11 @@ fn after_an_answer_the_card_is_read_anew_and_the_cursor_stays_on_it() {
     let now = bench.now();
     let cmds = super::update(
         &mut bench.state,
-        Msg::Answered(ticket, Ok(Answer::Accepted { run_id: run_id(9) })),
+        Msg::Answered(ticket, Ok(CommandAnswer::Accepted { run_id: run_id(9) })),
         now,
     );
     assert!(
-        cmds.contains(&Cmd::Query(Query::Previews(vec![run_id(9)]))),
+        cmds.contains(&Cmd::Query(ArchiveQuery::Previews(vec![run_id(9)]))),
         "{cmds:?}"
     );
     bench
@@ -90,18 +90,18 @@ fn after_an_answer_the_card_is_read_anew_and_the_cursor_stays_on_it() {
 }
 
 /// A run that rests before its budget, in the picker.
-fn out_of_money(others: Vec<RunRecord>) -> Bench {
-    let mut bench = Bench::new((80, 24), Vec::new(), Place::Executing);
+fn out_of_money(others: Vec<RunRecord>) -> ConsoleHarness {
+    let mut bench = ConsoleHarness::new((80, 24), Vec::new(), SampleRunState::Executing);
     let seq = bench.events.last().unwrap().seq;
-    let rest = Fact::RunPaused {
+    let rest = RunFact::RunPaused {
         ordinal: 1,
         reason: PauseReason::Budget,
         from_state: RunStatus::Executing,
     };
-    let facts = [rest, sample::asks(7, sample::a_budget())]
+    let facts = [rest, sample::approval_requested(7, sample::a_budget())]
         .into_iter()
         .enumerate();
-    bench.events.extend(facts.map(|(n, fact)| Event {
+    bench.events.extend(facts.map(|(n, fact)| JournalEvent {
         run_id: run_id(1),
         seq: seq + 1 + n as u64,
         at: sample::NOW,
@@ -110,10 +110,10 @@ fn out_of_money(others: Vec<RunRecord>) -> Bench {
     bench.records = vec![sample::opened(&bench.events, crate::model::state::Risk::Medium).record];
     bench.records.extend(others);
     let mut bench = bench.start(None);
-    bench.feed(Msg::Drawn(Drawn {
+    bench.feed(Msg::Drawn(FrameReport {
         list: Some(5),
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     assert_eq!(bench.state.screen(), Screen::Picker);
     bench
@@ -140,19 +140,22 @@ fn a_run_that_rests_before_its_budget_is_not_resumed_but_asked_about() {
 fn a_paused_run_goes_on_from_its_gate_before_the_answer_or_after() {
     for answered in [false, true] {
         let mut bench = at_gate();
-        bench.happens(Fact::RunPaused {
+        bench.store_fact(RunFact::RunPaused {
             ordinal: 1,
             reason: PauseReason::Shutdown,
             from_state: RunStatus::AwaitingApproval,
         });
         if answered {
-            bench.happens(sample::resolved(2, Decision::Approve, "mo"));
+            bench.store_fact(sample::resolved(2, Decision::Approve, "mo"));
         }
         bench.press("r");
-        let sent: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
+        let sent: Vec<&EngineCommand> = bench.sent.iter().map(|(_, command)| command).collect();
         assert_eq!(
             (sent, bench.state.screen()),
-            (vec![&Command::Resume { run_id: run_id(1) }], Screen::Gate),
+            (
+                vec![&EngineCommand::Resume { run_id: run_id(1) }],
+                Screen::Gate
+            ),
             "{answered}"
         );
     }
@@ -172,8 +175,8 @@ fn of_several_marked_ones_those_that_ask_for_money_stay_and_it_is_said() {
     bench.press("Space");
     bench.press("Space");
     bench.press("Enter");
-    let resumed: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
-    assert_eq!(resumed, [&Command::Resume { run_id: run_id(9) }]);
+    let resumed: Vec<&EngineCommand> = bench.sent.iter().map(|(_, command)| command).collect();
+    assert_eq!(resumed, [&EngineCommand::Resume { run_id: run_id(9) }]);
     let said = bench.state.notice.as_ref().unwrap().text.clone();
     assert_eq!(
         said,
@@ -181,13 +184,14 @@ fn of_several_marked_ones_those_that_ask_for_money_stay_and_it_is_said() {
     );
 }
 
-fn ended() -> Bench {
+fn ended() -> ConsoleHarness {
     let run = sample::opened(
-        &sample::journal(Place::Failed),
+        &sample::journal(SampleRunState::Failed),
         crate::model::state::Risk::Medium,
     )
     .record;
-    let mut bench = Bench::new((80, 24), vec![run], Place::Failed).start(Some(run_id(1)));
+    let mut bench =
+        ConsoleHarness::new((80, 24), vec![run], SampleRunState::Failed).start(Some(run_id(1)));
     bench.press("r");
     bench
 }
@@ -196,20 +200,20 @@ fn ended() -> Bench {
 fn an_ended_run_is_tried_again_only_after_a_question_whose_first_answer_is_no() {
     let mut bench = ended();
     assert!(matches!(&bench.state.modal, Some(Modal::Confirm(confirm)) if confirm.cursor == 0));
-    bench.feed(Msg::Drawn(Drawn {
+    bench.feed(Msg::Drawn(FrameReport {
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     bench.press("Enter");
     assert!(bench.sent.is_empty() && bench.state.modal.is_none());
     bench.press("r");
-    bench.feed(Msg::Drawn(Drawn {
+    bench.feed(Msg::Drawn(FrameReport {
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     bench.press("Right");
     bench.press("Enter");
-    let Some((_, Command::Retry(retry))) = bench.sent.last() else {
+    let Some((_, EngineCommand::Retry(retry))) = bench.sent.last() else {
         panic!("{:?}", bench.sent)
     };
     assert_eq!(
@@ -223,9 +227,9 @@ fn an_ended_run_is_tried_again_only_after_a_question_whose_first_answer_is_no() 
 fn the_new_run_opens_or_the_refusal_is_said() {
     for refused in [false, true] {
         let mut bench = ended();
-        bench.feed(Msg::Drawn(Drawn {
+        bench.feed(Msg::Drawn(FrameReport {
             drained: true,
-            ..Drawn::default()
+            ..FrameReport::default()
         }));
         bench.press("Right");
         bench.press("Enter");
@@ -234,7 +238,7 @@ fn the_new_run_opens_or_the_refusal_is_said() {
         bench.answer(if refused {
             Err(failure())
         } else {
-            Ok(Answer::Started {
+            Ok(CommandAnswer::Started {
                 run_id: run_id(2),
                 existing: false,
             })
@@ -252,22 +256,23 @@ fn the_new_run_opens_or_the_refusal_is_said() {
     }
 }
 
-fn at_gate() -> Bench {
+fn at_gate() -> ConsoleHarness {
     let record = sample::opened(
-        &sample::journal(Place::Awaiting),
+        &sample::journal(SampleRunState::Awaiting),
         crate::model::state::Risk::Medium,
     )
     .record;
-    let mut bench = Bench::new((80, 24), vec![record], Place::Awaiting).start(None);
+    let mut bench =
+        ConsoleHarness::new((80, 24), vec![record], SampleRunState::Awaiting).start(None);
     bench.candidates = sample::candidates();
     bench.press("!");
     bench
 }
 
-fn choose_the_second(bench: &mut Bench) {
-    bench.feed(Msg::Drawn(Drawn {
+fn choose_the_second(bench: &mut ConsoleHarness) {
+    bench.feed(Msg::Drawn(FrameReport {
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     bench.press("Right");
     bench.press("Enter");
@@ -283,7 +288,7 @@ fn a_fork_names_another_persona_for_the_seat_and_the_gate_stays_open() {
     };
     let named = confirm.choices[1].0.clone();
     choose_the_second(&mut bench);
-    let Some((_, Command::Fork(fork))) = bench.sent.last() else {
+    let Some((_, EngineCommand::Fork(fork))) = bench.sent.last() else {
         panic!("{:?}", bench.sent)
     };
     assert_eq!(
@@ -294,7 +299,7 @@ fn a_fork_names_another_persona_for_the_seat_and_the_gate_stays_open() {
         (run_id(1), vec![named])
     );
     assert!(bench.state.gate.as_ref().unwrap().is_open());
-    bench.answer(Ok(Answer::Started {
+    bench.answer(Ok(CommandAnswer::Started {
         run_id: run_id(5),
         existing: false,
     }));
@@ -309,7 +314,7 @@ fn a_fork_is_taken_only_after_a_question_and_a_refusal_leaves_the_gate_open() {
     choose_the_second(&mut bench);
     assert_eq!(
         bench.sent.last().unwrap().1,
-        Command::Pick {
+        EngineCommand::Pick {
             run_id: run_id(1),
             fork: run_id(5)
         }
@@ -325,7 +330,7 @@ fn a_fork_is_taken_only_after_a_question_and_a_refusal_leaves_the_gate_open() {
 #[test]
 fn a_retry_can_begin_earlier_and_says_what_happens_where_the_thread_is_held() {
     let mut bench = ended();
-    let lines = |bench: &Bench| {
+    let lines = |bench: &ConsoleHarness| {
         let Some(Modal::Confirm(confirm)) = &bench.state.modal else {
             panic!("not asked")
         };
@@ -335,10 +340,10 @@ fn a_retry_can_begin_earlier_and_says_what_happens_where_the_thread_is_held() {
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    let enter = |bench: &mut Bench| {
-        bench.feed(Msg::Drawn(Drawn {
+    let enter = |bench: &mut ConsoleHarness| {
+        bench.feed(Msg::Drawn(FrameReport {
             drained: true,
-            ..Drawn::default()
+            ..FrameReport::default()
         }));
         bench.press("Enter");
     };
@@ -366,7 +371,7 @@ fn a_retry_can_begin_earlier_and_says_what_happens_where_the_thread_is_held() {
     );
     bench.press("Left");
     enter(&mut bench);
-    let Some((_, Command::Retry(retry))) = bench.sent.last() else {
+    let Some((_, EngineCommand::Retry(retry))) = bench.sent.last() else {
         panic!("{:?}", bench.sent)
     };
     assert_eq!(
@@ -380,8 +385,8 @@ fn the_gate_that_was_taken_over_says_whose_version_it_is_and_the_next_offers_it_
     let mut bench = at_gate();
     bench.press("K");
     choose_the_second(&mut bench);
-    bench.happens(sample::picked().remove(0));
-    let Stage::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else {
+    bench.store_fact(sample::picked().remove(0));
+    let DecisionStep::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else {
         panic!("no receipt")
     };
     let told = format!(
@@ -396,8 +401,8 @@ fn the_gate_that_was_taken_over_says_whose_version_it_is_and_the_next_offers_it_
     sample::picked()
         .into_iter()
         .skip(1)
-        .for_each(|fact| bench.happens(fact));
-    bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
+        .for_each(|fact| bench.store_fact(fact));
+    bench.answer(Ok(CommandAnswer::Accepted { run_id: run_id(1) }));
     assert_eq!(
         bench.state.gate.as_ref().unwrap().request_id,
         sample::request_id(3),
@@ -419,13 +424,13 @@ fn the_gate_that_was_taken_over_says_whose_version_it_is_and_the_next_offers_it_
 
 #[test]
 fn who_took_another_version_is_named_whatever_is_told_first_and_however_often() {
-    let rows = || Query::Details(run_id(1));
-    let facts = || Query::News(run_id(1), 0);
+    let rows = || ArchiveQuery::Details(run_id(1));
+    let facts = || ArchiveQuery::News(run_id(1), 0);
     for asked in [
         vec![rows(), facts()],
         vec![facts(), rows()],
         vec![facts(), facts()],
-        vec![Query::Open(run_id(1))],
+        vec![ArchiveQuery::Open(run_id(1))],
     ] {
         let mut bench = at_gate();
         bench.press("K");
@@ -433,7 +438,7 @@ fn who_took_another_version_is_named_whatever_is_told_first_and_however_often() 
         // No signal comes: the console looks itself.
         for fact in sample::picked().into_iter().take(1) {
             let (seq, at) = (bench.events.last().unwrap().seq + 1, bench.now().wall);
-            bench.events.push(Event {
+            bench.events.push(JournalEvent {
                 run_id: run_id(1),
                 seq,
                 at,
@@ -441,10 +446,10 @@ fn who_took_another_version_is_named_whatever_is_told_first_and_however_often() 
             });
         }
         for query in asked.clone() {
-            let answer = bench.look_up(&query);
+            let answer = bench.answer_query(&query);
             bench.feed(Msg::Loaded(query, answer));
         }
-        let Stage::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else {
+        let DecisionStep::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else {
             panic!(
                 "{asked:?}: {:?}",
                 bench

@@ -2,11 +2,11 @@
 //! starts.
 
 use super::{run, run_actions};
-use crate::app::lane::{Lane, turned};
+use crate::app::lane::{ThreadStatus, cycle_strategy};
 use crate::app::msg::Cmd;
 use crate::app::retry::RetryPlan;
-use crate::app::state::{AppState, Choice, Confirm, Modal};
-use crate::engine::api::{Answer, Command, RetryRun};
+use crate::app::state::{AppState, ConfirmChoice, ConfirmDialog, Modal};
+use crate::engine::api::{CommandAnswer, EngineCommand, RetryRun};
 use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::state::Strategy;
@@ -18,41 +18,42 @@ pub fn planned(state: &mut AppState, plan: RetryPlan) -> Vec<Cmd> {
     }
     state.notice = None;
     state.retry = Some(plan);
-    ask(state, 0);
+    confirm(state, 0);
     Vec::new()
 }
 
 /// Puts the question on the screen, with one of its answers under the cursor.
-fn ask(state: &mut AppState, cursor: usize) {
+fn confirm(state: &mut AppState, cursor: usize) {
     let Some(plan) = &state.retry else { return };
-    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
-    choices.extend(
-        plan.beginnings()
-            .into_iter()
-            .map(|from| (format!("From {}", plan.name(from)), Choice::Retry(from))),
-    );
+    let mut choices = vec![("Cancel".to_owned(), ConfirmChoice::Stay)];
+    choices.extend(plan.start_phases().into_iter().map(|from| {
+        (
+            format!("From {}", plan.name(from)),
+            ConfirmChoice::Retry(from),
+        )
+    }));
     choices.push((
         format!("Thread policy: {}", plan.strategy),
-        Choice::RetryStrategy,
+        ConfirmChoice::RetryStrategy,
     ));
     let question = format!("Retry run {} in a new run?", plan.run_id.short());
-    state.modal = Some(Modal::Confirm(Confirm {
+    state.modal = Some(Modal::Confirm(ConfirmDialog {
         question,
         detail: String::new(),
         choices,
         cursor,
         drawn: None,
     }));
-    retell(state);
+    update_confirmation(state);
 }
 
 /// Says what the answer under the cursor would be; of those that begin nothing, the one that keeps most.
-pub fn retell(state: &mut AppState) {
+pub fn update_confirmation(state: &mut AppState) {
     let (Some(plan), Some(Modal::Confirm(confirm))) = (&state.retry, &mut state.modal) else {
         return;
     };
-    let begins = |choice: &(String, Choice)| {
-        if let Choice::Retry(from) = choice.1 {
+    let begins = |choice: &(String, ConfirmChoice)| {
+        if let ConfirmChoice::Retry(from) = choice.1 {
             Some(from)
         } else {
             None
@@ -66,7 +67,10 @@ pub fn retell(state: &mut AppState) {
         .get(confirm.cursor)
         .and_then(begins)
         .unwrap_or(first);
-    confirm.detail = plan.told(from, &Lane::of(plan.thread.as_str(), &state.runs));
+    confirm.detail = plan.describe(
+        from,
+        &ThreadStatus::for_thread(plan.thread.as_str(), &state.runs),
+    );
 }
 
 /// Cycles the thread policy.
@@ -74,14 +78,14 @@ pub fn turn_strategy(state: &mut AppState) -> Vec<Cmd> {
     let Some(plan) = &mut state.retry else {
         return Vec::new();
     };
-    plan.strategy = turned(plan.strategy, true);
-    let last = plan.beginnings().len() + 1;
-    ask(state, last);
+    plan.strategy = cycle_strategy(plan.strategy, true);
+    let last = plan.start_phases().len() + 1;
+    confirm(state, last);
     Vec::new()
 }
 
 /// Starts the retry after confirmation.
-pub fn begin(state: &mut AppState, from: usize) -> Vec<Cmd> {
+pub fn start(state: &mut AppState, from: usize) -> Vec<Cmd> {
     let Some(plan) = state.retry.take() else {
         return Vec::new();
     };
@@ -98,20 +102,24 @@ pub fn begin(state: &mut AppState, from: usize) -> Vec<Cmd> {
         state,
         plan.run_id,
         run_actions::RETRYING,
-        Command::Retry(Box::new(retry)),
+        EngineCommand::Retry(Box::new(retry)),
     )
 }
 
 /// Handles the result of starting the retry.
-pub fn begun(state: &mut AppState, from: RunId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
+pub fn begun(
+    state: &mut AppState,
+    from: RunId,
+    result: &Result<CommandAnswer, Failure>,
+) -> Vec<Cmd> {
     match result {
-        Ok(Answer::Started { run_id, .. }) => {
-            state.say(format!("run {} retries {}", run_id.short(), from.short()));
+        Ok(CommandAnswer::Started { run_id, .. }) => {
+            state.notify(format!("run {} retries {}", run_id.short(), from.short()));
             run::open(state, *run_id)
         }
         Ok(_) => Vec::new(),
         Err(failure) => {
-            state.complain(failure);
+            state.notify_failure(failure);
             Vec::new()
         }
     }

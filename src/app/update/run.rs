@@ -4,30 +4,30 @@ use super::{
     artifact_pane, events_pane, finding, gate, modal, recorder, text_search, transcript_pane,
 };
 use crate::app::keymap::{Action, is_movement};
-use crate::app::msg::{Cmd, Query};
+use crate::app::msg::{ArchiveQuery, Cmd};
 use crate::app::question;
-use crate::app::run_view::{Pane, RunView};
-use crate::app::runs::step;
+use crate::app::run_view::{RunPane, RunScreen};
+use crate::app::runs::move_in_list;
 use crate::app::state::{AppState, Screen};
 use crate::app::text_search::focused;
 use crate::model::id::RunId;
 
 /// Opens a run, restoring its view if it was open before.
 pub fn open(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
-    state.show(Screen::Run);
+    state.push_screen(Screen::Run);
     state.wants_gate = false;
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == run_id) {
-        return if run.asking.due() {
-            vec![Cmd::Query(Query::Open(run_id))]
+        return if run.asking.request() {
+            vec![Cmd::Query(ArchiveQuery::Open(run_id))]
         } else {
             Vec::new()
         };
     }
-    state.run = Some(RunView {
+    state.run = Some(RunScreen {
         since: state.now.ticks,
-        ..RunView::new(run_id)
+        ..RunScreen::new(run_id)
     });
-    vec![Cmd::Query(Query::Open(run_id))]
+    vec![Cmd::Query(ArchiveQuery::Open(run_id))]
 }
 
 /// Executes an action on the run screen.
@@ -36,21 +36,21 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         return Vec::new();
     };
     let pane = match action {
-        Action::NextPane => run.focus.turned(1),
-        Action::PrevPane => run.focus.turned(Pane::ALL.len() - 1),
-        Action::Pane1 => Pane::Phases,
-        Action::Pane2 => Pane::Artifact,
-        Action::Pane3 => Pane::Cost,
-        Action::Pane4 => Pane::Events,
-        Action::Pane5 => Pane::Transcript,
+        Action::NextPane => run.focus.cycled(1),
+        Action::PrevPane => run.focus.cycled(RunPane::ALL.len() - 1),
+        Action::Pane1 => RunPane::Phases,
+        Action::Pane2 => RunPane::Artifact,
+        Action::Pane3 => RunPane::Cost,
+        Action::Pane4 => RunPane::Events,
+        Action::Pane5 => RunPane::Transcript,
         Action::Zoom => {
             run.zoom = !run.zoom;
             return Vec::new();
         }
         Action::Grow | Action::Shrink => {
-            run.arranged.grow(run.focus, action == Action::Grow);
+            run.arranged.resize(run.focus, action == Action::Grow);
             if state.look.size.0 < 120 || run_is_zoomed(state) {
-                state.say("only one pane is shown; panes can be resized from 120 columns on");
+                state.notify("only one pane is shown; panes can be resized from 120 columns on");
             }
             return Vec::new();
         }
@@ -59,7 +59,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
             return Vec::new();
         }
         Action::Permits => {
-            let listed = run.now().map(|known| question::permits(&known.state));
+            let listed = run.live_run().map(|known| question::permits(&known.state));
             if let Some(listed) = listed {
                 modal::show_text(state, "Standing tool permissions".to_owned(), listed);
             }
@@ -68,9 +68,9 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::StepBack | Action::StepOn | Action::TurnBack | Action::TurnOn => {
             return recorder::step(run, action);
         }
-        Action::Now if run.moment().is_some() => return recorder::leave(run),
+        Action::Now if run.history_seq().is_some() => return recorder::leave(run),
         Action::Now => return in_pane(state, Action::Bottom),
-        Action::Open if run.focus == Pane::Phases => return go_in(state),
+        Action::Open if run.focus == RunPane::Phases => return go_in(state),
         Action::Find | Action::NextHit | Action::PrevHit => return find(state, action),
         other => return in_pane(state, other),
     };
@@ -83,15 +83,15 @@ fn run_is_zoomed(state: &AppState) -> bool {
 }
 
 /// Focuses a pane.
-pub fn focus(run: &mut RunView, pane: Pane) {
+pub fn focus(run: &mut RunScreen, pane: RunPane) {
     run.focus = pane;
-    if matches!(pane, Pane::Artifact | Pane::Transcript) {
+    if matches!(pane, RunPane::Artifact | RunPane::Transcript) {
         run.main = Some(pane);
     }
 }
 
 /// Moves what a pane shows, whether it has the focus or not.
-pub fn scroll(state: &mut AppState, pane: Pane, movement: Action) -> Vec<Cmd> {
+pub fn scroll(state: &mut AppState, pane: RunPane, movement: Action) -> Vec<Cmd> {
     let Some(focused) = state
         .run
         .as_mut()
@@ -111,7 +111,7 @@ fn go_in(state: &mut AppState) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
     };
-    let asks = run.moment().is_none()
+    let asks = run.history_seq().is_none()
         && run
             .state()
             .and_then(|s| s.approval.as_ref())
@@ -121,17 +121,17 @@ fn go_in(state: &mut AppState) -> Vec<Cmd> {
     if asks {
         return gate::open(state);
     }
-    (run.focus, run.main) = (Pane::Artifact, Some(Pane::Artifact));
+    (run.focus, run.main) = (RunPane::Artifact, Some(RunPane::Artifact));
     Vec::new()
 }
 
 /// Whether Esc undoes something on this screen before it leaves it.
 pub fn can_step_back(state: &AppState) -> bool {
     let Some(run) = &state.run else { return false };
-    let found = run.focus == Pane::Events
+    let found = run.focus == RunPane::Events
         && !(run.finding.search.is_empty() && run.finding.filter.is_empty());
     let sought = focused(state).is_some_and(|(search, _)| search.needle.is_some());
-    found || sought || run.moment().is_some()
+    found || sought || run.history_seq().is_some()
 }
 
 /// One step back: out of a search, a filter, the past.
@@ -142,7 +142,7 @@ pub fn step_back(state: &mut AppState) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
     };
-    let found = if run.focus == Pane::Events {
+    let found = if run.focus == RunPane::Events {
         finding::step_back(run)
     } else {
         None
@@ -157,7 +157,7 @@ fn find(state: &mut AppState, action: Action) -> Vec<Cmd> {
         (true, _) => text_search::next(state, action == Action::NextHit),
         (false, _) => {
             if let Some(run) = &mut state.run {
-                focus(run, Pane::Events);
+                focus(run, RunPane::Events);
             }
             return events_pane::act(state, action);
         }
@@ -170,15 +170,15 @@ fn in_pane(state: &mut AppState, action: Action) -> Vec<Cmd> {
         return Vec::new();
     };
     match run.focus {
-        Pane::Events => events_pane::act(state, action),
-        Pane::Artifact => artifact_pane::act(state, action),
-        Pane::Transcript => transcript_pane::act(state, action),
-        Pane::Phases if is_movement(action) => {
+        RunPane::Events => events_pane::act(state, action),
+        RunPane::Artifact => artifact_pane::act(state, action),
+        RunPane::Transcript => transcript_pane::act(state, action),
+        RunPane::Phases if is_movement(action) => {
             let phases = run.state().map_or(0, |s| s.phases.len());
-            run.phase = Some(step(run.phase_at(), phases, 10, action));
+            run.phase = Some(move_in_list(run.phase_index(), phases, 10, action));
             (run.artifact.version, run.said.attempt) = (None, None);
             artifact_pane::want(run)
         }
-        Pane::Phases | Pane::Cost => Vec::new(),
+        RunPane::Phases | RunPane::Cost => Vec::new(),
     }
 }

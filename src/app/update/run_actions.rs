@@ -1,10 +1,12 @@
 //! Pausing, resuming and aborting the selected run, from any screen.
 
 use super::gate;
-use crate::app::msg::{Cmd, Query, Ticket};
-use crate::app::runs::asks_for_money;
-use crate::app::state::{AppState, Choice, Confirm, Modal, RunAction, Screen, Sent};
-use crate::engine::api::Command;
+use crate::app::msg::{ArchiveQuery, Cmd, CommandTicket};
+use crate::app::runs::is_over_budget;
+use crate::app::state::{
+    AppState, ConfirmChoice, ConfirmDialog, Modal, PendingCommand, RunAction, Screen,
+};
+use crate::engine::api::EngineCommand;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
@@ -26,7 +28,7 @@ pub fn on_selected(state: &mut AppState, what: RunAction) -> Vec<Cmd> {
     match what {
         RunAction::Pause => pause(state, &record),
         RunAction::Resume => resume(state, &record),
-        RunAction::Abort => ask_abort(state, &record),
+        RunAction::Abort => confirm_abort(state, &record),
     }
 }
 
@@ -58,7 +60,7 @@ fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
             state,
             record.id,
             "pausing",
-            Command::Pause { run_id: record.id },
+            EngineCommand::Pause { run_id: record.id },
         ),
         _ => refuse(
             state,
@@ -74,25 +76,25 @@ fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
 /// Goes on with a run, if it can; one that has ended is asked about, and one that only an amount lets go on
 /// asks for it.
 pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
-    if asks_for_money(record) && state.screen() == Screen::Gate {
+    if is_over_budget(record) && state.screen() == Screen::Gate {
         return refuse(
             state,
             "the run resumes only after this approval is answered",
         );
     }
-    if asks_for_money(record) {
-        return gate::open_of(state, record.id);
+    if is_over_budget(record) {
+        return gate::open_gate_for(state, record.id);
     }
     if record.has_ended() {
-        state.say(format!("retry {}: checking", record.id.short()));
-        return vec![Cmd::Query(Query::Retry(record.id))];
+        state.notify(format!("retry {}: checking", record.id.short()));
+        return vec![Cmd::Query(ArchiveQuery::Retry(record.id))];
     }
     match state.picker.refusal(record, &state.runs.records) {
         None => send(
             state,
             record.id,
             "resuming",
-            Command::Resume { run_id: record.id },
+            EngineCommand::Resume { run_id: record.id },
         ),
         Some(why) => refuse(
             state,
@@ -101,7 +103,7 @@ pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     }
 }
 
-fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
+fn confirm_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     if record.has_ended() {
         return refuse(
             state,
@@ -112,13 +114,13 @@ fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
             ),
         );
     }
-    state.modal = Some(Modal::Confirm(Confirm {
+    state.modal = Some(Modal::Confirm(ConfirmDialog {
         question: format!("Abort run {} ({})?", record.id.short(), record.workflow),
         detail: "An aborted run cannot be resumed. Its worktree, artifacts and history are kept."
             .to_owned(),
         choices: vec![
-            ("Cancel".to_owned(), Choice::Stay),
-            ("Abort run".to_owned(), Choice::Abort(record.id)),
+            ("Cancel".to_owned(), ConfirmChoice::Stay),
+            ("Abort run".to_owned(), ConfirmChoice::Abort(record.id)),
         ],
         cursor: 0,
         drawn: None,
@@ -132,7 +134,7 @@ pub fn abort(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
         state,
         run_id,
         "aborting",
-        Command::Abort {
+        EngineCommand::Abort {
             run_id,
             reason: String::new(),
         },
@@ -140,15 +142,20 @@ pub fn abort(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
 }
 
 fn refuse(state: &mut AppState, why: &str) -> Vec<Cmd> {
-    state.say(why);
+    state.notify(why);
     Vec::new()
 }
 
 /// Sends a command and remembers what it does.
-pub fn send(state: &mut AppState, run_id: RunId, what: &'static str, command: Command) -> Vec<Cmd> {
-    let ticket = Ticket(state.last_ticket.0 + 1);
+pub fn send(
+    state: &mut AppState,
+    run_id: RunId,
+    what: &'static str,
+    command: EngineCommand,
+) -> Vec<Cmd> {
+    let ticket = CommandTicket(state.last_ticket.0 + 1);
     state.last_ticket = ticket;
-    state.sent.insert(ticket, Sent { run_id, what });
-    state.say(format!("{what} {}: sending", run_id.short()));
+    state.sent.insert(ticket, PendingCommand { run_id, what });
+    state.notify(format!("{what} {}: sending", run_id.short()));
     vec![Cmd::Send(ticket, command)]
 }

@@ -1,13 +1,13 @@
 //! The run list: selection, opening, the fold, the filter, and the queries for the visible rows.
 
 use super::{demo, keys, linking, notify, run};
-use crate::app::key::{Chord, KeyCode};
-use crate::app::keymap::{Action, Context, is_movement};
-use crate::app::msg::{Cmd, Loaded, Query};
-use crate::app::run_filter::Search;
-use crate::app::runs::{Line, WINDOW};
+use crate::app::key::{KeyChord, KeyCode};
+use crate::app::keymap::{Action, KeyContext, is_movement};
+use crate::app::msg::{ArchiveQuery, Cmd, QueryResult};
+use crate::app::run_filter::SearchProgress;
+use crate::app::runs::{RunListRow, WINDOW};
 use crate::app::state::{AppState, Screen};
-use crate::engine::api::{ArtifactHits, PageAsk};
+use crate::engine::api::{ArtifactHits, RunPageQuery};
 use crate::model::error::Failure;
 
 /// What was typed into the filter at most, in characters.
@@ -17,7 +17,7 @@ const FILTER_CHARS: usize = 200;
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match action {
         _ if is_movement(action) => {
-            state.runs.go(action);
+            state.runs.move_cursor(action);
             window(state)
         }
         Action::Open => open(state),
@@ -33,8 +33,8 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 
 fn open(state: &mut AppState) -> Vec<Cmd> {
     match state.runs.line(state.runs.cursor) {
-        Some(Line::Fold) => fold(state, !state.runs.unfolded),
-        Some(Line::Run(record)) => {
+        Some(RunListRow::Fold) => fold(state, !state.runs.unfolded),
+        Some(RunListRow::Run(record)) => {
             let id = record.id;
             run::open(state, id)
         }
@@ -45,14 +45,14 @@ fn open(state: &mut AppState) -> Vec<Cmd> {
 /// Opens or closes the fold; closing from within it goes back to its line.
 fn fold(state: &mut AppState, open: bool) -> Vec<Cmd> {
     let runs = &mut state.runs;
-    let Some(line) = runs.fold() else {
+    let Some(line) = runs.fold_line() else {
         return Vec::new();
     };
     if open == runs.unfolded || !(runs.cursor == line || runs.is_within_fold(runs.cursor)) {
         return Vec::new();
     }
     runs.unfolded = open;
-    runs.put(line);
+    runs.move_cursor_to(line);
     refresh(state)
 }
 
@@ -63,7 +63,7 @@ pub fn writes_filter(state: &AppState) -> bool {
 }
 
 /// A key while the filter is written. Moving moves in the list; everything else is text.
-pub fn write_filter(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+pub fn write_filter(state: &mut AppState, chord: KeyChord) -> Vec<Cmd> {
     let mut text = state.runs.filter.text.clone();
     match chord.code {
         KeyCode::Esc => return clear_filter(state),
@@ -74,7 +74,7 @@ pub fn write_filter(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown => {
             return state
                 .keys
-                .action(Context::Global, chord)
+                .action(KeyContext::Global, chord)
                 .map(|action| act(state, action))
                 .unwrap_or_default();
         }
@@ -85,7 +85,7 @@ pub fn write_filter(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
             None => {
                 return state
                     .keys
-                    .action(Context::Global, chord)
+                    .action(KeyContext::Global, chord)
                     .map(|action| keys::act(state, action))
                     .unwrap_or_default();
             }
@@ -116,7 +116,7 @@ fn change_filter(state: &mut AppState, text: String) -> Vec<Cmd> {
     if text == state.runs.filter.text {
         return Vec::new();
     }
-    state.runs.filter.change(text);
+    state.runs.filter.set_text(text);
     (state.runs.cursor, state.runs.top) = (0, 0);
     state.runs.selected = None;
     refresh(state)
@@ -124,7 +124,7 @@ fn change_filter(state: &mut AppState, text: String) -> Vec<Cmd> {
 
 /// Asks for what the screen shows, if the screen has left what was read.
 pub fn window(state: &mut AppState) -> Vec<Cmd> {
-    if state.runs.wants_window() {
+    if state.runs.needs_page() {
         refresh(state)
     } else {
         Vec::new()
@@ -133,7 +133,7 @@ pub fn window(state: &mut AppState) -> Vec<Cmd> {
 
 /// Asks at once: the operator waits for it.
 pub fn refresh(state: &mut AppState) -> Vec<Cmd> {
-    if state.runs.asking.due() {
+    if state.runs.asking.request() {
         vec![question(state)]
     } else {
         Vec::new()
@@ -141,8 +141,8 @@ pub fn refresh(state: &mut AppState) -> Vec<Cmd> {
 }
 
 /// Asks because of news; not more often than somebody could read.
-pub fn ask(state: &mut AppState) -> Vec<Cmd> {
-    if state.runs.may_ask(state.now.ticks) {
+pub fn request_list(state: &mut AppState) -> Vec<Cmd> {
+    if state.runs.try_acquire_query(state.now.ticks) {
         refresh(state)
     } else {
         Vec::new()
@@ -152,7 +152,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
 /// Asks what had to wait.
 pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     if state.runs.due_at.is_some_and(|at| at <= state.now.ticks) {
-        ask(state)
+        request_list(state)
     } else {
         Vec::new()
     }
@@ -162,35 +162,39 @@ fn question(state: &mut AppState) -> Cmd {
     if !state.runs.loaded {
         state.runs.since.get_or_insert(state.now.ticks);
     }
-    Cmd::Query(Query::Runs(
-        state.runs.ask(state.midnight(), state.look.size.1),
+    Cmd::Query(ArchiveQuery::Runs(
+        state.runs.page_request(state.midnight(), state.look.size.1),
     ))
 }
 
 /// Handles the loaded list.
-pub fn loaded(state: &mut AppState, ask: &PageAsk, result: Result<Loaded, Failure>) -> Vec<Cmd> {
+pub fn loaded(
+    state: &mut AppState,
+    ask: &RunPageQuery,
+    result: Result<QueryResult, Failure>,
+) -> Vec<Cmd> {
     let mut cmds = Vec::new();
-    if state.runs.asking.answered() {
+    if state.runs.asking.complete() {
         cmds.push(question(state));
     }
     match result {
         // Not ready yet, perhaps of an older schema; the engine says what is wrong, if anything is.
         Err(_) if state.opening.is_some() => {}
         Err(failure) => (state.runs.failure, state.runs.since) = (Some(failure), None),
-        Ok(Loaded::Runs(page)) if state.runs.is_about(ask) => {
-            let (first, before) = (!state.runs.loaded, state.runs.known());
-            state.runs.set(*page, ask.offset);
+        Ok(QueryResult::Runs(page)) if state.runs.matches_request(ask) => {
+            let (first, before) = (!state.runs.loaded, state.runs.all_known());
+            state.runs.apply_page(*page, ask.offset);
             if !first && !state.look.focused {
-                cmds.extend(notify::news(&before, &state.runs.known()).map(Cmd::Notify));
+                cmds.extend(notify::news(&before, &state.runs.all_known()).map(Cmd::Notify));
             }
-            if state.runs.filter.begins() {
-                cmds.push(Cmd::Query(Query::SearchArtifacts(
+            if state.runs.filter.start_search() {
+                cmds.push(Cmd::Query(ArchiveQuery::SearchArtifacts(
                     state.runs.filter.text.clone(),
                     None,
                 )));
             }
             cmds.extend(linking::offer(state));
-            cmds.extend(demo::look_at_empty(state, first));
+            cmds.extend(demo::load_empty_screen(state, first));
             let short = ask.limit < WINDOW && state.runs.counts.rest > ask.limit;
             cmds.extend(if short { refresh(state) } else { window(state) });
         }
@@ -211,13 +215,15 @@ pub fn searched(
     let hits = match result {
         Ok(hits) => hits,
         Err(failure) => {
-            state.runs.filter.search = Search::Done;
-            state.complain(&failure);
+            state.runs.filter.search = SearchProgress::Done;
+            state.notify_failure(&failure);
             return Vec::new();
         }
     };
-    let (found, next) = state.runs.filter.take(hits);
+    let (found, next) = state.runs.filter.apply_hits(hits);
     let mut cmds = if found { refresh(state) } else { Vec::new() };
-    cmds.extend(next.map(|next| Cmd::Query(Query::SearchArtifacts(text.to_owned(), Some(next)))));
+    cmds.extend(
+        next.map(|next| Cmd::Query(ArchiveQuery::SearchArtifacts(text.to_owned(), Some(next)))),
+    );
     cmds
 }

@@ -3,20 +3,20 @@
 use proptest::prelude::*;
 
 use super::gate_tests::{asked_outside, decided, waiting_record};
-use crate::app::key::{Chord, KeyCode};
-use crate::app::msg::{Cmd, Drawn, Msg, Outside};
-use crate::app::sample::{self, Bench, Place, record, records, run_id};
+use crate::app::key::{KeyChord, KeyCode};
+use crate::app::msg::{Cmd, ExternalProgram, FrameReport, Msg};
+use crate::app::sample::{self, ConsoleHarness, SampleRunState, record, records, run_id};
 use crate::app::state::{Modal, Screen};
-use crate::engine::api::Command;
+use crate::engine::api::EngineCommand;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
 
 #[test]
 fn a_gate_that_arrives_takes_no_focus_and_rings_only_where_nobody_looks() {
-    let mut bench = Bench::new(
+    let mut bench = ConsoleHarness::new(
         (80, 24),
         vec![record(3, RunStatus::Executing, 3)],
-        Place::Executing,
+        SampleRunState::Executing,
     )
     .start(None);
     let screen = bench.state.screen();
@@ -33,9 +33,13 @@ fn a_gate_that_arrives_takes_no_focus_and_rings_only_where_nobody_looks() {
 
 #[test]
 fn a_jump_in_the_numbers_asks_for_a_new_snapshot() {
-    let mut bench =
-        Bench::new((80, 24), vec![waiting_record()], Place::AwaitingFirst).start(Some(run_id(1)));
-    bench.events = sample::journal(Place::Awaiting);
+    let mut bench = ConsoleHarness::new(
+        (80, 24),
+        vec![waiting_record()],
+        SampleRunState::AwaitingFirst,
+    )
+    .start(Some(run_id(1)));
+    bench.events = sample::journal(SampleRunState::Awaiting);
     let last = bench.events.last().unwrap().clone();
     bench.feed(Msg::Event(std::sync::Arc::new(last.clone())));
     assert_eq!(
@@ -46,9 +50,13 @@ fn a_jump_in_the_numbers_asks_for_a_new_snapshot() {
 
 #[test]
 fn facts_fold_as_they_come() {
-    let mut bench = Bench::new((80, 24), records(), Place::Executing).start(Some(run_id(1)));
-    for event in sample::journal(Place::Completed).into_iter().skip(8) {
-        bench.happens(event.fact);
+    let mut bench =
+        ConsoleHarness::new((80, 24), records(), SampleRunState::Executing).start(Some(run_id(1)));
+    for event in sample::journal(SampleRunState::Completed)
+        .into_iter()
+        .skip(8)
+    {
+        bench.store_fact(event.fact);
     }
     assert_eq!(
         bench.state.run.as_ref().unwrap().state().unwrap().status,
@@ -58,11 +66,12 @@ fn facts_fold_as_they_come() {
 
 #[test]
 fn the_picker_opens_at_the_start_when_something_is_paused_and_only_then() {
-    let bench = Bench::new((80, 24), records(), Place::Executing).start(None);
+    let bench = ConsoleHarness::new((80, 24), records(), SampleRunState::Executing).start(None);
     assert_eq!(bench.state.screen(), Screen::Picker);
-    let bench = Bench::new((80, 24), vec![waiting_record()], Place::Executing).start(None);
+    let bench = ConsoleHarness::new((80, 24), vec![waiting_record()], SampleRunState::Executing)
+        .start(None);
     assert_eq!(bench.state.screen(), Screen::Runs);
-    let mut bench = Bench::new((80, 24), vec![], Place::Executing).start(None);
+    let mut bench = ConsoleHarness::new((80, 24), vec![], SampleRunState::Executing).start(None);
     bench.press("j");
     bench.records = records();
     bench.feed(Msg::Stale);
@@ -76,30 +85,31 @@ fn the_picker_opens_at_the_start_when_something_is_paused_and_only_then() {
 #[test]
 fn marked_runs_are_resumed_together() {
     let paused = |n| record(n, RunStatus::Paused, 90);
-    let mut bench = Bench::new(
+    let mut bench = ConsoleHarness::new(
         (80, 24),
         vec![paused(1), paused(2), paused(3)],
-        Place::Executing,
+        SampleRunState::Executing,
     )
     .start(None);
     bench.press("Space");
     bench.press("Space");
     bench.press("Enter");
-    let resumed: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
+    let resumed: Vec<&EngineCommand> = bench.sent.iter().map(|(_, command)| command).collect();
     assert_eq!(
         resumed,
         [
-            &Command::Resume { run_id: run_id(1) },
-            &Command::Resume { run_id: run_id(2) }
+            &EngineCommand::Resume { run_id: run_id(1) },
+            &EngineCommand::Resume { run_id: run_id(2) }
         ]
     );
 }
 
 #[test]
 fn ending_a_run_asks_and_the_first_answer_is_harmless() {
-    let mut bench = Bench::new((80, 24), records(), Place::Executing).start(Some(run_id(1)));
-    let drawn = |bench: &mut Bench| {
-        bench.feed(Msg::Drawn(crate::app::msg::Drawn {
+    let mut bench =
+        ConsoleHarness::new((80, 24), records(), SampleRunState::Executing).start(Some(run_id(1)));
+    let drawn = |bench: &mut ConsoleHarness| {
+        bench.feed(Msg::Drawn(crate::app::msg::FrameReport {
             drained: true,
             ..Default::default()
         }))
@@ -116,7 +126,7 @@ fn ending_a_run_asks_and_the_first_answer_is_harmless() {
     bench.press("Enter");
     assert_eq!(
         bench.sent.last().unwrap().1,
-        Command::Abort {
+        EngineCommand::Abort {
             run_id: run_id(1),
             reason: String::new()
         }
@@ -125,13 +135,14 @@ fn ending_a_run_asks_and_the_first_answer_is_harmless() {
 
 #[test]
 fn leaving_asks_only_while_runs_work_here() {
-    let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(None);
+    let mut bench =
+        ConsoleHarness::new((80, 24), vec![waiting_record()], SampleRunState::Awaiting).start(None);
     bench.press("q");
     assert_eq!(bench.done, [Cmd::Quit]);
-    let mut bench = Bench::new(
+    let mut bench = ConsoleHarness::new(
         (80, 24),
         vec![record(3, RunStatus::Executing, 3)],
-        Place::Executing,
+        SampleRunState::Executing,
     )
     .start(None);
     bench.press("q");
@@ -147,13 +158,14 @@ fn leaving_asks_only_while_runs_work_here() {
 
 #[test]
 fn an_idle_console_sleeps_until_midnight() {
-    let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(None);
+    let mut bench =
+        ConsoleHarness::new((80, 24), vec![waiting_record()], SampleRunState::Awaiting).start(None);
     bench.feed(Msg::Tick);
     // It is 04:40.
-    assert_eq!(bench.state.wakes_in(), Some((19 * 60 + 20) * 60_000));
+    assert_eq!(bench.state.next_change_in(), Some((19 * 60 + 20) * 60_000));
 }
 
-fn any_chord() -> impl Strategy<Value = Chord> {
+fn any_chord() -> impl Strategy<Value = KeyChord> {
     use KeyCode::{
         BackTab, Backspace, Char, Delete, Down, End, Enter, Esc, Home, Left, PageDown, PageUp,
         Right, Tab, Up,
@@ -172,7 +184,7 @@ fn any_chord() -> impl Strategy<Value = Chord> {
         prop_oneof![prop::sample::select(codes), typed],
         prop::bool::weighted(0.1),
     )
-        .prop_map(|(code, ctrl)| Chord {
+        .prop_map(|(code, ctrl)| KeyChord {
             code,
             ctrl,
             alt: false,
@@ -185,10 +197,10 @@ proptest! {
     #[test]
     fn no_keys_on_any_state_panic_and_none_decides_unseen(
         chords in prop::collection::vec((any_chord(), 0u64..1500), 0..80),
-        place in prop::sample::select(vec![Place::Executing, Place::AwaitingFirst, Place::Awaiting, Place::Completed, Place::Failed]),
+        place in prop::sample::select(vec![SampleRunState::Executing, SampleRunState::AwaitingFirst, SampleRunState::Awaiting, SampleRunState::Completed, SampleRunState::Failed]),
         on_run in any::<bool>(),
     ) {
-        let mut bench = Bench::new((80, 24), records(), place).start(on_run.then(|| run_id(1)));
+        let mut bench = ConsoleHarness::new((80, 24), records(), place).start(on_run.then(|| run_id(1)));
         for (chord, pause) in chords {
             bench.ticks += pause;
             bench.feed(Msg::Key(chord));
@@ -200,7 +212,8 @@ proptest! {
 
 #[test]
 fn what_another_run_says_draws_nothing_and_hides_nothing() {
-    let mut bench = Bench::new((80, 24), records(), Place::Executing).start(Some(run_id(1)));
+    let mut bench =
+        ConsoleHarness::new((80, 24), records(), SampleRunState::Executing).start(Some(run_id(1)));
     let chunk = |n| crate::engine::api::TextChunk {
         run_id: run_id(n),
         phase_key: "spec".into(),
@@ -218,9 +231,9 @@ fn what_another_run_says_draws_nothing_and_hides_nothing() {
 
 #[test]
 fn the_artifact_pane_turns_through_what_can_be_shown_of_a_version() {
-    use crate::app::run_view::Side;
-    let mut bench =
-        Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(Some(run_id(1)));
+    use crate::app::run_view::ArtifactView;
+    let mut bench = ConsoleHarness::new((80, 24), vec![waiting_record()], SampleRunState::Awaiting)
+        .start(Some(run_id(1)));
     bench.press("2");
     let mut seen = Vec::new();
     for _ in 0..4 {
@@ -231,10 +244,10 @@ fn the_artifact_pane_turns_through_what_can_be_shown_of_a_version() {
     assert_eq!(
         seen,
         [
-            (Side::Whole, true),
-            (Side::Previous, true),
-            (Side::Transcript, true),
-            (Side::Whole, true)
+            (ArtifactView::Whole, true),
+            (ArtifactView::Previous, true),
+            (ArtifactView::Transcript, true),
+            (ArtifactView::Whole, true)
         ]
     );
     bench.press("h");
@@ -244,7 +257,7 @@ fn the_artifact_pane_turns_through_what_can_be_shown_of_a_version() {
     let run = bench.state.run.as_ref().unwrap();
     assert_eq!(
         (run.version().unwrap().version, run.artifact.side),
-        (1, Side::Errors)
+        (1, ArtifactView::Errors)
     );
     assert_eq!(
         run.artifact.reading.as_ref().unwrap().doc().lines[0].text,
@@ -257,12 +270,15 @@ fn the_artifact_pane_turns_through_what_can_be_shown_of_a_version() {
         "only what is asked about can be edited"
     );
     bench.press("o");
-    assert!(matches!(asked_outside(&bench), Some(Outside::Page { .. })));
+    assert!(matches!(
+        asked_outside(&bench),
+        Some(ExternalProgram::Page { .. })
+    ));
 }
 
 #[test]
 fn a_filter_looks_through_rows_first_and_then_through_artifacts_and_esc_ends_it() {
-    let mut bench = Bench::new((80, 24), records(), Place::Executing);
+    let mut bench = ConsoleHarness::new((80, 24), records(), SampleRunState::Executing);
     bench.records.retain(|r| r.state != "paused");
     let mut bench = bench.start(None);
     bench.press("/");
@@ -281,14 +297,14 @@ fn a_filter_looks_through_rows_first_and_then_through_artifacts_and_esc_ends_it(
     assert_eq!(bench.state.screen(), Screen::Run);
     bench.press("Esc");
     bench.press("Esc");
-    assert!(!bench.state.runs.filter.is_on() && bench.state.runs.len() > 1);
+    assert!(!bench.state.runs.filter.is_active() && bench.state.runs.len() > 1);
 }
 
 #[test]
 fn the_fold_opens_and_closes_and_leads_into_its_runs() {
     let mut all = vec![waiting_record()];
     all.extend((20..32).map(|n| record(n, RunStatus::Completed, i64::from(n))));
-    let mut bench = Bench::new((80, 24), all, Place::Awaiting).start(None);
+    let mut bench = ConsoleHarness::new((80, 24), all, SampleRunState::Awaiting).start(None);
     assert_eq!(bench.state.runs.len(), 2);
     bench.press("j");
     bench.press("Enter");
@@ -304,12 +320,12 @@ fn with_a_thousand_stopped_runs_only_those_on_the_screen_are_looked_into() {
     let many = (0..1000)
         .map(|n| sample::many(n, RunStatus::Paused))
         .collect();
-    let mut bench = Bench::new((80, 24), many, Place::Executing).start(None);
+    let mut bench = ConsoleHarness::new((80, 24), many, SampleRunState::Executing).start(None);
     assert_eq!(bench.state.screen(), Screen::Picker);
-    bench.feed(Msg::Drawn(Drawn {
+    bench.feed(Msg::Drawn(FrameReport {
         list: Some(6),
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
     assert_eq!(bench.state.picker.previews.len(), 6);
     bench.press("G");
@@ -329,17 +345,17 @@ fn of_marked_runs_those_that_cannot_go_on_are_left_and_said() {
         held,
         record(4, RunStatus::Executing, 1),
     ];
-    let mut bench = Bench::new((80, 24), all, Place::Executing).start(None);
+    let mut bench = ConsoleHarness::new((80, 24), all, SampleRunState::Executing).start(None);
     for _ in 0..3 {
         bench.press("Space");
     }
     bench.press("Enter");
-    let resumed: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
+    let resumed: Vec<&EngineCommand> = bench.sent.iter().map(|(_, command)| command).collect();
     assert_eq!(
         resumed,
         [
-            &Command::Resume { run_id: run_id(1) },
-            &Command::Resume { run_id: run_id(2) }
+            &EngineCommand::Resume { run_id: run_id(1) },
+            &EngineCommand::Resume { run_id: run_id(2) }
         ]
     );
     assert!(
@@ -358,23 +374,30 @@ fn of_marked_runs_those_that_cannot_go_on_are_left_and_said() {
 #[test]
 fn the_demo_starts_from_an_empty_list_and_from_the_palette() {
     for keys in [&["D"][..], &[":", "d", "e", "m", "o", "Enter"]] {
-        let mut bench = Bench::new((80, 24), vec![], Place::Executing).start(None);
+        let mut bench =
+            ConsoleHarness::new((80, 24), vec![], SampleRunState::Executing).start(None);
         bench.worked.clear();
         keys.iter().for_each(|key| bench.press(key));
         assert_eq!(
             bench.worked.pop_front(),
-            Some(crate::app::msg::Work::Demo),
+            Some(crate::app::msg::BackgroundJob::Demo),
             "{keys:?}"
         );
-        bench.feed(Msg::Done(crate::app::msg::Done::Demo(Ok(Box::default()))));
-        assert!(matches!(bench.sent.last(), Some((_, Command::Start(_)))));
+        bench.feed(Msg::Done(crate::app::msg::JobResult::Demo(Ok(
+            Box::default(),
+        ))));
+        assert!(matches!(
+            bench.sent.last(),
+            Some((_, EngineCommand::Start(_)))
+        ));
     }
 }
 
 #[test]
 fn the_palette_leads_to_screens_and_runs_and_what_is_used_most_stands_first() {
-    let mut bench = Bench::new((80, 24), records(), Place::Executing).start(Some(run_id(1)));
-    let open = |bench: &mut Bench, typed: &str| {
+    let mut bench =
+        ConsoleHarness::new((80, 24), records(), SampleRunState::Executing).start(Some(run_id(1)));
+    let open = |bench: &mut ConsoleHarness, typed: &str| {
         bench.press(":");
         bench.type_text(typed, 10);
         bench.press("Enter");
@@ -393,6 +416,6 @@ fn the_palette_leads_to_screens_and_runs_and_what_is_used_most_stands_first() {
     let Some(Modal::Palette(palette)) = &bench.state.modal else {
         panic!()
     };
-    let found = crate::app::update::palette::found(&bench.state, palette);
+    let found = crate::app::update::palette::matches(&bench.state, palette);
     assert_eq!(found[0].text, "what everything cost, over time");
 }

@@ -1,33 +1,33 @@
 //! Search in a text (`/`, `n`, `N`): typing the pattern, moving between matches, restoring the
 //! position.
 
-use super::finding::{Edited, edit, pasted};
-use crate::app::key::{Chord, KeyCode};
-use crate::app::needle::Needle;
-use crate::app::reading::Reading;
+use super::finding::{PromptEdit, edit, pasted};
+use crate::app::key::{KeyChord, KeyCode};
+use crate::app::needle::SearchPattern;
+use crate::app::reading::ScrollView;
 use crate::app::state::AppState;
-use crate::app::text_search::{TextSearch, Typing, focused_mut, looking};
+use crate::app::text_search::{SearchInput, TextSearch, focused_mut, searching_views};
 
 /// Begins a line.
 pub fn open(state: &mut AppState) {
     let Some((search, reading)) = focused_mut(state) else {
         return;
     };
-    let (began, followed) = reading
-        .as_ref()
-        .map_or(((0, 0), false), |reading| (reading.at(), reading.follows()));
-    search.typing = Some(Typing {
+    let (began, followed) = reading.as_ref().map_or(((0, 0), false), |reading| {
+        (reading.position(), reading.is_following())
+    });
+    search.typing = Some(SearchInput {
         text: String::new(),
         began,
         followed,
     });
     if let Some(reading) = reading {
-        reading.look_for(None);
+        reading.set_pattern(None);
     }
 }
 
 /// A key while a line is typed.
-pub fn press(state: &mut AppState, chord: Chord) {
+pub fn press(state: &mut AppState, chord: KeyChord) {
     let Some((search, reading)) = focused_mut(state) else {
         return;
     };
@@ -40,9 +40,9 @@ pub fn press(state: &mut AppState, chord: Chord) {
                 reading.find_next(chord.code == KeyCode::Down);
             }
         }
-        (_, Edited::Cancelled) => cancel(search, reading),
-        (_, Edited::Done) => done(search, reading),
-        (_, Edited::Changed) => typed(search, reading),
+        (_, PromptEdit::Cancelled) => cancel(search, reading),
+        (_, PromptEdit::Done) => done(search, reading),
+        (_, PromptEdit::Changed) => typed(search, reading),
     }
 }
 
@@ -58,44 +58,44 @@ pub fn paste(state: &mut AppState, text: &str) {
 }
 
 /// The line has changed: goes to the first hit from where it began, down and then up.
-fn typed(search: &TextSearch, reading: Option<&mut Reading>) {
+fn typed(search: &TextSearch, reading: Option<&mut ScrollView>) {
     let (Some(typing), Some(reading)) = (&search.typing, reading) else {
         return;
     };
-    let sought = search.sought();
+    let sought = search.active_pattern();
     let any = sought.is_some();
-    reading.look_for(sought);
+    reading.set_pattern(sought);
     if any {
-        reading.find_around(typing.began);
+        reading.find_nearest(typing.began);
     } else {
-        stand_back(typing, reading);
+        restore_position(typing, reading);
     }
 }
 
-fn done(search: &mut TextSearch, reading: Option<&mut Reading>) {
+fn done(search: &mut TextSearch, reading: Option<&mut ScrollView>) {
     search.needle = search
         .typing
         .take()
-        .and_then(|typing| Needle::new(&typing.text));
+        .and_then(|typing| SearchPattern::new(&typing.text));
     if let Some(reading) = reading {
-        reading.look_for(search.needle.clone());
+        reading.set_pattern(search.needle.clone());
     }
 }
 
-fn cancel(search: &mut TextSearch, reading: Option<&mut Reading>) {
+fn cancel(search: &mut TextSearch, reading: Option<&mut ScrollView>) {
     let typing = search.typing.take();
     if let (Some(typing), Some(reading)) = (typing, reading) {
-        stand_back(&typing, reading);
-        reading.look_for(search.needle.clone());
+        restore_position(&typing, reading);
+        reading.set_pattern(search.needle.clone());
     }
 }
 
 /// Goes back to where the line was begun.
-fn stand_back(typing: &Typing, reading: &mut Reading) {
+fn restore_position(typing: &SearchInput, reading: &mut ScrollView) {
     if typing.followed {
         reading.follow();
     } else {
-        reading.stand_at(typing.began);
+        reading.restore_position(typing.began);
     }
 }
 
@@ -116,12 +116,12 @@ pub fn step_back(state: &mut AppState) -> bool {
     };
     let was = search.needle.take().is_some();
     if let Some(reading) = reading {
-        reading.look_for(None);
+        reading.set_pattern(None);
     }
     was
 }
 
 /// Looks through the next piece of every text on the screen that is searched.
-pub fn look_on(state: &mut AppState) {
-    looking(state).for_each(Reading::look_on);
+pub fn search_next(state: &mut AppState) {
+    searching_views(state).for_each(ScrollView::advance_search);
 }

@@ -1,20 +1,20 @@
 //! Reading, finding and following in texts, as keys and messages.
 
-use crate::app::gate::Stage;
-use crate::app::hits::Found;
-use crate::app::msg::{Drawn, Msg};
-use crate::app::reading::Reading;
-use crate::app::run_view::Pane;
-use crate::app::sample::{Bench, Place, records, run_id, turn_id};
+use crate::app::gate::DecisionStep;
+use crate::app::hits::MatchProgress;
+use crate::app::msg::{FrameReport, Msg};
+use crate::app::reading::ScrollView;
+use crate::app::run_view::RunPane;
+use crate::app::sample::{ConsoleHarness, SampleRunState, records, run_id, turn_id};
 use crate::app::state::Screen;
 use crate::engine::api::{TextChunk, TextKind};
-use crate::model::event::{CallStatus, Fact, Tokens};
+use crate::model::event::{CallStatus, RunFact, TokenUsage};
 
-fn on_run(place: Place) -> Bench {
-    Bench::new((160, 40), records(), place).start(Some(run_id(1)))
+fn on_run(place: SampleRunState) -> ConsoleHarness {
+    ConsoleHarness::new((160, 40), records(), place).start(Some(run_id(1)))
 }
 
-fn drew(bench: &mut Bench) {
+fn drew(bench: &mut ConsoleHarness) {
     let (text, reading) = (Some((60, 8)), Some((60, 8)));
     let gate = bench
         .state
@@ -22,16 +22,16 @@ fn drew(bench: &mut Bench) {
         .as_ref()
         .filter(|_| bench.state.screen() == Screen::Gate)
         .map(|gate| gate.request_id);
-    bench.feed(Msg::Drawn(Drawn {
+    bench.feed(Msg::Drawn(FrameReport {
         transcript: text,
         reading,
         gate,
         drained: true,
-        ..Drawn::default()
+        ..FrameReport::default()
     }));
 }
 
-fn says(bench: &mut Bench, attempt: u32, kind: TextKind, text: &str) {
+fn says(bench: &mut ConsoleHarness, attempt: u32, kind: TextKind, text: &str) {
     bench.feed(Msg::Text(TextChunk {
         run_id: run_id(1),
         phase_key: "spec".into(),
@@ -41,7 +41,7 @@ fn says(bench: &mut Bench, attempt: u32, kind: TextKind, text: &str) {
     }));
 }
 
-fn said(bench: &Bench) -> Vec<String> {
+fn said(bench: &ConsoleHarness) -> Vec<String> {
     bench
         .state
         .run
@@ -56,7 +56,7 @@ fn said(bench: &Bench) -> Vec<String> {
         .collect()
 }
 
-fn found(bench: &Bench) -> Found {
+fn found(bench: &ConsoleHarness) -> MatchProgress {
     bench
         .state
         .run
@@ -66,12 +66,12 @@ fn found(bench: &Bench) -> Found {
         .reading
         .as_ref()
         .unwrap()
-        .found()
+        .search_progress()
 }
 
 #[test]
 fn the_transcript_is_of_the_phase_under_the_cursor_its_attempts_are_chosen_and_calls_unfold() {
-    let mut bench = on_run(Place::Awaiting);
+    let mut bench = on_run(SampleRunState::Awaiting);
     drew(&mut bench);
     assert_eq!(
         said(&bench),
@@ -109,37 +109,38 @@ fn the_transcript_is_of_the_phase_under_the_cursor_its_attempts_are_chosen_and_c
 
 #[test]
 fn what_is_said_live_is_followed_until_someone_scrolls_and_gives_way_to_what_is_stored() {
-    let mut bench = on_run(Place::Executing);
+    let mut bench = on_run(SampleRunState::Executing);
     drew(&mut bench);
     let stored = said(&bench).len();
     for number in 0..20 {
         says(&mut bench, 1, TextKind::Answer, &format!("line {number}\n"));
     }
-    let reading =
-        |bench: &Bench| -> Reading { bench.state.run.as_ref().unwrap().said.reading.clone() };
-    assert!(reading(&bench).follows() && reading(&bench).lines_below() == 0);
+    let reading = |bench: &ConsoleHarness| -> ScrollView {
+        bench.state.run.as_ref().unwrap().said.reading.clone()
+    };
+    assert!(reading(&bench).is_following() && reading(&bench).lines_below() == 0);
     bench.press_all("5 k");
     let before = reading(&bench).visible(8);
     says(&mut bench, 1, TextKind::Answer, "more\nand more\n");
-    assert!(!reading(&bench).follows());
+    assert!(!reading(&bench).is_following());
     assert_eq!(
         (reading(&bench).visible(8), reading(&bench).lines_below()),
         (before.clone(), 3)
     );
     bench.press("f");
-    assert!(reading(&bench).follows() && reading(&bench).lines_below() == 0);
+    assert!(reading(&bench).is_following() && reading(&bench).lines_below() == 0);
     assert_eq!(
         said(&bench).len(),
         stored + 1 + 23,
         "stored, a space, and what is said"
     );
-    bench.happens(Fact::LlmCalled {
+    bench.store_fact(RunFact::LlmCalled {
         phase_key: "spec".into(),
         attempt: 1,
         turn_id: turn_id(2),
         turn: 2,
         model: "m".to_owned(),
-        tokens: Tokens::default(),
+        tokens: TokenUsage::default(),
         cost: None,
         estimated: false,
         latency_ms: 1,
@@ -162,14 +163,20 @@ fn what_is_said_live_is_followed_until_someone_scrolls_and_gives_way_to_what_is_
 
 #[test]
 fn of_an_agent_that_stores_nothing_what_was_heard_stays() {
-    let mut bench = on_run(Place::Executing);
-    bench.state.run.as_mut().unwrap().said.hear(&TextChunk {
-        run_id: run_id(1),
-        phase_key: "plan".into(),
-        attempt: 1,
-        kind: TextKind::Answer,
-        text: "a rehearsal".into(),
-    });
+    let mut bench = on_run(SampleRunState::Executing);
+    bench
+        .state
+        .run
+        .as_mut()
+        .unwrap()
+        .said
+        .push_chunk(&TextChunk {
+            run_id: run_id(1),
+            phase_key: "plan".into(),
+            attempt: 1,
+            kind: TextKind::Answer,
+            text: "a rehearsal".into(),
+        });
     bench.press_all("1 j");
     drew(&mut bench);
     assert_eq!(said(&bench), Vec::<String>::new(), "it has not begun");
@@ -184,13 +191,13 @@ fn of_an_agent_that_stores_nothing_what_was_heard_stays() {
 
 #[test]
 fn in_the_past_the_transcript_is_what_was_stored_by_then() {
-    let mut bench = on_run(Place::Awaiting);
+    let mut bench = on_run(SampleRunState::Awaiting);
     drew(&mut bench);
     let mut told = Vec::new();
     for _ in 0..13 {
         bench.press(",");
         drew(&mut bench);
-        let seq = bench.state.run.as_ref().unwrap().moment().unwrap();
+        let seq = bench.state.run.as_ref().unwrap().history_seq().unwrap();
         told.push((seq, said(&bench).last().cloned().unwrap_or_default()));
     }
     let at = |seq: u64| {
@@ -222,20 +229,24 @@ fn in_the_past_the_transcript_is_what_was_stored_by_then() {
 
 #[test]
 fn slash_finds_in_the_artifact_as_it_is_typed_and_esc_gives_the_place_back() {
-    let mut bench = on_run(Place::Awaiting);
+    let mut bench = on_run(SampleRunState::Awaiting);
     drew(&mut bench);
     bench.press_all("2 / i t e m");
-    assert_eq!(found(&bench), Found::At(1, 3, false));
+    assert_eq!(found(&bench), MatchProgress::At(1, 3, false));
     bench.press("Down");
-    assert_eq!(found(&bench), Found::At(2, 3, false));
+    assert_eq!(found(&bench), MatchProgress::At(2, 3, false));
     bench.press("Esc");
-    assert_eq!(found(&bench), Found::Nothing);
+    assert_eq!(found(&bench), MatchProgress::Nothing);
     bench.press_all("/ I t e m");
-    assert_eq!(found(&bench), Found::Nowhere, "a capital letter counts");
+    assert_eq!(
+        found(&bench),
+        MatchProgress::Nowhere,
+        "a capital letter counts"
+    );
     bench.press_all("Backspace Backspace Backspace Backspace i t e m Enter n n n");
-    assert_eq!(found(&bench), Found::NoMore(3, 3, true));
+    assert_eq!(found(&bench), MatchProgress::NoMore(3, 3, true));
     bench.press("N");
-    assert_eq!(found(&bench), Found::At(2, 3, false));
+    assert_eq!(found(&bench), MatchProgress::At(2, 3, false));
     bench.press("h");
     assert_eq!(
         bench
@@ -256,22 +267,22 @@ fn slash_finds_in_the_artifact_as_it_is_typed_and_esc_gives_the_place_back() {
             bench.state.screen(),
             bench.state.run.as_ref().unwrap().focus
         ),
-        (Screen::Run, Pane::Artifact)
+        (Screen::Run, RunPane::Artifact)
     );
-    assert_eq!(found(&bench), Found::Nothing);
+    assert_eq!(found(&bench), MatchProgress::Nothing);
 }
 
 #[test]
 fn slash_without_a_text_finds_in_the_events() {
-    let mut bench = on_run(Place::Awaiting);
+    let mut bench = on_run(SampleRunState::Awaiting);
     bench.press_all("1 /");
     let run = bench.state.run.as_ref().unwrap();
-    assert!(run.focus == Pane::Events && run.finding.prompt.is_some());
+    assert!(run.focus == RunPane::Events && run.finding.prompt.is_some());
 }
 
 #[test]
 fn at_a_gate_letters_that_are_typed_to_find_something_answer_nothing() {
-    let mut bench = on_run(Place::Awaiting);
+    let mut bench = on_run(SampleRunState::Awaiting);
     bench.press("!");
     drew(&mut bench);
     bench.ticks += 2000;
@@ -282,7 +293,10 @@ fn at_a_gate_letters_that_are_typed_to_find_something_answer_nothing() {
         bench.ticks += 2000;
         drew(&mut bench);
         assert!(
-            matches!(bench.state.gate.as_ref().unwrap().stage, Stage::Reading),
+            matches!(
+                bench.state.gate.as_ref().unwrap().stage,
+                DecisionStep::Reading
+            ),
             "{key}"
         );
     }
@@ -299,44 +313,44 @@ fn at_a_gate_letters_that_are_typed_to_find_something_answer_nothing() {
 
 #[test]
 fn what_is_searched_at_a_gate_is_searched_in_each_of_its_texts() {
-    let mut bench = on_run(Place::Awaiting);
+    let mut bench = on_run(SampleRunState::Awaiting);
     bench.press("!");
     drew(&mut bench);
     bench.press_all("/ c e n t s Enter");
-    let told = |bench: &Bench| {
+    let told = |bench: &ConsoleHarness| {
         bench
             .state
             .gate
             .as_ref()
             .unwrap()
-            .reading()
+            .scroll_view()
             .unwrap()
-            .found()
+            .search_progress()
     };
-    assert_eq!(told(&bench), Found::At(1, 2, false));
+    assert_eq!(told(&bench), MatchProgress::At(1, 2, false));
     bench.press("]");
-    assert_eq!(told(&bench), Found::Many(2, false));
+    assert_eq!(told(&bench), MatchProgress::Many(2, false));
     bench.press("n");
-    assert_eq!(told(&bench), Found::At(1, 2, false));
+    assert_eq!(told(&bench), MatchProgress::At(1, 2, false));
 }
 
 #[test]
 fn a_whole_event_is_searched_like_any_text_and_esc_first_ends_the_search() {
-    let mut bench = on_run(Place::Awaiting);
+    let mut bench = on_run(SampleRunState::Awaiting);
     bench.press_all("4 Enter / s p e c Enter");
-    let told = |bench: &Bench| match &bench.state.modal {
-        Some(crate::app::state::Modal::Text(_, reading)) => Some(reading.found()),
+    let told = |bench: &ConsoleHarness| match &bench.state.modal {
+        Some(crate::app::state::Modal::Text(_, reading)) => Some(reading.search_progress()),
         _ => None,
     };
     assert!(
-        matches!(told(&bench), Some(Found::At(1, count, false)) if count > 1),
+        matches!(told(&bench), Some(MatchProgress::At(1, count, false)) if count > 1),
         "{:?}",
         told(&bench)
     );
     bench.press("n");
-    assert!(matches!(told(&bench), Some(Found::At(2, _, false))));
+    assert!(matches!(told(&bench), Some(MatchProgress::At(2, _, false))));
     bench.press("Esc");
-    assert_eq!(told(&bench), Some(Found::Nothing));
+    assert_eq!(told(&bench), Some(MatchProgress::Nothing));
     bench.press("Esc");
     assert_eq!(told(&bench), None);
 }

@@ -15,13 +15,13 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     {
         state.notice = None;
     }
-    text_search::look_on(state);
+    text_search::search_next(state);
     if state
         .runs
-        .next_goes_on()
+        .next_wait_end()
         .is_some_and(|at| at <= state.now.wall)
     {
-        state.runs.end_waits(state.now.wall);
+        state.runs.expire_waits(state.now.wall);
     }
     let mut cmds = runs::tick(state);
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
@@ -67,21 +67,21 @@ pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::msg::Query;
-    use crate::app::sample::{Bench, Place, records};
+    use crate::app::msg::ArchiveQuery;
+    use crate::app::sample::{ConsoleHarness, SampleRunState, records};
 
     #[test]
     fn a_list_that_is_due_together_with_news_of_calls_is_still_asked_for() {
-        let mut state = Bench::new((120, 40), records(), Place::Awaiting).state;
+        let mut state = ConsoleHarness::new((120, 40), records(), SampleRunState::Awaiting).state;
         state.now.ticks = 10_000;
         state.runs.due_at = Some(10_000);
         assert!(
-            state.pace.lets(9_000) && !state.pace.lets(9_100),
+            state.pace.try_acquire(9_000) && !state.pace.try_acquire(9_100),
             "news of a call is held back"
         );
         let asks = |cmds: &[Cmd]| {
             cmds.iter()
-                .filter(|cmd| matches!(cmd, Cmd::Query(Query::Runs(_))))
+                .filter(|cmd| matches!(cmd, Cmd::Query(ArchiveQuery::Runs(_))))
                 .count()
         };
         assert_eq!(asks(&tick(&mut state)), 1);

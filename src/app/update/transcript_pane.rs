@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use crate::app::document::Document;
+use crate::app::document::TextDocument;
 use crate::app::keymap::Action;
-use crate::app::msg::{Cmd, Outside, PageText, Query};
-use crate::app::run_view::RunView;
+use crate::app::msg::{ArchiveQuery, Cmd, ExternalProgram, PagerText};
+use crate::app::run_view::RunScreen;
 use crate::app::state::AppState;
 use crate::engine::api::TextChunk;
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::state::PhaseStatus;
 
 /// Executes an action on the pane.
@@ -26,27 +26,27 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::PrevAttempt => return turn(run, false),
         Action::NextAttempt => return turn(run, true),
         Action::SaidPager => {
-            let name = run.said_by().map_or_else(
+            let name = run.transcript_source().map_or_else(
                 || "transcript".to_owned(),
                 |(phase, attempt)| format!("{phase} attempt {attempt}"),
             );
-            return vec![Cmd::Outside(Outside::Page {
+            return vec![Cmd::Outside(ExternalProgram::Page {
                 name,
-                text: PageText::Text(run.said.reading.shared()),
+                text: PagerText::Text(run.said.reading.shared_document()),
             })];
         }
-        other => drop(run.said.reading.go(other)),
+        other => drop(run.said.reading.scroll(other)),
     }
     Vec::new()
 }
 
-fn turn(run: &mut RunView, forward: bool) -> Vec<Cmd> {
-    let Some((_, shown)) = run.said_by() else {
+fn turn(run: &mut RunScreen, forward: bool) -> Vec<Cmd> {
+    let Some((_, shown)) = run.transcript_source() else {
         return Vec::new();
     };
     let last = run
         .state()
-        .and_then(|state| state.phases.get(run.phase_at()))
+        .and_then(|state| state.phases.get(run.phase_index()))
         .map_or(1, |phase| phase.attempt);
     let to = if forward {
         shown + 1
@@ -59,14 +59,14 @@ fn turn(run: &mut RunView, forward: bool) -> Vec<Cmd> {
 }
 
 /// Asks for what is stored of the attempt that is shown, unless it is there or asked for.
-pub fn want(run: &mut RunView) -> Vec<Cmd> {
+pub fn want(run: &mut RunScreen) -> Vec<Cmd> {
     if run.opened.is_none() {
         return Vec::new();
     }
-    let (whose, moment) = (run.said_by(), run.moment());
+    let (whose, moment) = (run.transcript_source(), run.history_seq());
     let phase = run
         .state()
-        .and_then(|state| state.phases.get(run.phase_at()));
+        .and_then(|state| state.phases.get(run.phase_index()));
     let at_work = phase
         .is_some_and(|phase| phase.status == PhaseStatus::Running && run.said.attempt.is_none());
     run.said
@@ -77,21 +77,21 @@ pub fn want(run: &mut RunView) -> Vec<Cmd> {
 }
 
 /// Stores the loaded transcript.
-pub fn take(run: &mut RunView, query: &Query, doc: &Arc<Document>) {
-    run.said.take(query, doc);
+pub fn apply(run: &mut RunScreen, query: &ArchiveQuery, doc: &Arc<TextDocument>) {
+    run.said.apply_document(query, doc);
 }
 
 /// Appends live agent output.
-pub fn hear(run: &mut RunView, chunk: &TextChunk) {
-    run.said.hear(chunk);
+pub fn push_chunk(run: &mut RunScreen, chunk: &TextChunk) {
+    run.said.push_chunk(chunk);
 }
 
 /// A fact was stored: with it, what was said up to it.
-pub fn on_event(run: &mut RunView, event: &Event) {
-    if let Fact::LlmCalled { phase_key, .. }
-    | Fact::ToolCalled { phase_key, .. }
-    | Fact::ToolDenied { phase_key, .. } = &event.fact
+pub fn on_event(run: &mut RunScreen, event: &JournalEvent) {
+    if let RunFact::LlmCalled { phase_key, .. }
+    | RunFact::ToolCalled { phase_key, .. }
+    | RunFact::ToolDenied { phase_key, .. } = &event.fact
     {
-        run.said.more_stored(phase_key);
+        run.said.mark_stale(phase_key);
     }
 }

@@ -8,29 +8,29 @@ use clap::{ArgGroup, Args, ValueEnum};
 use super::values::{dollars, on_disconnect, persona, scenario, strategy};
 use crate::model::id::{PhaseKey, RoleId};
 use crate::model::money::NanoUsd;
-use crate::model::record::Scenario;
+use crate::model::record::RehearsalScenario;
 use crate::model::state::{OnDisconnect, Strategy};
 
 /// Arguments of `phasedeck demo`.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Demo {
+pub struct DemoArgs {
     #[command(flatten)]
-    pub drive: Drive,
+    pub drive: HeadlessArgs,
     /// Scenario of a phase: ok, invalid_then_ok, invalid, timeout, slow or crash (repeatable).
     #[arg(long, value_name = "PHASE=NAME", value_parser = scenario)]
-    pub scenario: Vec<(PhaseKey, Scenario)>,
+    pub scenario: Vec<(PhaseKey, RehearsalScenario)>,
 }
 
 /// Flags of headless mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Headless options")]
-pub struct Drive {
+pub struct HeadlessArgs {
     /// Print one line per event instead of opening the console.
     #[arg(long)]
     pub headless: bool,
     /// What to do at a gate (default: wait).
     #[arg(long, value_name = "WHAT", value_enum, requires = "headless")]
-    pub on_gate: Option<OnGate>,
+    pub on_gate: Option<GatePolicy>,
     /// Approve every artifact gate (same as --on-gate approve).
     #[arg(long, requires = "headless", conflicts_with = "on_gate")]
     pub yes: bool,
@@ -39,21 +39,21 @@ pub struct Drive {
     pub json: bool,
 }
 
-impl Drive {
+impl HeadlessArgs {
     /// Returns the gate policy; the default is to wait.
     #[must_use]
-    pub fn gate_policy(self) -> OnGate {
+    pub fn gate_policy(self) -> GatePolicy {
         if self.yes {
-            OnGate::Approve
+            GatePolicy::Approve
         } else {
-            self.on_gate.unwrap_or(OnGate::Wait)
+            self.on_gate.unwrap_or(GatePolicy::Wait)
         }
     }
 }
 
 /// What a headless run does at a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnGate {
+pub enum GatePolicy {
     /// Wait for a decision from another process, such as `phasedeck approve`.
     Wait,
     /// Approve the validated artifact.
@@ -65,7 +65,7 @@ pub enum OnGate {
 /// Arguments of `phasedeck run`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(group = ArgGroup::new("where").args(["repo", "no_git"]))]
-pub struct Run {
+pub struct RunArgs {
     /// Workflow: a name, name@version, or the path of a file.
     pub workflow: String,
     /// Repository to work in (default: the one that contains the current directory, if any).
@@ -81,7 +81,7 @@ pub struct Run {
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     pub budget: Option<NanoUsd>,
     #[command(flatten)]
-    pub wanted: Requirements,
+    pub wanted: RequirementsArgs,
     /// Assign a persona to a role (repeatable).
     #[arg(long, value_name = "ROLE=NAME", value_parser = persona)]
     pub persona: Vec<(RoleId, String)>,
@@ -102,18 +102,18 @@ pub struct Run {
     /// Scenario of a phase in a dry run: ok, invalid_then_ok, invalid, timeout, slow or crash
     /// (repeatable).
     #[arg(long, value_name = "PHASE=NAME", value_parser = scenario, requires = "rehearse")]
-    pub scenario: Vec<(PhaseKey, Scenario)>,
+    pub scenario: Vec<(PhaseKey, RehearsalScenario)>,
     /// Idempotency key: repeating the command with the same key returns the run it started before.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
     #[command(flatten)]
-    pub drive: Drive,
+    pub drive: HeadlessArgs,
 }
 
 /// The task of the run, from a file, standard input or the command line.
 #[derive(Clone, Debug, Default, Args)]
 #[group(multiple = false)]
-pub struct Requirements {
+pub struct RequirementsArgs {
     /// Read the task from a file, or from standard input if FILE is `-`.
     #[arg(short = 'r', long = "requirements", value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -124,7 +124,7 @@ pub struct Requirements {
 
 /// Arguments of `phasedeck host`.
 #[derive(Clone, Debug, Args)]
-pub struct Host {
+pub struct HostArgs {
     /// Exit when every run has finished.
     #[arg(long)]
     pub until_done: bool,

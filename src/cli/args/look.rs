@@ -6,7 +6,7 @@ use super::values::state_names;
 
 /// Arguments of `phasedeck verify`.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Verify {
+pub struct VerifyArgs {
     /// Run ID, any unique part of one, or @last (default: every run and the whole database).
     pub run: Option<String>,
     /// Print the result as JSON.
@@ -16,7 +16,7 @@ pub struct Verify {
 
 /// Arguments of commands that take one run.
 #[derive(Clone, Debug, Args)]
-pub struct OneRun {
+pub struct SingleRunArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// Print the result as JSON.
@@ -26,7 +26,7 @@ pub struct OneRun {
 
 /// Arguments of `phasedeck runs`.
 #[derive(Clone, Debug, Args)]
-pub struct Runs {
+pub struct RunsArgs {
     /// Show only runs in this state (repeatable).
     #[arg(long, value_name = "STATE", value_parser = state_names(), action = ArgAction::Append)]
     pub state: Vec<String>,
@@ -43,7 +43,7 @@ pub struct Runs {
 
 /// Arguments of `phasedeck events`.
 #[derive(Clone, Debug, Args)]
-pub struct Events {
+pub struct EventsArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// Print new events until the run finishes.
@@ -59,7 +59,7 @@ pub struct Events {
 
 /// Arguments of `phasedeck artifact`.
 #[derive(Clone, Debug, Args)]
-pub struct Artifact {
+pub struct ArtifactArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// Key of the phase, such as spec.
@@ -77,12 +77,12 @@ pub struct Artifact {
 
 /// Arguments of `phasedeck cost`.
 #[derive(Clone, Debug, Args)]
-pub struct Cost {
+pub struct CostArgs {
     /// Run ID, any unique part of one, or @last (default: all runs).
     pub run: Option<String>,
     /// Group costs by this dimension.
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = CostGroup::Phase)]
-    pub by: CostGroup,
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = CostGroupBy::Phase)]
+    pub by: CostGroupBy,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
@@ -90,7 +90,7 @@ pub struct Cost {
 
 /// Dimension that costs are grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CostGroup {
+pub enum CostGroupBy {
     /// Group by phase.
     Phase,
     /// Group by model.
@@ -103,7 +103,7 @@ pub enum CostGroup {
 
 /// Arguments of `phasedeck report`.
 #[derive(Clone, Debug, Args)]
-pub struct Report {
+pub struct ReportArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// Print Markdown (default).
@@ -119,7 +119,7 @@ pub struct Report {
 
 /// Arguments of `phasedeck transcript`.
 #[derive(Clone, Debug, Args)]
-pub struct Transcript {
+pub struct TranscriptArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// Show only this phase, such as spec.

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 
 /// Arguments of `phasedeck workflows`, `personas` and `schemas`.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct List {
+pub struct ListArgs {
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
@@ -14,7 +14,7 @@ pub struct List {
 
 /// Arguments of `phasedeck validate`.
 #[derive(Clone, Debug, Args)]
-pub struct Validate {
+pub struct ValidateArgs {
     /// Workflow, persona or schema files to validate.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -26,7 +26,7 @@ pub struct Validate {
 /// Arguments of `phasedeck consent`.
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("whom").args(["personas", "all", "list"]).required(true))]
-pub struct Consent {
+pub struct ConsentArgs {
     /// Personas to allow, as name or name@version.
     #[arg(value_name = "PERSONA")]
     pub personas: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Consent {
 /// Arguments of `phasedeck trust`.
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("answer").args(["look", "yes", "revoke"]))]
-pub struct Trust {
+pub struct TrustArgs {
     /// Directory in the repository (default: the current directory).
     #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,

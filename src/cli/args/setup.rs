@@ -9,7 +9,7 @@ use super::values::format_names;
 
 /// Arguments of `phasedeck doctor`.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// Print each setting with its value and origin instead of running the checks.
     #[arg(long)]
     pub config: bool,
@@ -20,7 +20,7 @@ pub struct Doctor {
 
 /// Arguments of `phasedeck formats`.
 #[derive(Clone, Debug, Args)]
-pub struct Formats {
+pub struct FormatsArgs {
     /// Format, such as event (default: list all formats).
     #[arg(value_name = "FORMAT", value_parser = format_names(), hide_possible_values = true)]
     pub name: Option<String>,
@@ -31,7 +31,7 @@ pub struct Formats {
 
 /// Arguments of `phasedeck init`.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Init {
+pub struct InitArgs {
     /// Also copy the built-in personas and artifact schemas.
     #[arg(long)]
     pub all: bool,
@@ -42,7 +42,7 @@ pub struct Init {
 
 /// Arguments of `phasedeck clean`.
 #[derive(Clone, Debug, Args)]
-pub struct Clean {
+pub struct CleanArgs {
     /// Runs to clean up (default: all finished runs).
     #[arg(value_name = "RUN")]
     pub runs: Vec<String>,
@@ -62,7 +62,7 @@ pub struct Clean {
 
 /// Arguments of `phasedeck export`.
 #[derive(Clone, Debug, Args)]
-pub struct Export {
+pub struct ExportArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// File to write, which must not exist (default: standard output).
@@ -75,7 +75,7 @@ pub struct Export {
 
 /// Arguments of `phasedeck import`.
 #[derive(Clone, Debug, Args)]
-pub struct Import {
+pub struct ImportArgs {
     /// File to import, or `-` for standard input.
     pub file: PathBuf,
     /// Print the result as JSON.
@@ -85,14 +85,14 @@ pub struct Import {
 
 /// Arguments of `phasedeck completions`.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// Shell to generate the script for.
     pub shell: clap_complete::Shell,
 }
 
 /// Arguments of `phasedeck man`.
 #[derive(Clone, Debug, Args)]
-pub struct ManPages {
+pub struct ManArgs {
     /// Write one page for the program and one per command to this directory.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,

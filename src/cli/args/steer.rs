@@ -3,16 +3,16 @@
 
 use clap::{Args, ValueEnum};
 
-use super::Drive;
+use super::HeadlessArgs;
 use super::values::{dollars, hash_prefix, persona, phase, strategy};
 use crate::model::id::{PhaseKey, RoleId};
 use crate::model::money::NanoUsd;
-use crate::model::question::{PersonaChoice, Scope};
+use crate::model::question::{PermissionScope, PersonaChoice};
 use crate::model::state::Strategy;
 
 /// Arguments of `phasedeck resume`.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Resume {
+pub struct ResumeArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: Option<String>,
     /// After a crash, run a tool call with unknown outcome again; CALL is a name printed by `show`,
@@ -26,12 +26,12 @@ pub struct Resume {
     #[arg(long, value_name = "CALL")]
     pub skip: Vec<String>,
     #[command(flatten)]
-    pub drive: Drive,
+    pub drive: HeadlessArgs,
 }
 
 /// Arguments of `phasedeck retry`.
 #[derive(Clone, Debug, Args)]
-pub struct Retry {
+pub struct RetryArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// First phase to run again (default: the first unfinished phase).
@@ -45,12 +45,12 @@ pub struct Retry {
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
     #[command(flatten)]
-    pub drive: Drive,
+    pub drive: HeadlessArgs,
 }
 
 /// Arguments of `phasedeck fork`.
 #[derive(Clone, Debug, Args)]
-pub struct Fork {
+pub struct ForkArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// Assign another persona to the role of the phase; other roles may be assigned too
@@ -67,7 +67,7 @@ pub struct Fork {
 
 /// Arguments of `phasedeck pick`.
 #[derive(Clone, Debug, Args)]
-pub struct Pick {
+pub struct PickArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// Fork whose artifact to use (default: list the candidates).
@@ -82,7 +82,7 @@ pub struct Pick {
 
 /// Arguments of `phasedeck abort`.
 #[derive(Clone, Debug, Args)]
-pub struct Abort {
+pub struct AbortArgs {
     /// Run ID, any unique part of one, or @last.
     pub run: String,
     /// Reason to record.
@@ -99,7 +99,7 @@ pub struct Abort {
 
 /// Arguments of `phasedeck approve`.
 #[derive(Clone, Debug, Args)]
-pub struct Approve {
+pub struct ApproveArgs {
     /// Run ID, any unique part of one, or @last.
     #[arg(required_unless_present = "token")]
     pub run: Option<String>,
@@ -114,7 +114,7 @@ pub struct Approve {
     pub hash: Option<String>,
     /// At `tool_permission`: which calls of the tool to allow.
     #[arg(long, value_enum, value_name = "SCOPE")]
-    pub scope: Option<Reach>,
+    pub scope: Option<AllowScope>,
     /// At `budget_exceeded`: raise the budget of the run by this many US dollars.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     pub raise: Option<NanoUsd>,
@@ -129,7 +129,7 @@ pub struct Approve {
 
 /// Which calls of a tool a decision applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Reach {
+pub enum AllowScope {
     /// Only this call.
     Once,
     /// All calls of the tool in this phase.
@@ -138,29 +138,29 @@ pub enum Reach {
     Run,
 }
 
-impl From<Reach> for Scope {
-    fn from(reach: Reach) -> Self {
+impl From<AllowScope> for PermissionScope {
+    fn from(reach: AllowScope) -> Self {
         match reach {
-            Reach::Once => Self::Once,
-            Reach::Phase => Self::Phase,
-            Reach::Run => Self::Run,
+            AllowScope::Once => Self::Once,
+            AllowScope::Phase => Self::Phase,
+            AllowScope::Run => Self::Run,
         }
     }
 }
 
 /// Arguments of `phasedeck reject`.
 #[derive(Clone, Debug, Args)]
-pub struct Reject {
+pub struct RejectArgs {
     #[command(flatten)]
-    pub answer: Answer,
+    pub answer: DecisionArgs,
     /// At `tool_permission`: which calls of the tool to reject.
     #[arg(long, value_enum, value_name = "SCOPE")]
-    pub scope: Option<Reach>,
+    pub scope: Option<AllowScope>,
 }
 
 /// Arguments of `phasedeck changes`, shared with `phasedeck reject`.
 #[derive(Clone, Debug, Args)]
-pub struct Answer {
+pub struct DecisionArgs {
     /// Run ID, any unique part of one, or @last.
     #[arg(required_unless_present = "token")]
     pub run: Option<String>,

@@ -2,8 +2,8 @@ use clap::FromArgMatches;
 
 use super::*;
 
-fn parse(line: &str) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(std::iter::once("phasedeck").chain(line.split_whitespace()))
+fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+    CommandLine::try_parse_from(std::iter::once("phasedeck").chain(line.split_whitespace()))
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn every_command_is_listed_under_one_subject() {
         .iter()
         .flat_map(|(_, names)| names.iter().copied())
         .collect();
-    let mut defined: Vec<_> = Cli::command()
+    let mut defined: Vec<_> = CommandLine::command()
         .get_subcommands()
         .map(|sub| sub.get_name().to_owned())
         .collect();
@@ -30,7 +30,7 @@ fn every_command_is_listed_under_one_subject() {
 fn no_arguments_mean_the_console_as_it_is() {
     let nothing = parse("").unwrap();
     assert!(
-        nothing.command.is_none() && nothing.look == Look::default(),
+        nothing.command.is_none() && nothing.look == OutputOptions::default(),
         "what is taken without parsing"
     );
 }
@@ -118,11 +118,11 @@ fn bad_lines_are_refused_with_code_2() {
 #[test]
 fn gates_wait_unless_something_was_said() {
     for (line, policy) in [
-        ("demo --headless", OnGate::Wait),
-        ("demo --headless --yes", OnGate::Approve),
-        ("demo --headless --on-gate fail", OnGate::Fail),
+        ("demo --headless", GatePolicy::Wait),
+        ("demo --headless --yes", GatePolicy::Approve),
+        ("demo --headless --on-gate fail", GatePolicy::Fail),
     ] {
-        let Some(Verb::Demo(demo)) = parse(line).unwrap().command else {
+        let Some(CliCommand::Demo(demo)) = parse(line).unwrap().command else {
             panic!("{line}")
         };
         assert_eq!(demo.drive.gate_policy(), policy);
@@ -132,10 +132,10 @@ fn gates_wait_unless_something_was_said() {
 #[test]
 fn flags_of_look_stand_anywhere() {
     let matches = command().get_matches_from(["phasedeck", "runs", "--ascii", "--no-color"]);
-    let cli = Cli::from_arg_matches(&matches).unwrap();
+    let cli = CommandLine::from_arg_matches(&matches).unwrap();
     assert_eq!(
         cli.look,
-        Look {
+        OutputOptions {
             ascii: true,
             no_color: true
         }

@@ -2,7 +2,7 @@
 
 use crate::model::id::{PhaseKey, RoleId};
 use crate::model::money::NanoUsd;
-use crate::model::record::Scenario;
+use crate::model::record::RehearsalScenario;
 use crate::model::state::{OnDisconnect, Strategy};
 
 /// Parses an amount of US dollars greater than zero.
@@ -44,9 +44,9 @@ pub(super) fn persona(text: &str) -> Result<(RoleId, String), String> {
 }
 
 /// Parses `PHASE=NAME`.
-pub(super) fn scenario(text: &str) -> Result<(PhaseKey, Scenario), String> {
+pub(super) fn scenario(text: &str) -> Result<(PhaseKey, RehearsalScenario), String> {
     let (phase, name) = pair(text, "PHASE=NAME, such as spec=invalid_then_ok")?;
-    let scenario = Scenario::parse(name)
+    let scenario = RehearsalScenario::parse(name)
         .ok_or_else(|| format!("'{name}' is not a scenario; expected ok, invalid_then_ok, invalid, timeout, slow or crash"))?;
     Ok((phase.into(), scenario))
 }

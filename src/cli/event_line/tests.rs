@@ -1,14 +1,14 @@
 use super::*;
 use crate::model::error::Code;
-use crate::model::event::{ArtifactRef, Tokens};
+use crate::model::event::{ArtifactRef, TokenUsage};
 use crate::model::id::{GateKey, RequestId, SessionId, TurnId, VersionedName};
 use crate::model::money::NanoUsd;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
 
-fn lines(facts: Vec<Fact>, style: Style) -> String {
+fn lines(facts: Vec<RunFact>, style: OutputStyle) -> String {
     let run_id = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-    let events = facts.into_iter().zip(1..).map(|(fact, seq)| Event {
+    let events = facts.into_iter().zip(1..).map(|(fact, seq)| JournalEvent {
         run_id,
         seq,
         at: Timestamp(0),
@@ -24,7 +24,7 @@ fn name(text: &str) -> VersionedName {
 }
 
 fn hash() -> ContentHash {
-    ContentHash::of(b"x")
+    ContentHash::from_bytes(b"x")
 }
 
 fn wrong() -> ArtifactError {
@@ -37,62 +37,62 @@ fn wrong() -> ArtifactError {
 #[test]
 fn runs_and_phases_read_at_a_glance() {
     let facts = vec![
-        Fact::RunCreated {
+        RunFact::RunCreated {
             workflow: name("development@1"),
             workflow_hash: hash(),
             thread: "shop:main".into(),
             phases: vec!["spec".into(), "plan".into()],
             rehearsal: true,
         },
-        Fact::RunStarted {
+        RunFact::RunStarted {
             workflow: name("development@1"),
             thread: "shop:main".into(),
         },
-        Fact::PhaseStarted {
+        RunFact::PhaseStarted {
             phase_key: "spec".into(),
             attempt: 2,
             role: "architect".into(),
             persona: name("careful@1"),
             cause: AttemptCause::Repair,
         },
-        Fact::PhaseSkipped {
+        RunFact::PhaseSkipped {
             phase_key: "spec".into(),
             ordinal: 1,
             reason: SkipReason::AlreadyCompleted,
         },
-        Fact::PhaseCompleted {
+        RunFact::PhaseCompleted {
             phase_key: "spec".into(),
             attempts: 1,
             duration_ms: 62_000,
             commit: Some("0123456789abcdef".to_owned()),
         },
-        Fact::PhaseFailed {
+        RunFact::PhaseFailed {
             phase_key: "spec".into(),
             reason: Code::ApprovalRejected,
             message: "no\u{1b}[2Jway".to_owned(),
         },
-        Fact::RunPaused {
+        RunFact::RunPaused {
             ordinal: 1,
             reason: PauseReason::Crashed,
             from_state: RunStatus::Executing,
         },
-        Fact::RunResumed {
+        RunFact::RunResumed {
             ordinal: 1,
             from_state: RunStatus::Paused,
         },
-        Fact::RunCompleted {},
-        Fact::RunFailed {
+        RunFact::RunCompleted {},
+        RunFact::RunFailed {
             code: Code::LlmAuth,
             message: "the key was refused".to_owned(),
             hint: String::new(),
         },
-        Fact::RunAborted {
+        RunFact::RunAborted {
             by: "ann".to_owned(),
             via: Via::Cli,
             reason: "wrong repository".to_owned(),
         },
     ];
-    insta::assert_snapshot!(lines(facts, Style::default()), @r"
+    insta::assert_snapshot!(lines(facts, OutputStyle::default()), @r"
     12:03:11     1  ● run.created         development@1 · 2 phases · thread shop:main · rehearsal
     12:03:11     2  ● run.started         development@1
     12:03:11     3  ● phase.started       spec · architect (careful@1) · attempt 2 · repair
@@ -119,19 +119,19 @@ fn artifacts_and_gates_name_what_they_are_about() {
     let request_id: RequestId = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
     let gate: GateKey = "spec_approved".into();
     let facts = vec![
-        Fact::ArtifactExpected {
+        RunFact::ArtifactExpected {
             phase_key: "spec".into(),
             attempt: 1,
             path: "spec.json".to_owned(),
             schema: "dev/spec@1".into(),
         },
-        Fact::PromptSent {
+        RunFact::PromptSent {
             phase_key: "spec".into(),
             attempt: 1,
             sha256: hash(),
             bytes: 2048,
         },
-        Fact::ArtifactInvalid {
+        RunFact::ArtifactInvalid {
             phase_key: "spec".into(),
             attempt: 1,
             path: "spec.json".to_owned(),
@@ -141,7 +141,7 @@ fn artifacts_and_gates_name_what_they_are_about() {
             errors: vec![wrong()],
             errors_total: 3,
         },
-        Fact::ArtifactInvalid {
+        RunFact::ArtifactInvalid {
             phase_key: "spec".into(),
             attempt: 2,
             path: "spec.json".to_owned(),
@@ -151,23 +151,23 @@ fn artifacts_and_gates_name_what_they_are_about() {
             errors: Vec::new(),
             errors_total: 0,
         },
-        Fact::ArtifactTimeout {
+        RunFact::ArtifactTimeout {
             phase_key: "spec".into(),
             attempt: 1,
             seconds: 300,
         },
-        Fact::PromptRepaired {
+        RunFact::PromptRepaired {
             phase_key: "spec".into(),
             attempt: 2,
             errors: vec![wrong()],
         },
-        Fact::ArtifactValidated {
+        RunFact::ArtifactValidated {
             phase_key: "spec".into(),
             attempt: 2,
             artifact,
             by: None,
         },
-        Fact::ApprovalRequested {
+        RunFact::ApprovalRequested {
             request_id,
             phase_key: Some("spec".into()),
             gate: gate.clone(),
@@ -175,7 +175,7 @@ fn artifacts_and_gates_name_what_they_are_about() {
             artifact_version: Some(2),
             question: None,
         },
-        Fact::ArtifactChanged {
+        RunFact::ArtifactChanged {
             phase_key: "spec".into(),
             request_id,
             expected: hash(),
@@ -184,7 +184,7 @@ fn artifacts_and_gates_name_what_they_are_about() {
             by: None,
             picked: None,
         },
-        Fact::ApprovalResolved {
+        RunFact::ApprovalResolved {
             request_id,
             phase_key: None,
             gate,
@@ -197,7 +197,7 @@ fn artifacts_and_gates_name_what_they_are_about() {
             raise: None,
         },
     ];
-    insta::assert_snapshot!(lines(facts, Style::default()), @r"
+    insta::assert_snapshot!(lines(facts, OutputStyle::default()), @r"
     12:03:11     1  · artifact.expected   spec · spec.json · dev/spec@1
     12:03:11     2  · prompt.sent         spec · attempt 1 · 2048 bytes
     12:03:11     3  ✗ artifact.invalid    spec · spec.json v1 2d711642 · /acceptance_criteria: needs at least 1 item (and 2 more)
@@ -215,13 +215,13 @@ fn artifacts_and_gates_name_what_they_are_about() {
 fn work_says_what_it_cost_and_how_it_ended() {
     let turn_id: TurnId = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
     let session_id: SessionId = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-    let called = |cost, estimated, status| Fact::LlmCalled {
+    let called = |cost, estimated, status| RunFact::LlmCalled {
         phase_key: "spec".into(),
         attempt: 1,
         turn_id,
         turn: 3,
         model: "acme/large".to_owned(),
-        tokens: Tokens {
+        tokens: TokenUsage {
             input: 1200,
             output: 300,
             cached: 0,
@@ -233,7 +233,7 @@ fn work_says_what_it_cost_and_how_it_ended() {
         status,
     };
     let facts = vec![
-        Fact::SessionStarted {
+        RunFact::SessionStarted {
             session_id,
             role: "architect".into(),
             backend: "openai".to_owned(),
@@ -242,7 +242,7 @@ fn work_says_what_it_cost_and_how_it_ended() {
         called(Some(NanoUsd(4_100_000)), false, CallStatus::Ok),
         called(None, false, CallStatus::Failed),
         called(Some(NanoUsd(4_100_000)), true, CallStatus::Unknown),
-        Fact::LlmRetried {
+        RunFact::LlmRetried {
             phase_key: "spec".into(),
             turn_id,
             r#try: 1,
@@ -251,7 +251,7 @@ fn work_says_what_it_cost_and_how_it_ended() {
             wait_ms: 2_000,
             until: None,
         },
-        Fact::ToolCalled {
+        RunFact::ToolCalled {
             phase_key: "spec".into(),
             turn_id,
             call_id: "1".to_owned(),
@@ -260,7 +260,7 @@ fn work_says_what_it_cost_and_how_it_ended() {
             outcome: ToolOutcome::Unknown,
             duration_ms: 12,
         },
-        Fact::ToolDenied {
+        RunFact::ToolDenied {
             phase_key: "spec".into(),
             turn_id,
             call_id: "2".to_owned(),
@@ -269,24 +269,24 @@ fn work_says_what_it_cost_and_how_it_ended() {
             code: Code::PathOutsideWorktree,
             message: "leaves the worktree".to_owned(),
         },
-        Fact::SessionFailed {
+        RunFact::SessionFailed {
             session_id,
             role: "architect".into(),
             ordinal: 2,
             code: Code::LlmUnreachable,
             message: "gone".to_owned(),
         },
-        Fact::BudgetWarned {
+        RunFact::BudgetWarned {
             scope: "run".to_owned(),
             limit: NanoUsd(5_000_000_000),
             spent: NanoUsd(4_100_000_000),
         },
-        Fact::ClockSkewed {
+        RunFact::ClockSkewed {
             since: Timestamp(1_763_700_000_123),
             behind_ms: 3_600_000,
         },
     ];
-    insta::assert_snapshot!(lines(facts, Style { color: false, ascii: true }), @r"
+    insta::assert_snapshot!(lines(facts, OutputStyle { color: false, ascii: true }), @r"
     12:03:11     1  : session.started     architect - openai
     12:03:11     2  : llm.called          spec - acme/large - turn 3 - 1200 in, 300 out - $0.0041 - 2.3s
     12:03:11     3  x llm.called          spec - acme/large - turn 3 - 1200 in, 300 out - ? - 2.3s - failed

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::cli::args::command;
 
-fn path_of(format: &Format) -> PathBuf {
+fn path_of(format: &JsonFormat) -> PathBuf {
     let folder = if format.printed_by.is_empty() {
         "schemas"
     } else {

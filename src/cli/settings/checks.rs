@@ -1,13 +1,13 @@
 //! Checks of setting values beyond their types.
 
 use super::shape::joined;
-use super::{Loaded, Origin};
+use super::{LoadedSettings, SettingOrigin};
 use crate::model::error::{Code, Failure};
 use crate::model::money::NanoUsd;
 
 /// Everything that makes no sense, each at the place it was set.
 #[must_use]
-pub fn problems(loaded: &Loaded) -> Vec<Failure> {
+pub fn problems(loaded: &LoadedSettings) -> Vec<Failure> {
     let settings = &loaded.settings;
     let mut problems = Vec::new();
     let mut refuse = |path: String, message: &str, hint: &str| {
@@ -106,16 +106,16 @@ pub fn problems(loaded: &Loaded) -> Vec<Failure> {
     problems
 }
 
-fn problem(loaded: &Loaded, path: &str, message: &str, hint: &str) -> Failure {
+fn problem(loaded: &LoadedSettings, path: &str, message: &str, hint: &str) -> Failure {
     let origin = loaded.origin(path);
-    let name = if let Origin::Variable(name) = &origin {
+    let name = if let SettingOrigin::Variable(name) = &origin {
         name.clone()
     } else {
         format!("'{path}'")
     };
     let failure = Failure::new(Code::ConfigInvalid, format!("{name} {message}")).hint(hint);
     match origin {
-        Origin::File(place) => failure.at(place),
+        SettingOrigin::File(place) => failure.at(place),
         _ => failure,
     }
 }

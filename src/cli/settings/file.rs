@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::shape::{Shape, joined};
-use super::{Layer, Origin};
-use crate::model::error::{Code, Failure, Place};
+use super::shape::{SettingShape, joined};
+use super::{SettingOrigin, SettingsLayer};
+use crate::model::error::{Code, Failure, SourcePlace};
 use crate::model::nearest::did_you_mean;
 
 /// Reads the settings file; one that does not exist sets nothing.
 ///
 /// # Errors
 /// `config_invalid` for each mistake, `io_failed` when it cannot be read.
-pub fn read(path: &Path, shape: &Shape) -> Result<Layer, Vec<Failure>> {
+pub fn read(path: &Path, shape: &SettingShape) -> Result<SettingsLayer, Vec<Failure>> {
     let text = match std::fs::read(path) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Layer::default()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(SettingsLayer::default()),
         Err(e) => {
             return Err(vec![Failure::io(
                 format!("cannot read {}", path.display()),
@@ -30,9 +30,9 @@ pub fn read(path: &Path, shape: &Shape) -> Result<Layer, Vec<Failure>> {
     };
     let file = path.display().to_string();
     let text = String::from_utf8(text).map_err(|e| {
-        let place = Place {
+        let place = SourcePlace {
             file: file.clone(),
-            ..Place::default()
+            ..SourcePlace::default()
         };
         vec![
             Failure::new(
@@ -50,8 +50,8 @@ pub fn read(path: &Path, shape: &Shape) -> Result<Layer, Vec<Failure>> {
 ///
 /// # Errors
 /// `config_invalid` for each mistake.
-pub fn parse(file: &str, text: &str, shape: &Shape) -> Result<Layer, Vec<Failure>> {
-    let mut reading = Reading {
+pub fn parse(file: &str, text: &str, shape: &SettingShape) -> Result<SettingsLayer, Vec<Failure>> {
+    let mut reading = SettingsParser {
         file,
         text,
         problems: Vec::new(),
@@ -72,7 +72,7 @@ pub fn parse(file: &str, text: &str, shape: &Shape) -> Result<Layer, Vec<Failure
     }
     let values = reading.group(table.get_ref(), shape, "", &table.span());
     if reading.problems.is_empty() {
-        Ok(Layer {
+        Ok(SettingsLayer {
             values,
             origins: reading.origins,
         })
@@ -81,18 +81,18 @@ pub fn parse(file: &str, text: &str, shape: &Shape) -> Result<Layer, Vec<Failure
     }
 }
 
-struct Reading<'t> {
+struct SettingsParser<'t> {
     file: &'t str,
     text: &'t str,
     problems: Vec<Failure>,
-    origins: BTreeMap<String, Origin>,
+    origins: BTreeMap<String, SettingOrigin>,
 }
 
-impl Reading<'_> {
+impl SettingsParser<'_> {
     fn group(
         &mut self,
         table: &DeTable<'_>,
-        shape: &Shape,
+        shape: &SettingShape,
         path: &str,
         span: &Range<usize>,
     ) -> Map<String, Value> {
@@ -106,7 +106,7 @@ impl Reading<'_> {
                 values.insert(name.to_owned(), value);
             }
         }
-        if let Shape::Group { required, .. } = shape {
+        if let SettingShape::Group { required, .. } = shape {
             for name in required
                 .iter()
                 .filter(|name| table.get(name.as_str()).is_none())
@@ -124,15 +124,15 @@ impl Reading<'_> {
 
     fn field<'s>(
         &mut self,
-        shape: &'s Shape,
+        shape: &'s SettingShape,
         name: &str,
         path: &str,
         span: &Range<usize>,
         here: &str,
-    ) -> Option<&'s Shape> {
+    ) -> Option<&'s SettingShape> {
         match shape {
-            Shape::Map(of) => Some(of),
-            Shape::Group { fields, .. } => {
+            SettingShape::Map(of) => Some(of),
+            SettingShape::Group { fields, .. } => {
                 let known = fields.get(name);
                 if known.is_none() {
                     let whose = if path.is_empty() {
@@ -158,16 +158,16 @@ impl Reading<'_> {
     fn value(
         &mut self,
         value: &Spanned<DeValue<'_>>,
-        shape: &Shape,
+        shape: &SettingShape,
         path: &str,
         key: &Range<usize>,
     ) -> Option<Value> {
         let span = value.span();
         let fits = match (shape, value.get_ref()) {
-            (Shape::Group { .. } | Shape::Map(_), DeValue::Table(table)) => {
+            (SettingShape::Group { .. } | SettingShape::Map(_), DeValue::Table(table)) => {
                 return Some(Value::Object(self.group(table, shape, path, key)));
             }
-            (Shape::List(of), DeValue::Array(items)) => {
+            (SettingShape::List(of), DeValue::Array(items)) => {
                 let items = items
                     .iter()
                     .enumerate()
@@ -178,13 +178,13 @@ impl Reading<'_> {
                     .collect::<Option<Vec<_>>>()
                     .map(Value::Array)
             }
-            (Shape::Text, DeValue::String(text)) => Some(Value::from(text.as_ref())),
-            (Shape::Choice(words), DeValue::String(text)) => words
+            (SettingShape::Text, DeValue::String(text)) => Some(Value::from(text.as_ref())),
+            (SettingShape::Choice(words), DeValue::String(text)) => words
                 .iter()
                 .any(|word| word == text)
                 .then(|| Value::from(text.as_ref())),
-            (Shape::Flag, DeValue::Boolean(flag)) => Some(Value::from(*flag)),
-            (Shape::Whole(max), DeValue::Integer(digits)) => {
+            (SettingShape::Flag, DeValue::Boolean(flag)) => Some(Value::from(*flag)),
+            (SettingShape::Whole(max), DeValue::Integer(digits)) => {
                 u64::from_str_radix(digits.as_str(), digits.radix())
                     .ok()
                     .filter(|number| number <= max)
@@ -194,19 +194,21 @@ impl Reading<'_> {
         };
         match &fits {
             Some(_) => {
-                self.origins
-                    .insert(path.to_owned(), Origin::File(self.place(&span, Some(path))));
+                self.origins.insert(
+                    path.to_owned(),
+                    SettingOrigin::File(self.place(&span, Some(path))),
+                );
             }
             None if matches!(
                 (shape, value.get_ref()),
-                (Shape::List(_), DeValue::Array(_))
+                (SettingShape::List(_), DeValue::Array(_))
             ) => {}
             None => self.misfit(value, shape, path),
         }
         fits
     }
 
-    fn misfit(&mut self, value: &Spanned<DeValue<'_>>, shape: &Shape, path: &str) {
+    fn misfit(&mut self, value: &Spanned<DeValue<'_>>, shape: &SettingShape, path: &str) {
         let found = match value.get_ref() {
             DeValue::String(text) => format!("the text \"{}\"", text.escape_debug()),
             DeValue::Integer(digits) => format!("{digits}"),
@@ -217,11 +219,11 @@ impl Reading<'_> {
             DeValue::Table(_) => "a table".to_owned(),
         };
         let hint = match (shape, value.get_ref()) {
-            (Shape::Choice(words), DeValue::String(text)) => {
+            (SettingShape::Choice(words), DeValue::String(text)) => {
                 did_you_mean(text, words.iter().map(String::as_str))
             }
-            (Shape::Text, _) => "put it in quotes".to_owned(),
-            (Shape::Whole(_) | Shape::Flag, DeValue::String(_)) => {
+            (SettingShape::Text, _) => "put it in quotes".to_owned(),
+            (SettingShape::Whole(_) | SettingShape::Flag, DeValue::String(_)) => {
                 "write it without quotes".to_owned()
             }
             _ => format!("write {}", shape.words()),
@@ -243,7 +245,7 @@ impl Reading<'_> {
         );
     }
 
-    fn place(&self, span: &Range<usize>, field: Option<&str>) -> Place {
+    fn place(&self, span: &Range<usize>, field: Option<&str>) -> SourcePlace {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before
@@ -252,7 +254,7 @@ impl Reading<'_> {
             .map_or(0, |line| line.chars().count())
             + 1;
         let count = |number: usize| u32::try_from(number).ok();
-        Place {
+        SourcePlace {
             file: self.file.to_owned(),
             line: count(line),
             column: count(column),

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use self::shape::Shape;
-use super::args::Look;
-use crate::engine::paths::Paths;
-use crate::model::error::{Failure, Place};
-use crate::model::settings::Settings;
+use self::shape::SettingShape;
+use super::args::OutputOptions;
+use crate::engine::paths::InstallPaths;
+use crate::model::error::{Failure, SourcePlace};
+use crate::model::settings::AppSettings;
 
 pub mod checks;
 pub mod file;
@@ -20,12 +20,12 @@ pub mod variables;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// Built in.
     #[default]
     Default,
     /// The settings file.
-    File(Place),
+    File(SourcePlace),
     /// This variable.
     Variable(String),
     /// This flag.
@@ -34,26 +34,26 @@ pub enum Origin {
 
 /// What one layer sets.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Layer {
+pub struct SettingsLayer {
     /// By name, tables within tables.
     pub values: Map<String, Value>,
     /// By path.
-    pub origins: BTreeMap<String, Origin>,
+    pub origins: BTreeMap<String, SettingOrigin>,
 }
 
 /// The settings in force, and where each came from.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Loaded {
+pub struct LoadedSettings {
     /// The settings.
-    pub settings: Settings,
+    pub settings: AppSettings,
     /// By path, for everything that is not a default.
-    pub origins: BTreeMap<String, Origin>,
+    pub origins: BTreeMap<String, SettingOrigin>,
 }
 
-impl Loaded {
+impl LoadedSettings {
     /// Where the value at `path` comes from.
     #[must_use]
-    pub fn origin(&self, path: &str) -> Origin {
+    pub fn origin(&self, path: &str) -> SettingOrigin {
         self.origins.get(path).cloned().unwrap_or_default()
     }
 }
@@ -63,11 +63,11 @@ impl Loaded {
 /// # Errors
 /// `config_invalid` for each mistake in any layer; `io_failed` when the file cannot be read.
 pub fn load(
-    paths: &Paths,
+    paths: &InstallPaths,
     variables: impl IntoIterator<Item = (String, String)>,
-    look: Look,
-) -> Result<Loaded, Vec<Failure>> {
-    let shape = Shape::of_settings();
+    look: OutputOptions,
+) -> Result<LoadedSettings, Vec<Failure>> {
+    let shape = SettingShape::of_settings();
     layered(vec![
         file::read(&paths.config_file(), &shape),
         variables::read(variables, &shape),
@@ -79,7 +79,9 @@ pub fn load(
 ///
 /// # Errors
 /// All problems of all layers; `config_invalid` for values that make no sense.
-pub fn layered(layers: Vec<Result<Layer, Vec<Failure>>>) -> Result<Loaded, Vec<Failure>> {
+pub fn layered(
+    layers: Vec<Result<SettingsLayer, Vec<Failure>>>,
+) -> Result<LoadedSettings, Vec<Failure>> {
     let (mut values, mut origins, mut problems) =
         (Value::Object(Map::new()), BTreeMap::new(), Vec::new());
     for layer in layers {
@@ -99,7 +101,7 @@ pub fn layered(layers: Vec<Result<Layer, Vec<Failure>>>) -> Result<Loaded, Vec<F
             "settings that fit do not read: {e}"
         ))]
     })?;
-    let loaded = Loaded { settings, origins };
+    let loaded = LoadedSettings { settings, origins };
     let problems = checks::problems(&loaded);
     if problems.is_empty() {
         Ok(loaded)
@@ -108,15 +110,15 @@ pub fn layered(layers: Vec<Result<Layer, Vec<Failure>>>) -> Result<Loaded, Vec<F
     }
 }
 
-fn flags(look: Look) -> Layer {
-    let mut layer = Layer::default();
+fn flags(look: OutputOptions) -> SettingsLayer {
+    let mut layer = SettingsLayer::default();
     if look.ascii {
         layer
             .values
             .insert("console".to_owned(), serde_json::json!({ "ascii": true }));
         layer
             .origins
-            .insert("console.ascii".to_owned(), Origin::Flag("--ascii"));
+            .insert("console.ascii".to_owned(), SettingOrigin::Flag("--ascii"));
     }
     layer
 }

@@ -7,22 +7,22 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 
 /// What a setting, or a group of them, may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum SettingShape {
     /// Named settings, these and no others.
     Group {
         /// By name.
-        fields: BTreeMap<String, Shape>,
+        fields: BTreeMap<String, SettingShape>,
         /// The names that must be there.
         required: Vec<String>,
     },
     /// Any names, each with such a value.
-    Map(Box<Shape>),
+    Map(Box<SettingShape>),
     /// Any number of such values.
-    List(Box<Shape>),
+    List(Box<SettingShape>),
     /// Text.
     Text,
     /// Yes or no.
@@ -33,11 +33,11 @@ pub enum Shape {
     Choice(Vec<String>),
 }
 
-impl Shape {
+impl SettingShape {
     /// The shape of all settings.
     #[must_use]
     pub fn of_settings() -> Self {
-        let schema = schemars::schema_for!(Settings).to_value();
+        let schema = schemars::schema_for!(AppSettings).to_value();
         Self::read(&schema, &schema)
     }
 
@@ -57,13 +57,13 @@ impl Shape {
 
     /// The paths of everything that can be set, groups opened, with their shapes.
     #[must_use]
-    pub fn leaves(&self) -> Vec<(String, &Shape)> {
+    pub fn leaves(&self) -> Vec<(String, &SettingShape)> {
         let mut leaves = Vec::new();
         self.collect_leaves("", &mut leaves);
         leaves
     }
 
-    fn collect_leaves<'a>(&'a self, path: &str, into: &mut Vec<(String, &'a Shape)>) {
+    fn collect_leaves<'a>(&'a self, path: &str, into: &mut Vec<(String, &'a SettingShape)>) {
         match self {
             Self::Group { fields, .. } => fields
                 .iter()
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_shape() {
-        let shape = Shape::of_settings();
+        let shape = SettingShape::of_settings();
         let leaves: Vec<_> = shape
             .leaves()
             .into_iter()

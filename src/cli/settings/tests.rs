@@ -1,7 +1,7 @@
 use super::*;
 
 fn problems_of(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
-    let shape = Shape::of_settings();
+    let shape = SettingShape::of_settings();
     let variables = variables
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -137,7 +137,7 @@ fn all_mistakes_of_all_layers_are_told_at_once() {
 
 #[test]
 fn later_layers_win_and_origins_are_kept() {
-    let shape = Shape::of_settings();
+    let shape = SettingShape::of_settings();
     let text = "[openai]\nbase_url = 'https://file/v1'\nmodel = 'from-file'\n[prices.m]\ninput = '1'\noutput = '2'\n";
     let variables = [
         (
@@ -146,7 +146,7 @@ fn later_layers_win_and_origins_are_kept() {
         ),
         ("PATH".to_owned(), "x".to_owned()),
     ];
-    let look = Look {
+    let look = OutputOptions {
         ascii: true,
         no_color: false,
     };
@@ -163,22 +163,30 @@ fn later_layers_win_and_origins_are_kept() {
     assert!(loaded.settings.console.ascii);
     assert_eq!(
         loaded.origin("openai.base_url"),
-        Origin::Variable("PHASEDECK_OPENAI_BASE_URL".to_owned())
+        SettingOrigin::Variable("PHASEDECK_OPENAI_BASE_URL".to_owned())
     );
-    let place = Place {
+    let place = SourcePlace {
         file: "config.toml".to_owned(),
         line: Some(3),
         column: Some(9),
         field: Some("openai.model".to_owned()),
     };
-    assert_eq!(loaded.origin("openai.model"), Origin::File(place));
-    assert_eq!(loaded.origin("console.ascii"), Origin::Flag("--ascii"));
-    assert_eq!(loaded.origin("openai.max_tries"), Origin::Default);
+    assert_eq!(loaded.origin("openai.model"), SettingOrigin::File(place));
+    assert_eq!(
+        loaded.origin("console.ascii"),
+        SettingOrigin::Flag("--ascii")
+    );
+    assert_eq!(loaded.origin("openai.max_tries"), SettingOrigin::Default);
 }
 
 #[test]
 fn a_file_that_does_not_exist_sets_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let loaded = load(&Paths::beneath(home.path()), [], Look::default()).unwrap();
-    assert_eq!(loaded, Loaded::default());
+    let loaded = load(
+        &InstallPaths::beneath(home.path()),
+        [],
+        OutputOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(loaded, LoadedSettings::default());
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::shape::Shape;
-use super::{Layer, Origin};
+use super::shape::SettingShape;
+use super::{SettingOrigin, SettingsLayer};
 use crate::model::error::{Code, Failure};
 use crate::model::nearest::did_you_mean;
 
@@ -14,7 +14,7 @@ pub const RESERVED: &[&str] = &["PHASEDECK_HOME"];
 
 /// The variable that sets `path`.
 #[must_use]
-pub fn name_of(path: &str) -> String {
+pub fn variable_name(path: &str) -> String {
     format!("{PREFIX}{}", path.to_ascii_uppercase().replace('.', "_"))
 }
 
@@ -24,14 +24,14 @@ pub fn name_of(path: &str) -> String {
 /// `config_invalid` for each variable that names no setting or does not fit.
 pub fn read(
     variables: impl IntoIterator<Item = (String, String)>,
-    shape: &Shape,
-) -> Result<Layer, Vec<Failure>> {
-    let known: Vec<(String, String, &Shape)> = shape
+    shape: &SettingShape,
+) -> Result<SettingsLayer, Vec<Failure>> {
+    let known: Vec<(String, String, &SettingShape)> = shape
         .leaves()
         .into_iter()
-        .map(|(path, shape)| (name_of(&path), path, shape))
+        .map(|(path, shape)| (variable_name(&path), path, shape))
         .collect();
-    let (mut layer, mut problems) = (Layer::default(), Vec::new());
+    let (mut layer, mut problems) = (SettingsLayer::default(), Vec::new());
     let ours = |name: &str| name.starts_with(PREFIX) && !RESERVED.contains(&name);
     let mut variables: Vec<_> = variables
         .into_iter()
@@ -42,7 +42,7 @@ pub fn read(
         match known.iter().find(|(variable, ..)| *variable == name) {
             None => problems.push(unknown(&name, &known)),
             Some((_, path, shape)) => match value(&text, shape) {
-                Some(value) => layer.set(path, value, Origin::Variable(name)),
+                Some(value) => layer.set(path, value, SettingOrigin::Variable(name)),
                 None => problems.push(misfit(&name, &text, shape)),
             },
         }
@@ -54,29 +54,32 @@ pub fn read(
     }
 }
 
-fn value(text: &str, shape: &Shape) -> Option<Value> {
+fn value(text: &str, shape: &SettingShape) -> Option<Value> {
     match shape {
-        Shape::Text => Some(Value::from(text)),
-        Shape::Flag => match text {
+        SettingShape::Text => Some(Value::from(text)),
+        SettingShape::Flag => match text {
             "true" | "1" => Some(Value::from(true)),
             "false" | "0" => Some(Value::from(false)),
             _ => None,
         },
-        Shape::Whole(max) => text
+        SettingShape::Whole(max) => text
             .parse::<u64>()
             .ok()
             .filter(|number| number <= max)
             .map(Value::from),
-        Shape::Choice(words) => words
+        SettingShape::Choice(words) => words
             .iter()
             .any(|word| word == text)
             .then(|| Value::from(text)),
-        Shape::Group { .. } | Shape::Map(_) | Shape::List(_) => None,
+        SettingShape::Group { .. } | SettingShape::Map(_) | SettingShape::List(_) => None,
     }
 }
 
-fn misfit(name: &str, text: &str, shape: &Shape) -> Failure {
-    if matches!(shape, Shape::Group { .. } | Shape::Map(_) | Shape::List(_)) {
+fn misfit(name: &str, text: &str, shape: &SettingShape) -> Failure {
+    if matches!(
+        shape,
+        SettingShape::Group { .. } | SettingShape::Map(_) | SettingShape::List(_)
+    ) {
         return Failure::new(
             Code::ConfigInvalid,
             format!("{name} cannot be set by a variable, because it is a table"),
@@ -94,7 +97,7 @@ fn misfit(name: &str, text: &str, shape: &Shape) -> Failure {
     .hint("set it to such a value, or unset it")
 }
 
-fn unknown(name: &str, known: &[(String, String, &Shape)]) -> Failure {
+fn unknown(name: &str, known: &[(String, String, &SettingShape)]) -> Failure {
     let hint = did_you_mean(
         name,
         known
@@ -109,8 +112,8 @@ fn unknown(name: &str, known: &[(String, String, &Shape)]) -> Failure {
     .hint(hint)
 }
 
-impl Layer {
-    fn set(&mut self, path: &str, value: Value, origin: Origin) {
+impl SettingsLayer {
+    fn set(&mut self, path: &str, value: Value, origin: SettingOrigin) {
         let mut names: Vec<&str> = path.split('.').collect();
         let last = names.pop().unwrap_or_default();
         let mut table: &mut Map<String, Value> = &mut self.values;

@@ -8,9 +8,9 @@ use crate::model::error::{Code, Failure, Result};
 
 /// Backends by name.
 #[derive(Default)]
-pub struct Backends(BTreeMap<&'static str, Arc<dyn Backend>>);
+pub struct BackendRegistry(BTreeMap<&'static str, Arc<dyn Backend>>);
 
-impl Backends {
+impl BackendRegistry {
     /// The one of this name.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Backends {
     }
 }
 
-impl FromIterator<Arc<dyn Backend>> for Backends {
+impl FromIterator<Arc<dyn Backend>> for BackendRegistry {
     fn from_iter<I: IntoIterator<Item = Arc<dyn Backend>>>(backends: I) -> Self {
         Self(
             backends

@@ -1,7 +1,7 @@
 //! Who does the work of a phase: one trait, several backends.
 //!
 //! The engine knows no backend by name. A backend turns a prompt into work in the run's worktree,
-//! tells the [`Desk`] everything that must survive before it acts on it, and stops when asked. It
+//! tells the [`AttemptRecorder`] everything that must survive before it acts on it, and stops when asked. It
 //! never writes to the terminal, never decides a gate, and never judges the artifact.
 
 use std::future::Future;
@@ -11,16 +11,18 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-pub use self::backends::Backends;
-pub use self::desk::{Answered, AttemptKey, CallFailed, Desk, NextTry, Reserve, ToolDone};
-pub use self::settle::Unsettled;
-use super::growth::Growth;
+pub use self::backends::BackendRegistry;
+pub use self::desk::{
+    AnsweredCall, AttemptKey, AttemptRecorder, CallReserve, FailedCall, FinishedCall, PlannedRetry,
+};
+pub use self::settle::PendingAnswer;
+use super::growth::WriteQuota;
 use crate::model::error::Failure;
 use crate::model::event::LongWait;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
 use crate::model::persona::Persona;
-use crate::model::question::{Permit, ToolQuestion};
-use crate::model::record::{Scenario, TurnRecord};
+use crate::model::question::{ToolPermit, ToolQuestion};
+use crate::model::record::{RehearsalScenario, TurnRecord};
 
 pub mod acp;
 mod backends;
@@ -34,7 +36,7 @@ pub mod tools;
 
 /// One attempt at one phase, as a backend gets it.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct AgentJob {
     /// Which run.
     pub run_id: RunId,
     /// Which phase.
@@ -58,15 +60,15 @@ pub struct Job {
     /// How often the operator's word had set the agent going again: limits count from there.
     pub stretch: u32,
     /// Which way a rehearsal goes.
-    pub scenario: Scenario,
+    pub scenario: RehearsalScenario,
     /// How often the turn that comes next was tried before a wait that the server asked for.
     pub tries: u32,
     /// Counts what the work writes.
-    pub growth: Arc<Growth>,
+    pub growth: Arc<WriteQuota>,
     /// Turns this attempt may take.
     pub max_turns: u32,
     /// What the operator has answered about tools in this run, in order.
-    pub permits: Vec<Permit>,
+    pub permits: Vec<ToolPermit>,
 }
 
 /// The file a phase must produce, with its schema at hand.
@@ -82,7 +84,7 @@ pub struct ExpectedFile {
 
 /// How a backend is asked to stop.
 #[derive(Clone, Debug, Default)]
-pub struct Stop {
+pub struct AgentStop {
     /// Begin no further turn: end at the next checkpoint with [`Ended::Stopped`].
     pub soon: CancellationToken,
     /// End now. What was started (a request, a tool, a process) has ended when the backend returns;
@@ -90,7 +92,7 @@ pub struct Stop {
     pub now: CancellationToken,
 }
 
-impl Stop {
+impl AgentStop {
     /// Returns when an end was asked for, soon or now.
     pub async fn asked(&self) {
         tokio::select! {
@@ -102,13 +104,13 @@ impl Stop {
 
 /// How a backend's work ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum AgentEnd {
     /// The agent says it is done. Whether the artifact is there and valid is not its word to give.
     Done,
     /// It was asked to stop, and can go on from the last stored turn.
     Stopped,
     /// The operator must allow a tool first. Everything before it is stored; the work is begun again,
-    /// with the answer among [`Job::permits`], when there is one. Meanwhile it holds no place.
+    /// with the answer among [`AgentJob::permits`], when there is one. Meanwhile it holds no place.
     Asks(Box<ToolQuestion>),
     /// The model's server asks for a longer wait than is slept in a call. Everything before it is stored;
     /// the work is begun again when it is over. Meanwhile it holds no place.
@@ -116,7 +118,7 @@ pub enum Ended {
 }
 
 /// What [`Backend::work`] returns.
-pub type Work<'a> = Pin<Box<dyn Future<Output = Result<Ended, Failure>> + Send + 'a>>;
+pub type AgentFuture<'a> = Pin<Box<dyn Future<Output = Result<AgentEnd, Failure>> + Send + 'a>>;
 
 /// A way to have work done.
 pub trait Backend: Send + Sync {
@@ -158,5 +160,10 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// Whatever ended the work: wire faults after their last retry, limits, loops. An artifact that
     /// is missing or invalid is no error here.
-    fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a>;
+    fn work<'a>(
+        &'a self,
+        job: &'a AgentJob,
+        desk: &'a AttemptRecorder,
+        stop: &'a AgentStop,
+    ) -> AgentFuture<'a>;
 }

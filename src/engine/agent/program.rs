@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::confine::Fence;
+use crate::engine::confine::ProgramSandbox;
 use crate::engine::guard;
 
 /// Variables that every program gets: where things lie, which language, how the net is reached.
@@ -53,7 +53,7 @@ const END: Duration = Duration::from_secs(5);
 
 /// What is begun.
 #[derive(Clone, Debug)]
-pub struct Launch {
+pub struct AgentLaunch {
     /// Where the program lies.
     pub program: PathBuf,
     /// Its arguments.
@@ -63,23 +63,23 @@ pub struct Launch {
     /// Variables that it gets from the console's own, beside the few that every program gets.
     pub pass_env: Vec<String>,
     /// What it may reach; everything that the operator may where there is none.
-    pub fence: Option<Fence>,
+    pub fence: Option<ProgramSandbox>,
 }
 
 /// A program that runs.
-pub struct Program {
+pub struct RunningProgram {
     child: Child,
     last: Arc<Mutex<VecDeque<String>>>,
     listening: AbortOnDropHandle<()>,
 }
 
-impl Program {
+impl RunningProgram {
     /// Begins a program in `folder`, and gives the pipes to it and from it.
     ///
     /// # Errors
     /// What beginning it says. A program that the guard cannot begin ends at once with code 127.
     pub async fn begin(
-        launch: &Launch,
+        launch: &AgentLaunch,
         folder: &Path,
     ) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
         let (program, args) = launch.words()?;
@@ -155,14 +155,14 @@ impl Program {
     }
 }
 
-impl Launch {
+impl AgentLaunch {
     /// What the guard is to begin: the program itself, or this one that becomes it within its fence.
     fn words(&self) -> std::io::Result<(OsString, Vec<OsString>)> {
         let args: Vec<OsString> = self.args.iter().map(OsString::from).collect();
         Ok(match &self.fence {
             Some(fence) => (
                 guard::own_program()?.into_os_string(),
-                fence.words(Some(self.program.as_os_str()), &args),
+                fence.to_args(Some(self.program.as_os_str()), &args),
             ),
             None => (self.program.clone().into_os_string(), args),
         })
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_program_gets_what_is_named_and_nothing_else_of_the_console() {
-        let launch = Launch {
+        let launch = AgentLaunch {
             program: PathBuf::from("/bin/true"),
             args: Vec::new(),
             env: BTreeMap::from([("MINE".to_owned(), "1".to_owned())]),

@@ -5,30 +5,30 @@
 //! that. A crash in between leaves its call open, as one a moment earlier would.
 
 use crate::model::error::{Failure, Result};
-use crate::model::event::{CallStatus, Event, Fact};
+use crate::model::event::{CallStatus, JournalEvent, RunFact};
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::time::Timestamp;
 use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{journal, ledger, turns};
 
-use super::Answered;
+use super::AnsweredCall;
 
 /// An answer with everything that is stored of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsettled {
+pub struct PendingAnswer {
     pub(super) run_id: RunId,
     pub(super) phase_key: PhaseKey,
     pub(super) attempt: u32,
     pub(super) turn: TurnId,
-    pub(super) answered: Answered,
+    pub(super) answered: AnsweredCall,
 }
 
-impl Unsettled {
+impl PendingAnswer {
     /// Stores the answer, its cost and the tools it wants.
     ///
     /// # Errors
     /// What the store says; the call is paid and open then.
-    pub fn settle(self, tx: &rusqlite::Transaction<'_>) -> Result<Vec<Event>> {
+    pub fn settle(self, tx: &rusqlite::Transaction<'_>) -> Result<Vec<JournalEvent>> {
         let (now, answered) = (Timestamp::now(), self.answered);
         let Some((number, call)) = ledger::of_turn(tx, self.turn)? else {
             // Where the run itself is gone, that is what whoever asked has to know.
@@ -38,7 +38,7 @@ impl Unsettled {
                 self.turn
             )));
         };
-        let settlement = turns::Settlement {
+        let settlement = turns::TurnSettlement {
             tokens: answered.tokens,
             cost: answered.cost,
             estimated: answered.estimated,
@@ -55,13 +55,13 @@ impl Unsettled {
             now,
         )?;
         let (phase_key, attempt, turn_id) = (self.phase_key.clone(), self.attempt, self.turn);
-        let repaired = answered.repaired.map(|words| Fact::LlmRepaired {
+        let repaired = answered.repaired.map(|words| RunFact::LlmRepaired {
             phase_key,
             attempt,
             turn_id,
             words,
         });
-        let fact = Fact::LlmCalled {
+        let fact = RunFact::LlmCalled {
             phase_key: self.phase_key,
             attempt: self.attempt,
             turn_id: self.turn,
@@ -77,7 +77,7 @@ impl Unsettled {
             tx.execute_batch("RELEASE job; COMMIT; BEGIN IMMEDIATE; SAVEPOINT job")
                 .map_err(Failure::internal)?;
         }
-        let facts: Vec<Fact> = [fact].into_iter().chain(repaired).collect();
+        let facts: Vec<RunFact> = [fact].into_iter().chain(repaired).collect();
         journal::append(tx, self.run_id, &facts, now)
     }
 }

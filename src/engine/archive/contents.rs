@@ -1,11 +1,11 @@
 //! Access to stored contents by hash, search in artifacts, and files of a run's base commit.
 
-use super::Archive;
+use super::RunArchive;
 use crate::engine::worktree::base_file;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
-use crate::store::run_page::{self, Searchable};
+use crate::store::run_page::{self, RunSearchText};
 
 /// Number of bytes of an artifact that are searched.
 const SEARCHED_BYTES: u64 = 1024 * 1024;
@@ -20,10 +20,10 @@ pub struct ArtifactHits {
     /// Total number of contents.
     pub total: u32,
     /// Position for the next step.
-    pub last: Option<Searchable>,
+    pub last: Option<RunSearchText>,
 }
 
-impl Archive {
+impl RunArchive {
     /// Searches stored artifacts for `words` (all of them, in lower case), newest runs first, in at
     /// most `limit` contents after `after`. Only the first mebibyte of a content is searched.
     ///
@@ -32,7 +32,7 @@ impl Archive {
     pub fn search_artifacts(
         &self,
         words: &[String],
-        after: Option<&Searchable>,
+        after: Option<&RunSearchText>,
         limit: u32,
     ) -> Result<ArtifactHits> {
         let step = run_page::searchable(self.reader.connection(), after, limit)?;
@@ -41,7 +41,7 @@ impl Archive {
             ..ArtifactHits::default()
         };
         for one in &step {
-            if hits.runs.last() != Some(&one.run) && self.holds(&one.sha256, words) {
+            if hits.runs.last() != Some(&one.run) && self.contains_words(&one.sha256, words) {
                 hits.runs.push(one.run);
             }
         }
@@ -50,7 +50,7 @@ impl Archive {
         Ok(hits)
     }
 
-    fn holds(&self, hash: &ContentHash, words: &[String]) -> bool {
+    fn contains_words(&self, hash: &ContentHash, words: &[String]) -> bool {
         let Some(mut bytes) =
             self.contents
                 .beginning(self.reader.connection(), hash, SEARCHED_BYTES)
@@ -99,7 +99,7 @@ impl Archive {
     /// Returns the first `most` bytes of a stored content that is longer, without checking its
     /// hash. Returns `None` for a shorter one, which can be read completely at the same cost.
     #[must_use]
-    pub fn content_start(&self, hash: &ContentHash, most: usize) -> Option<Vec<u8>> {
+    pub fn content_prefix(&self, hash: &ContentHash, most: usize) -> Option<Vec<u8>> {
         let mut start = self
             .contents
             .beginning(self.reader.connection(), hash, most as u64 + 1)?;

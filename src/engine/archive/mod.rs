@@ -11,33 +11,33 @@ mod tests;
 use std::collections::BTreeSet;
 
 pub use self::contents::ArtifactHits;
-use super::artifact::contents::Contents;
+use super::artifact::contents::WorktreeContents;
 use super::crash_card::{self, CrashCard};
 use super::final_report;
-use super::paths::Paths;
-use super::report::Report;
+use super::paths::InstallPaths;
+use super::report::RunsReport;
 use super::run_files;
 use crate::model::error::Result;
-use crate::model::event::Event;
-use crate::model::forecast::Sample;
+use crate::model::event::JournalEvent;
+use crate::model::forecast::CostSample;
 use crate::model::going_on;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
-use crate::model::money::Cost;
-use crate::model::persona::{Binding, Persona};
+use crate::model::money::CallCost;
+use crate::model::persona::{Persona, RoleBinding};
 use crate::model::record::{
     ApprovalRecord, ArtifactRecord, CostLine, LedgerRecord, PhaseRecord, RunRecord, SessionRecord,
     TurnRecord,
 };
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
-use crate::model::wanted::Wanted;
+use crate::model::wanted::EventFilter;
 use crate::model::workflow::Workflow;
 use crate::store::gate_tokens::{self, GateToken};
-pub use crate::store::ledger::CostBy;
-pub use crate::store::run_page::{PageAsk, RunCounts, RunPage, Searchable};
-pub use crate::store::search::Page;
-pub use crate::store::sessions::Said;
+pub use crate::store::ledger::CostGrouping;
+pub use crate::store::run_page::{RunCounts, RunPage, RunPageQuery, RunSearchText};
+pub use crate::store::search::EventMatches;
+pub use crate::store::sessions::TranscriptKind;
 use crate::store::{
     Reader, approvals, artifacts, consents, conversation, events, forecast, frozen, ledger, phases,
     run_costs, run_list, run_page, runs, search, sessions, threads, turns,
@@ -45,7 +45,7 @@ use crate::store::{
 
 /// Selects runs to list.
 #[derive(Clone, Debug, Default)]
-pub struct RunFilter {
+pub struct RunQuery {
     /// Only runs in these states, by wire name; empty means all.
     pub states: Vec<String>,
     /// Only runs of this thread.
@@ -56,7 +56,7 @@ pub struct RunFilter {
 
 /// Selects events to read.
 #[derive(Clone, Debug, Default)]
-pub struct EventFilter {
+pub struct EventQuery {
     /// Only events of these kinds; empty means all.
     pub kinds: Vec<String>,
     /// Only events of this phase.
@@ -65,7 +65,8 @@ pub struct EventFilter {
 
 /// An artifact that can be picked for a phase waiting at a gate: the run's own, or one of a fork.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
-pub struct Candidate {
+#[schemars(rename = "Candidate")]
+pub struct ForkCandidate {
     /// The run that made the artifact.
     pub run_id: RunId,
     /// State of that run, by wire name.
@@ -77,7 +78,7 @@ pub struct Candidate {
     /// The latest stored version and its validation result; absent if there is none.
     pub artifact: Option<ArtifactRecord>,
     /// Cost of the calls of this phase.
-    pub cost: Cost,
+    pub cost: CallCost,
     /// Number of calls, over all phases that the run made itself.
     pub calls: u32,
     /// Milliseconds that agents worked on this phase.
@@ -86,20 +87,20 @@ pub struct Candidate {
 
 /// Read access to the stored data of an installation.
 #[derive(Debug)]
-pub struct Archive {
+pub struct RunArchive {
     reader: Reader,
-    contents: Contents,
+    contents: WorktreeContents,
 }
 
-impl Archive {
+impl RunArchive {
     /// Opens the archive of an installation. Creates nothing.
     ///
     /// # Errors
     /// `io_failed` if there is no database yet; `db_newer_schema`; `db_corrupt`.
-    pub fn open(paths: &Paths) -> Result<Self> {
+    pub fn open(paths: &InstallPaths) -> Result<Self> {
         Ok(Self {
             reader: Reader::open(&paths.database())?,
-            contents: Contents::new(paths.contents()),
+            contents: WorktreeContents::new(paths.contents()),
         })
     }
 
@@ -107,7 +108,7 @@ impl Archive {
     ///
     /// # Errors
     /// Errors of the database.
-    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>> {
+    pub fn runs(&self, filter: &RunQuery) -> Result<Vec<RunRecord>> {
         run_list::list(
             self.reader.connection(),
             &filter.states,
@@ -120,7 +121,7 @@ impl Archive {
     ///
     /// # Errors
     /// Errors of the database.
-    pub fn run_page(&self, ask: &PageAsk) -> Result<RunPage> {
+    pub fn run_page(&self, ask: &RunPageQuery) -> Result<RunPage> {
         run_page::page(self.reader.connection(), ask)
     }
 
@@ -128,7 +129,7 @@ impl Archive {
     ///
     /// # Errors
     /// Errors of the database.
-    pub fn paused(&self) -> Result<Vec<RunRecord>> {
+    pub fn paused_runs(&self) -> Result<Vec<RunRecord>> {
         run_page::paused(self.reader.connection())
     }
 
@@ -136,15 +137,17 @@ impl Archive {
     ///
     /// # Errors
     /// `run_not_found`; errors of the database.
-    pub fn refuses_to_resume(&self, run: RunId) -> Result<Option<String>> {
+    pub fn resume_refusal(&self, run: RunId) -> Result<Option<String>> {
         let record = runs::get(self.reader.connection(), run)?;
         let holder = run_page::holder(self.reader.connection(), &record)?;
-        if let Some(refusal) = going_on::refusal_of(&record.state, holder) {
-            return Ok(Some(refusal.words()));
+        if let Some(refusal) = going_on::refusal_for_state(&record.state, holder) {
+            return Ok(Some(refusal.message()));
         }
-        Ok(run_files::load_files(self.reader.connection(), record)
-            .err()
-            .map(|failure| failure.message))
+        Ok(
+            run_files::load_definitions(self.reader.connection(), record)
+                .err()
+                .map(|failure| failure.message),
+        )
     }
 
     /// Returns a run.
@@ -167,7 +170,7 @@ impl Archive {
     ///
     /// # Errors
     /// `db_corrupt` naming an event that cannot be read.
-    pub fn events(&self, run: RunId, from_seq: u64, limit: u32) -> Result<Vec<Event>> {
+    pub fn events(&self, run: RunId, from_seq: u64, limit: u32) -> Result<Vec<JournalEvent>> {
         events::from(self.reader.connection(), run, from_seq, limit)
     }
 
@@ -175,7 +178,7 @@ impl Archive {
     ///
     /// # Errors
     /// Same as [`events`](Self::events).
-    pub fn events_before(&self, run: RunId, seq: u64, limit: u32) -> Result<Vec<Event>> {
+    pub fn events_before(&self, run: RunId, seq: u64, limit: u32) -> Result<Vec<JournalEvent>> {
         events::before(self.reader.connection(), run, seq, limit)
     }
 
@@ -186,10 +189,10 @@ impl Archive {
     pub fn events_filtered(
         &self,
         run: RunId,
-        filter: &EventFilter,
+        filter: &EventQuery,
         from_seq: u64,
         limit: u32,
-    ) -> Result<Vec<Event>> {
+    ) -> Result<Vec<JournalEvent>> {
         events::filtered(
             self.reader.connection(),
             run,
@@ -216,10 +219,10 @@ impl Archive {
     pub fn page_after(
         &self,
         run: RunId,
-        wanted: &Wanted,
+        wanted: &EventFilter,
         from_seq: u64,
         limit: u32,
-    ) -> Result<Page> {
+    ) -> Result<EventMatches> {
         search::after(
             self.reader.connection(),
             run,
@@ -233,7 +236,13 @@ impl Archive {
     ///
     /// # Errors
     /// Same as [`page_after`](Self::page_after).
-    pub fn page_before(&self, run: RunId, wanted: &Wanted, seq: u64, limit: u32) -> Result<Page> {
+    pub fn page_before(
+        &self,
+        run: RunId,
+        wanted: &EventFilter,
+        seq: u64,
+        limit: u32,
+    ) -> Result<EventMatches> {
         search::before(
             self.reader.connection(),
             run,
@@ -297,7 +306,7 @@ impl Archive {
     ///
     /// # Errors
     /// `run_not_found`; errors of the database.
-    pub fn candidates(&self, run: RunId) -> Result<Vec<Candidate>> {
+    pub fn candidates(&self, run: RunId) -> Result<Vec<ForkCandidate>> {
         let state = self.state(run)?;
         let waiting = state
             .approval
@@ -315,11 +324,11 @@ impl Archive {
         Ok(candidates)
     }
 
-    fn candidate(&self, run: RunId, phase_key: &PhaseKey) -> Result<Candidate> {
+    fn candidate(&self, run: RunId, phase_key: &PhaseKey) -> Result<ForkCandidate> {
         let record = self.run(run)?;
         let state = self.state(run)?;
         let phase = state.phase(phase_key);
-        Ok(Candidate {
+        Ok(ForkCandidate {
             run_id: run,
             state: record.state,
             phase_key: phase_key.clone(),
@@ -365,8 +374,8 @@ impl Archive {
         phase: &PhaseKey,
         attempt: u32,
         at: Option<u64>,
-    ) -> Result<Vec<conversation::Turn>> {
-        conversation::of_attempt(self.reader.connection(), run, phase, attempt, at)
+    ) -> Result<Vec<conversation::TurnTranscript>> {
+        conversation::turns_of_attempt(self.reader.connection(), run, phase, attempt, at)
     }
 
     /// Returns the calls of a run with their costs, oldest first.
@@ -381,7 +390,7 @@ impl Archive {
     ///
     /// # Errors
     /// Errors of the database.
-    pub fn costs(&self, run: Option<RunId>, by: CostBy) -> Result<Vec<CostLine>> {
+    pub fn costs(&self, run: Option<RunId>, by: CostGrouping) -> Result<Vec<CostLine>> {
         ledger::costs(self.reader.connection(), run, by)
     }
 
@@ -395,7 +404,7 @@ impl Archive {
         workflow: &str,
         rehearsal: bool,
         phase: &PhaseKey,
-    ) -> Result<Vec<Sample>> {
+    ) -> Result<Vec<CostSample>> {
         forecast::samples(self.reader.connection(), workflow, rehearsal, phase)
     }
 
@@ -419,7 +428,7 @@ impl Archive {
     ///
     /// # Errors
     /// `run_metadata_missing` if it has none; `persona_load_failed` naming the persona.
-    pub fn bindings(&self, run: RunId) -> Result<Vec<(Binding, Persona)>> {
+    pub fn bindings(&self, run: RunId) -> Result<Vec<(RoleBinding, Persona)>> {
         frozen::personas(self.reader.connection(), run)
     }
 
@@ -435,7 +444,7 @@ impl Archive {
     ///
     /// # Errors
     /// `run_not_found`; `run_metadata_missing`.
-    pub fn report(&self, run: RunId) -> Result<Report> {
+    pub fn report(&self, run: RunId) -> Result<RunsReport> {
         final_report::build(self.reader.connection(), run)
     }
 
@@ -476,7 +485,7 @@ impl Archive {
     ///
     /// # Errors
     /// Errors of the database.
-    pub fn seqs(&self, since: Timestamp) -> Result<Vec<(RunId, u64)>> {
+    pub fn last_seqs_since(&self, since: Timestamp) -> Result<Vec<(RunId, u64)>> {
         run_list::moved(self.reader.connection(), since)
     }
 }

@@ -6,17 +6,17 @@ use crate::store::definitions::DefinitionKind;
 use crate::store::fixture::{self, BEGIN};
 use crate::store::{Store, bindings, definitions, journal};
 
-struct Installation {
+struct ArchiveFixture {
     _home: tempfile::TempDir,
-    paths: Paths,
+    paths: InstallPaths,
     store: Store,
 }
 
-fn installation() -> Installation {
+fn installation() -> ArchiveFixture {
     let home = tempfile::tempdir().unwrap();
-    let paths = Paths::beneath(home.path());
+    let paths = InstallPaths::beneath(home.path());
     let store = Store::open(&paths.database()).unwrap();
-    Installation {
+    ArchiveFixture {
         _home: home,
         paths,
         store,
@@ -38,9 +38,9 @@ fn begun(store: &Store) -> RunId {
         .unwrap()
 }
 
-fn binding(hash: ContentHash) -> Binding {
+fn binding(hash: ContentHash) -> RoleBinding {
     let persona: VersionedName = "ada@1".parse().unwrap();
-    Binding {
+    RoleBinding {
         role: "architect".into(),
         persona,
         persona_hash: hash,
@@ -50,10 +50,10 @@ fn binding(hash: ContentHash) -> Binding {
 }
 
 #[test]
-fn without_a_database_there_is_no_archive_and_none_is_made() {
+fn opening_without_a_database_fails_and_creates_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let paths = Paths::beneath(home.path());
-    assert_eq!(Archive::open(&paths).unwrap_err().code, Code::IoFailed);
+    let paths = InstallPaths::beneath(home.path());
+    assert_eq!(RunArchive::open(&paths).unwrap_err().code, Code::IoFailed);
     assert!(!paths.data.exists());
 }
 
@@ -61,8 +61,8 @@ fn without_a_database_there_is_no_archive_and_none_is_made() {
 fn events_come_in_pages_from_both_ends_and_by_filter() {
     let here = installation();
     let run = begun(&here.store);
-    let archive = Archive::open(&here.paths).unwrap();
-    let seqs = |events: Result<Vec<Event>>| {
+    let archive = RunArchive::open(&here.paths).unwrap();
+    let seqs = |events: Result<Vec<JournalEvent>>| {
         events
             .unwrap()
             .iter()
@@ -73,7 +73,7 @@ fn events_come_in_pages_from_both_ends_and_by_filter() {
     assert_eq!(seqs(archive.events(run, 1, 2)), [1, 2]);
     assert_eq!(seqs(archive.events_before(run, 3, 1)), [2]);
     assert_eq!(seqs(archive.events_before(run, u64::MAX, 2)), [2, 3]);
-    let filter = |kinds: &[&str], phase: Option<&str>| EventFilter {
+    let filter = |kinds: &[&str], phase: Option<&str>| EventQuery {
         kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
         phase_key: phase.map(PhaseKey::from),
     };
@@ -103,10 +103,10 @@ fn events_come_in_pages_from_both_ends_and_by_filter() {
 }
 
 #[test]
-fn what_is_stored_is_seen_at_once_and_announced_by_the_data_version() {
+fn commits_are_visible_at_once_and_change_the_data_version() {
     let here = installation();
     let run = begun(&here.store);
-    let archive = Archive::open(&here.paths).unwrap();
+    let archive = RunArchive::open(&here.paths).unwrap();
     let before = archive.data_version().unwrap();
     assert_eq!(archive.data_version().unwrap(), before);
     let id = RequestId::new();
@@ -131,7 +131,7 @@ fn what_is_stored_is_seen_at_once_and_announced_by_the_data_version() {
         ),
         ("changes_requested", Some("kim"), Some("my words"))
     );
-    assert_eq!(archive.seqs(BEGIN).unwrap(), [(run, 5)]);
+    assert_eq!(archive.last_seqs_since(BEGIN).unwrap(), [(run, 5)]);
 }
 
 #[test]
@@ -143,22 +143,25 @@ fn a_reader_does_not_wait_for_a_writer_in_the_middle_of_a_transaction() {
         .store
         .write_blocking(move |tx| {
             journal::append(tx, run, &[fixture::phase_started("spec", 2)], BEGIN)?;
-            let archive = Archive::open(&paths)?;
+            let archive = RunArchive::open(&paths)?;
             archive.last_seq(run)
         })
         .unwrap();
     assert_eq!(seen, 3, "the fourth event was not committed yet");
     assert_eq!(
-        Archive::open(&here.paths).unwrap().last_seq(run).unwrap(),
+        RunArchive::open(&here.paths)
+            .unwrap()
+            .last_seq(run)
+            .unwrap(),
         4
     );
 }
 
 #[test]
-fn frozen_texts_are_read_back_or_named_when_they_cannot_be() {
+fn unreadable_frozen_definitions_are_named() {
     let here = installation();
     let run = begun(&here.store);
-    let archive = Archive::open(&here.paths).unwrap();
+    let archive = RunArchive::open(&here.paths).unwrap();
     assert_eq!(
         archive.workflow(run).unwrap_err().code,
         Code::TemplateLoadFailed
@@ -175,15 +178,15 @@ fn frozen_texts_are_read_back_or_named_when_they_cannot_be() {
         archive.schema(run, &"dev/spec@1".into()).unwrap_err().code,
         Code::SchemaNotFound
     );
-    let workflow = ContentHash::of(b"workflow");
-    let persona = ContentHash::of(b"persona");
-    let schema = ContentHash::of(b"schema");
+    let workflow = ContentHash::from_bytes(b"workflow");
+    let persona = ContentHash::from_bytes(b"persona");
+    let schema = ContentHash::from_bytes(b"schema");
     let bound = binding(persona.clone());
     here.store
         .write_blocking({
             let schema = schema.clone();
             move |tx| {
-                bindings::insert(tx, run, &[bound], &ContentHash::of(b"all"))?;
+                bindings::insert(tx, run, &[bound], &ContentHash::from_bytes(b"all"))?;
                 bindings::insert_schema(tx, run, &"dev/spec@1".into(), &schema)
             }
         })
@@ -200,7 +203,7 @@ fn frozen_texts_are_read_back_or_named_when_they_cannot_be() {
         let hash = hash.clone();
         let text = text.to_owned();
         here.store
-            .write_blocking(move |tx| definitions::put(tx, kind, &hash, "n", &text))
+            .write_blocking(move |tx| definitions::insert(tx, kind, &hash, "n", &text))
             .unwrap();
     };
     put(
@@ -240,10 +243,10 @@ fn frozen_texts_are_read_back_or_named_when_they_cannot_be() {
 }
 
 #[test]
-fn contents_are_read_by_hash_and_held_against_it() {
+fn contents_are_read_by_hash_and_verified() {
     let here = installation();
-    let archive = Archive::open(&here.paths).unwrap();
-    let hash = ContentHash::of(b"whole");
+    let archive = RunArchive::open(&here.paths).unwrap();
+    let hash = ContentHash::from_bytes(b"whole");
     let folder = here.paths.contents().join(&hash.as_str()[..2]);
     std::fs::create_dir_all(&folder).unwrap();
     assert_eq!(archive.content(&hash).unwrap_err().code, Code::IoFailed);
@@ -264,7 +267,7 @@ fn contents_are_read_by_hash_and_held_against_it() {
 }
 
 #[test]
-fn an_event_that_cannot_be_read_is_named() {
+fn an_unreadable_event_is_named() {
     let here = installation();
     let run = begun(&here.store);
     here.store
@@ -273,7 +276,7 @@ fn an_event_that_cannot_be_read_is_named() {
             Ok(tx.execute(sql, [run.to_string()])?)
         })
         .unwrap();
-    let archive = Archive::open(&here.paths).unwrap();
+    let archive = RunArchive::open(&here.paths).unwrap();
     let refused = archive.events(run, 1, 9).unwrap_err();
     assert_eq!(refused.code, Code::DbCorrupt);
     assert!(

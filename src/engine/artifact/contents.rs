@@ -17,17 +17,17 @@ use rusqlite::Connection;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
-use crate::store::contents::{self, Content, SMALL};
+use crate::store::contents::{self, SMALL, StoredContent};
 use crate::store::failpoint::Step;
 use crate::store::failpoint::planted::{self, Bug};
 
 /// Contents by their hash.
 #[derive(Clone, Debug)]
-pub struct Contents {
+pub struct WorktreeContents {
     dir: PathBuf,
     /// Whether this process has made sure of the folders, so that a new content waits for its own names alone.
     ready: Arc<Mutex<bool>>,
-    recent: Arc<Mutex<Recent>>,
+    recent: Arc<Mutex<RecentContents>>,
 }
 
 /// Bytes of recent artifacts that are kept in memory.
@@ -35,14 +35,14 @@ const RECENT_BYTES: usize = 1024 * 1024;
 
 /// Artifacts that were judged not long ago, as text: the next phases' prompts hold them again and again.
 #[derive(Debug, Default)]
-struct Recent {
+struct RecentContents {
     texts: HashMap<ContentHash, Arc<str>>,
     /// Oldest first.
     order: VecDeque<ContentHash>,
     bytes: usize,
 }
 
-impl Recent {
+impl RecentContents {
     fn keep(&mut self, hash: ContentHash, text: Arc<str>) {
         if text.len() > SMALL || self.texts.contains_key(&hash) {
             return;
@@ -59,7 +59,7 @@ impl Recent {
     }
 }
 
-impl Contents {
+impl WorktreeContents {
     /// A store in `dir`; nothing is made before the first large content.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
@@ -70,19 +70,19 @@ impl Contents {
         }
     }
 
-    /// Takes `bytes` in. Small ones are kept when the [`Content`] is stored, which belongs into the
+    /// Takes `bytes` in. Small ones are kept when the [`StoredContent`] is stored, which belongs into the
     /// transaction that names it; larger ones survive power loss when this returns, and block on the disk.
     ///
     /// # Errors
     /// `disk_full` or `io_failed`; the store is as it was then.
-    pub fn take(&self, bytes: &[u8]) -> Result<Content> {
-        let hash = ContentHash::of(bytes);
+    pub fn take(&self, bytes: &[u8]) -> Result<StoredContent> {
+        let hash = ContentHash::from_bytes(bytes);
         let as_file = planted::is(Bug::ContentAfterEvent) || planted::is(Bug::ContentInPlace);
         if bytes.len() <= SMALL && !as_file {
-            return Ok(Content::small(hash, bytes));
+            return Ok(StoredContent::small(hash, bytes));
         }
         self.write_file(&hash, bytes)?;
-        Ok(Content::in_file(hash))
+        Ok(StoredContent::in_file(hash))
     }
 
     fn write_file(&self, hash: &ContentHash, bytes: &[u8]) -> Result<()> {
@@ -154,7 +154,7 @@ impl Contents {
     /// `db_corrupt` when they are not what they were; `io_failed`.
     pub fn find(&self, conn: &Connection, hash: &ContentHash) -> Result<Option<Vec<u8>>> {
         if let Some(bytes) = contents::get(conn, hash)? {
-            return if ContentHash::of(&bytes) == *hash {
+            return if ContentHash::from_bytes(&bytes) == *hash {
                 Ok(Some(bytes))
             } else {
                 Err(damaged_row(hash))
@@ -162,7 +162,7 @@ impl Contents {
         }
         let path = self.path(hash)?;
         match std::fs::read(&path) {
-            Ok(bytes) if ContentHash::of(&bytes) == *hash => Ok(Some(bytes)),
+            Ok(bytes) if ContentHash::from_bytes(&bytes) == *hash => Ok(Some(bytes)),
             Ok(_) => Err(damaged(&path, "is not what was kept there")),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Failure::io(
@@ -275,23 +275,23 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
-    struct Here {
+    struct WorktreeSnapshot {
         temp: tempfile::TempDir,
-        contents: Contents,
+        contents: WorktreeContents,
         store: Store,
     }
 
-    fn here() -> Here {
+    fn here() -> WorktreeSnapshot {
         let temp = tempfile::tempdir().unwrap();
         let store = Store::open(&temp.path().join("phasedeck.db")).unwrap();
-        Here {
-            contents: Contents::new(temp.path().join("contents")),
+        WorktreeSnapshot {
+            contents: WorktreeContents::new(temp.path().join("contents")),
             store,
             temp,
         }
     }
 
-    impl Here {
+    impl WorktreeSnapshot {
         fn keep(&self, bytes: &[u8]) -> ContentHash {
             let content = self.contents.take(bytes).unwrap();
             let hash = content.sha256().clone();
@@ -331,7 +331,7 @@ mod tests {
             (&large(1), true),
         ] {
             let hash = here.keep(bytes);
-            assert_eq!(hash, ContentHash::of(bytes));
+            assert_eq!(hash, ContentHash::from_bytes(bytes));
             assert!(here.get(&hash).unwrap() == bytes);
             assert_eq!(here.file(&hash).exists(), in_file, "{}", bytes.len());
         }
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn a_small_content_of_an_older_version_is_read_from_its_file() {
         let here = here();
-        let hash = ContentHash::of(b"old");
+        let hash = ContentHash::from_bytes(b"old");
         std::fs::create_dir_all(here.file(&hash).parent().unwrap()).unwrap();
         std::fs::write(here.file(&hash), b"old").unwrap();
         assert_eq!(here.get(&hash).unwrap(), b"old");
@@ -386,7 +386,8 @@ mod tests {
         assert_eq!(&*text(&hash).unwrap(), "kept", "it was read before");
         for first in 0..=u8::try_from(RECENT_BYTES / SMALL).unwrap() {
             let bytes = [&[first][..], &vec![b'x'; SMALL - 1]].concat();
-            here.contents.remember(&ContentHash::of(&bytes), &bytes);
+            here.contents
+                .remember(&ContentHash::from_bytes(&bytes), &bytes);
         }
         assert_eq!(
             text(&hash).unwrap_err().code,
@@ -395,7 +396,9 @@ mod tests {
         );
         assert!(here.contents.recent.lock().unwrap().bytes <= RECENT_BYTES);
         assert_eq!(
-            &*here.contents.remember(&ContentHash::of(b"\xff"), b"\xff"),
+            &*here
+                .contents
+                .remember(&ContentHash::from_bytes(b"\xff"), b"\xff"),
             "\u{fffd}"
         );
     }

@@ -11,7 +11,7 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
-use crate::engine::beneath::{self, Obstacle};
+use crate::engine::beneath::{self, ConfinedFsError};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::worktree_path;
@@ -37,8 +37,8 @@ pub fn read(worktree: &Path, path: &str, max_bytes: u64) -> Result<Option<Vec<u8
     };
     match beneath::read_plain(&folder, name, max_bytes) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(Obstacle::Missing) => Ok(None),
-        Err(Obstacle::TooLarge(bytes)) => Err(Failure::new(
+        Err(ConfinedFsError::Missing) => Ok(None),
+        Err(ConfinedFsError::TooLarge(bytes)) => Err(Failure::new(
             Code::ArtifactTooLarge,
             format!("'{path}' has {bytes} bytes or more; the limit is {max_bytes}"),
         )
@@ -93,7 +93,7 @@ pub fn move_aside(
 pub fn write(worktree: &Path, path: &str, bytes: &[u8]) -> Result<()> {
     let (folder, name) = make_parent(worktree, path)?;
     match beneath::open_plain(&folder, name) {
-        Ok(_) | Err(Obstacle::Missing) => replace(&folder, name, path, bytes),
+        Ok(_) | Err(ConfinedFsError::Missing) => replace(&folder, name, path, bytes),
         Err(obstacle) => Err(refused(path, "write", &obstacle)),
     }
 }
@@ -126,7 +126,7 @@ fn open_parent<'a>(worktree: &Path, path: &'a str) -> Result<Option<(Dir, &'a st
     let (parents, name) = split(path);
     match beneath::folder(&beneath::open_worktree(worktree)?, parents) {
         Ok(folder) => Ok(Some((folder, name))),
-        Err(Obstacle::Missing) => Ok(None),
+        Err(ConfinedFsError::Missing) => Ok(None),
         Err(obstacle) => Err(refused(path, "reach", &obstacle)),
     }
 }
@@ -159,17 +159,17 @@ fn check_path(path: &str) -> Result<()> {
     .hint("use a path beneath the worktree, such as docs/spec.json"))
 }
 
-fn refused(path: &str, verb: &str, obstacle: &Obstacle) -> Failure {
+fn refused(path: &str, verb: &str, obstacle: &ConfinedFsError) -> Failure {
     match obstacle {
-        Obstacle::Missing => not_plain(path, "went away"),
-        Obstacle::Link(part) | Obstacle::NoFolder(part) => not_plain(
+        ConfinedFsError::Missing => not_plain(path, "went away"),
+        ConfinedFsError::Link(part) | ConfinedFsError::NoFolder(part) => not_plain(
             path,
             &format!("lies beneath '{part}', which is a link or a file and not a folder"),
         ),
-        Obstacle::Folder => not_plain(path, "is a folder"),
-        Obstacle::NotPlain(why) => not_plain(path, why),
-        Obstacle::TooLarge(bytes) => not_plain(path, &format!("has {bytes} bytes or more")),
-        Obstacle::Io(error) => Failure::io(format!("cannot {verb} '{path}'"), error),
+        ConfinedFsError::Folder => not_plain(path, "is a folder"),
+        ConfinedFsError::NotPlain(why) => not_plain(path, why),
+        ConfinedFsError::TooLarge(bytes) => not_plain(path, &format!("has {bytes} bytes or more")),
+        ConfinedFsError::Io(error) => Failure::io(format!("cannot {verb} '{path}'"), error),
     }
 }
 

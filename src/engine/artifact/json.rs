@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::wording::clip;
-use crate::engine::strict_json::{self, Duplicate};
+use crate::engine::strict_json::{self, DuplicateKey};
 use crate::model::event::ArtifactError;
 
 /// Decodes the text of an artifact.
@@ -54,7 +54,7 @@ pub(super) fn value(text: &str) -> Result<(Value, Vec<ArtifactError>), ArtifactE
     Ok((value, duplicates.into_iter().map(twice).collect()))
 }
 
-fn twice(duplicate: Duplicate) -> ArtifactError {
+fn twice(duplicate: DuplicateKey) -> ArtifactError {
     let message = format!(
         "the key '{}' occurs more than once; keep one",
         clip(&duplicate.key, 60)

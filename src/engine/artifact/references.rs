@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::soundness::Finding;
+use super::soundness::SchemaFinding;
 use crate::engine::strict_json::pointer_part;
 
 /// Keywords whose value is a schema; `true` if it applies to the same location in the data.
@@ -41,8 +41,8 @@ const MANY: &[(&str, bool)] = &[
 const REFERENCES: &[&str] = &["$ref", "$dynamicRef"];
 
 /// Returns all problems with the document's references.
-pub(super) fn check(root: &Value) -> Vec<Finding> {
-    let mut walk = Walk {
+pub(super) fn check(root: &Value) -> Vec<SchemaFinding> {
+    let mut walk = ReferenceWalk {
         root,
         anchors: BTreeMap::new(),
         same_place: BTreeMap::new(),
@@ -56,16 +56,16 @@ pub(super) fn check(root: &Value) -> Vec<Finding> {
     walk.found
 }
 
-struct Walk<'a> {
+struct ReferenceWalk<'a> {
     root: &'a Value,
     /// Pointers of schemas by `$anchor` and `$dynamicAnchor`.
     anchors: BTreeMap<String, String>,
     /// For each schema, the schemas that apply to the same location in the data.
     same_place: BTreeMap<String, BTreeSet<String>>,
-    found: Vec<Finding>,
+    found: Vec<SchemaFinding>,
 }
 
-impl Walk<'_> {
+impl ReferenceWalk<'_> {
     fn collect_anchors(&mut self) {
         let mut waiting = vec![String::new()];
         let mut seen = BTreeSet::new();
@@ -113,7 +113,7 @@ impl Walk<'_> {
     // A nested `$id` changes the base URI of the references beneath it.
     fn nested_id(&mut self, schema: &Map<String, Value>, pointer: &str) {
         if !pointer.is_empty() && schema.contains_key("$id") {
-            self.found.push(Finding::new(
+            self.found.push(SchemaFinding::new(
                 format!("{pointer}/$id"),
                 "a schema within a schema has its own $id",
                 "remove it; use $defs and #/$defs/NAME",
@@ -129,10 +129,11 @@ impl Walk<'_> {
             };
             match self.target(reference) {
                 Ok(target) => targets.push(target),
-                Err((message, hint)) => {
-                    self.found
-                        .push(Finding::new(format!("{pointer}/{key}"), message, hint))
-                }
+                Err((message, hint)) => self.found.push(SchemaFinding::new(
+                    format!("{pointer}/{key}"),
+                    message,
+                    hint,
+                )),
             }
         }
         targets
@@ -203,7 +204,7 @@ fn unescaped(fragment: &str) -> Option<String> {
 
 /// Finds a cycle among `edges`: repeatedly removes schemas without outgoing edges, until none is
 /// left or only cycles and their predecessors remain.
-fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Finding> {
+fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<SchemaFinding> {
     let mut left = edges.clone();
     let mut leads_from: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in edges {
@@ -237,7 +238,7 @@ fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Finding> {
                 .map(|pointer| format!("#{pointer}"))
                 .collect();
             let message = format!("references go in a circle: {}", names.join(" → "));
-            return Some(Finding::new(
+            return Some(SchemaFinding::new(
                 next,
                 message,
                 "let one of them describe the data itself, with type or properties",

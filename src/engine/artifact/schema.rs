@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jsonschema::Validator;
 use serde_json::Value;
 
-use super::soundness::{self, Finding};
+use super::soundness::{self, SchemaFinding};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::SchemaId;
 
@@ -70,8 +70,8 @@ impl CompiledSchema {
     }
 }
 
-fn invalid(id: &SchemaId, problems: &[Finding]) -> Failure {
-    let placed = |finding: &Finding| match finding.pointer.as_str() {
+fn invalid(id: &SchemaId, problems: &[SchemaFinding]) -> Failure {
+    let placed = |finding: &SchemaFinding| match finding.pointer.as_str() {
         "" => finding.message.clone(),
         pointer => format!("{} (at {pointer})", finding.message),
     };

@@ -17,14 +17,14 @@ const MAX_QUOTE: usize = 200;
 
 /// A problem in a schema document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct SchemaFinding {
     /// JSON Pointer to the problem.
     pub(crate) pointer: String,
     pub(crate) message: String,
     pub(crate) hint: String,
 }
 
-impl Finding {
+impl SchemaFinding {
     pub(super) fn new(
         pointer: impl Into<String>,
         message: impl Into<String>,
@@ -42,8 +42,9 @@ impl Finding {
 ///
 /// # Errors
 /// All problems, ordered by pointer.
-pub(crate) fn compile(value: &Value) -> Result<Validator, Vec<Finding>> {
-    let rules: [fn(&Value) -> Vec<Finding>; 3] = [wrong_dialect, against_draft, references::check];
+pub(crate) fn compile(value: &Value) -> Result<Validator, Vec<SchemaFinding>> {
+    let rules: [fn(&Value) -> Vec<SchemaFinding>; 3] =
+        [wrong_dialect, against_draft, references::check];
     for rule in rules {
         let mut found = rule(value);
         if !found.is_empty() {
@@ -64,7 +65,7 @@ pub(crate) fn compile(value: &Value) -> Result<Validator, Vec<Finding>> {
         .map_err(|error| vec![does_not_compile(&error)])
 }
 
-fn wrong_dialect(value: &Value) -> Vec<Finding> {
+fn wrong_dialect(value: &Value) -> Vec<SchemaFinding> {
     match value {
         Value::Object(members) => match members.get("$schema") {
             None => Vec::new(),
@@ -75,7 +76,7 @@ fn wrong_dialect(value: &Value) -> Vec<Finding> {
             {
                 Vec::new()
             }
-            Some(dialect) => vec![Finding::new(
+            Some(dialect) => vec![SchemaFinding::new(
                 "/$schema",
                 format!(
                     "the dialect {} is not supported",
@@ -84,7 +85,7 @@ fn wrong_dialect(value: &Value) -> Vec<Finding> {
                 format!("write {DRAFT}, or leave the field out"),
             )],
         },
-        _ => vec![Finding::new(
+        _ => vec![SchemaFinding::new(
             "",
             "a schema must be a JSON object",
             "begin with { \"type\": \"object\" }",
@@ -92,11 +93,11 @@ fn wrong_dialect(value: &Value) -> Vec<Finding> {
     }
 }
 
-fn against_draft(value: &Value) -> Vec<Finding> {
+fn against_draft(value: &Value) -> Vec<SchemaFinding> {
     let rules = jsonschema::draft202012::meta::validator();
     let hint = "see the keyword's rules in JSON Schema draft 2020-12";
     let told = |error: ValidationError<'_>| {
-        Finding::new(
+        SchemaFinding::new(
             error.instance_path().to_string(),
             wording::schema_problem(&error),
             hint,
@@ -105,10 +106,10 @@ fn against_draft(value: &Value) -> Vec<Finding> {
     rules.iter_errors(value).map(told).collect()
 }
 
-fn does_not_compile(error: &ValidationError<'_>) -> Finding {
+fn does_not_compile(error: &ValidationError<'_>) -> SchemaFinding {
     let pointer = error.instance_path().to_string();
     match error.instance().as_str() {
-        Some(pattern) if pointer.contains("attern") => Finding::new(
+        Some(pattern) if pointer.contains("attern") => SchemaFinding::new(
             pointer,
             format!(
                 "the pattern '{}' cannot be used",
@@ -116,7 +117,7 @@ fn does_not_compile(error: &ValidationError<'_>) -> Finding {
             ),
             "write a regular expression without look-around and back-references, and of moderate size",
         ),
-        Some(format) if pointer.ends_with("/format") => Finding::new(
+        Some(format) if pointer.ends_with("/format") => SchemaFinding::new(
             pointer,
             format!(
                 "the format '{}' is not known",
@@ -124,7 +125,7 @@ fn does_not_compile(error: &ValidationError<'_>) -> Finding {
             ),
             "use a format of JSON Schema draft 2020-12, or a pattern",
         ),
-        _ => Finding::new(
+        _ => SchemaFinding::new(
             pointer,
             wording::schema_problem(error),
             "change what is named here",

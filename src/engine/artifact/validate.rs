@@ -19,14 +19,14 @@ const MAX_COUNTED: usize = 10_000;
 
 /// Result of a validation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ValidationResult {
     /// Errors ordered by location without duplicates; at most [`MAX_ERRORS`].
     pub errors: Vec<ArtifactError>,
     /// Total number of errors; counting stops at 10 000.
     pub total: u32,
 }
 
-impl Verdict {
+impl ValidationResult {
     /// Returns whether the artifact is valid.
     #[must_use]
     pub fn is_valid(&self) -> bool {
@@ -36,7 +36,7 @@ impl Verdict {
 
 /// Validates the content of the artifact file `path`. Run time grows with the size of the content.
 #[must_use]
-pub fn validate(schema: &CompiledSchema, path: &str, bytes: &[u8]) -> Verdict {
+pub fn validate(schema: &CompiledSchema, path: &str, bytes: &[u8]) -> ValidationResult {
     let is_text = schema.is_text(path);
     let read = json::text(bytes).and_then(|text| {
         if is_text {
@@ -58,13 +58,13 @@ pub fn validate(schema: &CompiledSchema, path: &str, bytes: &[u8]) -> Verdict {
     }
 }
 
-fn verdict(mut errors: Vec<ArtifactError>) -> Verdict {
+fn verdict(mut errors: Vec<ArtifactError>) -> ValidationResult {
     errors.truncate(MAX_COUNTED);
     errors.sort_by(|a, b| by_place(&a.pointer, &b.pointer).then_with(|| a.message.cmp(&b.message)));
     errors.dedup();
     let total = u32::try_from(errors.len()).unwrap_or(u32::MAX);
     errors.truncate(MAX_ERRORS);
-    Verdict { errors, total }
+    ValidationResult { errors, total }
 }
 
 // Natural order: the second item comes before the tenth.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::catalog::Catalog;
-use crate::model::persona::Permission;
+use crate::model::persona::ToolPermission;
 
 fn persona(name: &str, version: u32, backend: &str, capabilities: &[&str]) -> Persona {
     let text = format!("{{\"name\":\"{name}\",\"version\":{version},\"backend\":\"{backend}\"}}");
@@ -20,7 +20,7 @@ fn workflow(roles: &[(&str, &[&str], &[&str])]) -> Workflow {
             .map(|&item| item.to_owned())
             .collect::<Vec<_>>()
     };
-    let role = |(id, capabilities, backends): &(&str, &[&str], &[&str])| Role {
+    let role = |(id, capabilities, backends): &(&str, &[&str], &[&str])| RoleDefinition {
         id: RoleId::from(*id),
         required_capabilities: text(capabilities),
         preferred_backends: text(backends),
@@ -37,7 +37,7 @@ fn workflow(roles: &[(&str, &[&str], &[&str])]) -> Workflow {
 }
 
 /// A setting in which everything is agreed to and available unless said otherwise.
-struct Case {
+struct BindingCase {
     workflow: Workflow,
     personas: Vec<(Persona, ContentHash)>,
     unavailable: Vec<&'static str>,
@@ -46,7 +46,7 @@ struct Case {
     rehearse: bool,
 }
 
-impl Case {
+impl BindingCase {
     fn new(workflow: Workflow, personas: Vec<Persona>) -> Self {
         let personas = personas
             .into_iter()
@@ -67,11 +67,11 @@ impl Case {
         self
     }
 
-    fn bind(&self) -> Result<Vec<Binding>, Vec<Failure>> {
-        let candidates: Vec<Candidate<'_>> = self
+    fn bind(&self) -> Result<Vec<RoleBinding>, Vec<Failure>> {
+        let candidates: Vec<PersonaCandidate<'_>> = self
             .personas
             .iter()
-            .map(|(persona, hash)| Candidate { persona, hash })
+            .map(|(persona, hash)| PersonaCandidate { persona, hash })
             .collect();
         let agreed = self
             .personas
@@ -127,7 +127,7 @@ fn coders() -> Vec<Persona> {
 
 #[test]
 fn preferred_backends_come_first_then_names_then_the_highest_version() {
-    let seats = |roles| Case::new(workflow(roles), coders()).seats();
+    let seats = |roles| BindingCase::new(workflow(roles), coders()).seats();
     assert_eq!(
         seats(&[("dev", &["code"], &["openai", "acp"])]),
         "dev=bert@1/openai"
@@ -143,7 +143,7 @@ fn preferred_backends_come_first_then_names_then_the_highest_version() {
         seats(&[("b", &["plan"], &[]), ("a", &["code", "plan"], &[])]),
         "b=bert@1/openai a=bert@1/openai"
     );
-    let mut zoe_only = Case::new(
+    let mut zoe_only = BindingCase::new(
         workflow(&[("dev", &["code"], &[])]),
         vec![coders().remove(0), coders().remove(2)],
     );
@@ -156,14 +156,14 @@ fn preferred_backends_come_first_then_names_then_the_highest_version() {
 
 #[test]
 fn a_persona_that_cannot_work_here_leaves_its_seat_to_the_next() {
-    let mut case = Case::new(workflow(&[("dev", &["code"], &["openai"])]), coders());
+    let mut case = BindingCase::new(workflow(&[("dev", &["code"], &["openai"])]), coders());
     case.unavailable = vec!["openai"];
     assert_eq!(case.seats(), "dev=adam@1/acp");
 }
 
 #[test]
 fn a_rehearsal_asks_neither_backends_nor_consent_and_seats_the_same_personas() {
-    let mut case = Case::new(workflow(&[("dev", &["code"], &["openai"])]), coders());
+    let mut case = BindingCase::new(workflow(&[("dev", &["code"], &["openai"])]), coders());
     case.unavailable = vec!["openai", "acp"];
     case.unconsented = vec!["adam", "bert", "zoe"];
     case.rehearse = true;
@@ -181,7 +181,7 @@ fn a_rehearsal_asks_neither_backends_nor_consent_and_seats_the_same_personas() {
 
 #[test]
 fn a_seat_that_nobody_can_take_says_why_each_fell_out() {
-    let case = Case::new(
+    let case = BindingCase::new(
         workflow(&[("dev", &["code", "fly"], &["openai"])]),
         coders(),
     );
@@ -191,14 +191,14 @@ fn a_seat_that_nobody_can_take_says_why_each_fell_out() {
             "no persona can take role 'dev' (bert@1, zoe@2, zoe@1, adam@1: lacks fly; carl@9: lacks code, fly) [no_persona_for_role]\n  write a persona with the capabilities code, fly"
         ]
     );
-    let empty = Case::new(workflow(&[("dev", &["code"], &[])]), Vec::new());
+    let empty = BindingCase::new(workflow(&[("dev", &["code"], &[])]), Vec::new());
     assert_eq!(
         empty.failures(),
         [
             "no persona can take role 'dev' (there are no personas) [no_persona_for_role]\n  write a persona with the capabilities code"
         ]
     );
-    let mut away = Case::new(workflow(&[("dev", &["plan"], &[])]), coders());
+    let mut away = BindingCase::new(workflow(&[("dev", &["plan"], &[])]), coders());
     away.unavailable = vec!["openai", "rehearsal"];
     assert_eq!(
         away.failures(),
@@ -217,11 +217,11 @@ fn consent_is_asked_for_the_first_and_never_slips_to_the_next() {
         .map(str::to_owned)
         .to_vec();
     personas[3].permissions = [
-        ("execute".to_owned(), Permission::Ask),
-        ("write_file".to_owned(), Permission::Deny),
+        ("execute".to_owned(), ToolPermission::Ask),
+        ("write_file".to_owned(), ToolPermission::Deny),
     ]
     .into();
-    let mut case = Case::new(
+    let mut case = BindingCase::new(
         workflow(&[
             ("dev", &["code"], &["openai"]),
             ("lead", &["code"], &["acp"]),
@@ -242,8 +242,9 @@ fn consent_is_asked_for_the_first_and_never_slips_to_the_next() {
 
 #[test]
 fn an_override_fails_in_its_own_words() {
-    let case =
-        |name: &str| Case::new(workflow(&[("dev", &["code"], &[])]), coders()).named("dev", name);
+    let case = |name: &str| {
+        BindingCase::new(workflow(&[("dev", &["code"], &[])]), coders()).named("dev", name)
+    };
     assert_eq!(
         case("brt").failures(),
         [
@@ -276,7 +277,7 @@ fn an_override_fails_in_its_own_words() {
 
 #[test]
 fn everything_wrong_with_all_roles_is_told_at_once() {
-    let mut case = Case::new(
+    let mut case = BindingCase::new(
         workflow(&[
             ("dev", &["code"], &[]),
             ("ops", &["fly"], &[]),
@@ -329,7 +330,7 @@ fn shipped_workflows_bind_with_shipped_personas_in_earnest_and_in_rehearsal() {
             "lead=analyst@1 researcher=researcher@1 synthesist=synthesist@1 editor=editor@1",
         ),
     ] {
-        let mut case = Case::new(
+        let mut case = BindingCase::new(
             (*catalog.workflow(name).unwrap().item).clone(),
             personas.clone(),
         );
@@ -370,7 +371,7 @@ proptest! {
     ) {
         let roles = workflow(&[("dev", &["code"], &["acp", "openai"]), ("lead", &["plan", "test"], &[])]);
         let with = |personas: Vec<Persona>| {
-            let mut case = Case::new(roles.clone(), personas);
+            let mut case = BindingCase::new(roles.clone(), personas);
             (case.unavailable, case.unconsented, case.rehearse) = (away.clone(), unasked.clone(), rehearse);
             case.bind()
         };
@@ -383,7 +384,7 @@ proptest! {
         away in prop::sample::subsequence(vec!["openai", "acp", "rehearsal"], 0..=3),
         unasked in prop::sample::subsequence(vec!["a", "b", "c", "d"], 0..=4),
     ) {
-        let mut case = Case::new(workflow(&[("dev", &["code"], &["acp", "openai"])]), personas);
+        let mut case = BindingCase::new(workflow(&[("dev", &["code"], &["acp", "openai"])]), personas);
         (case.unavailable, case.unconsented) = (away, unasked);
         let able = |p: &Persona| p.capabilities.contains(&"code".to_owned()) && !case.unavailable.contains(&p.backend.as_str());
         match case.bind() {

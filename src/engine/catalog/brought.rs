@@ -14,10 +14,10 @@ use cap_std::fs::Dir;
 
 use super::load::{JSON, YAML};
 use super::yaml::MAX_BYTES;
-use crate::engine::beneath::{self, Obstacle};
-use crate::model::error::{Code, Failure, Place, Result};
+use crate::engine::beneath::{self, ConfinedFsError};
+use crate::model::error::{Code, Failure, Result, SourcePlace};
 use crate::model::hash::ContentHash;
-use crate::model::persona::{Permission, Persona, mcp_tool};
+use crate::model::persona::{Persona, ToolPermission, mcp_tool};
 
 /// The folder at the top of a repository.
 pub const FOLDER: &str = ".phasedeck";
@@ -30,7 +30,7 @@ const REACHES_OUT: &str = "execute";
 
 /// Snapshot of the files in a repository's `.phasedeck/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Brought {
+pub struct RepositoryCatalog {
     /// Root of the repository.
     pub top: PathBuf,
     /// Hash of all files, to which consent applies.
@@ -41,7 +41,7 @@ pub struct Brought {
     pub(super) problems: Vec<Failure>,
 }
 
-impl Brought {
+impl RepositoryCatalog {
     /// Reads the catalog of the repository at this root; `None` if it has none.
     ///
     /// # Errors
@@ -49,15 +49,15 @@ impl Brought {
     /// `io_failed` when it cannot be read.
     pub fn of(top: &Path) -> Result<Option<Self>> {
         let place = top.join(FOLDER);
-        let refused = |obstacle: &Obstacle| at(&place, Code::UsageInvalid, obstacle);
+        let refused = |obstacle: &ConfinedFsError| at(&place, Code::UsageInvalid, obstacle);
         let folder = match open(top) {
             Ok(Some(folder)) => folder,
             Ok(None) => return Ok(None),
             Err(obstacle) => return Err(refused(&obstacle)),
         };
-        let mut found = Found {
+        let mut found = DiscoveredFile {
             place: place.clone(),
-            ..Found::default()
+            ..DiscoveredFile::default()
         };
         for (kind, endings, levels, code) in [
             ("workflows", YAML, 1, Code::WorkflowInvalid),
@@ -66,7 +66,7 @@ impl Brought {
         ] {
             match beneath::folder(&folder, [kind]) {
                 Ok(dir) => found.collect(&dir, kind, endings, levels, code)?,
-                Err(Obstacle::Missing) => {}
+                Err(ConfinedFsError::Missing) => {}
                 Err(obstacle) => found.problems.push(at(&place.join(kind), code, &obstacle)),
             }
         }
@@ -100,15 +100,17 @@ impl Brought {
 pub(super) fn held(mut persona: Persona) -> Persona {
     for tool in &persona.tools {
         if (tool == REACHES_OUT || mcp_tool(tool).is_some())
-            && persona.permission(tool) == Permission::Auto
+            && persona.permission(tool) == ToolPermission::Auto
         {
-            persona.permissions.insert(tool.clone(), Permission::Ask);
+            persona
+                .permissions
+                .insert(tool.clone(), ToolPermission::Ask);
         }
     }
     persona
 }
 
-fn open(top: &Path) -> Result<Option<Dir>, Obstacle> {
+fn open(top: &Path) -> Result<Option<Dir>, ConfinedFsError> {
     let top = match Dir::open_ambient_dir(top, cap_std::ambient_authority()) {
         Ok(top) => top,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -116,7 +118,7 @@ fn open(top: &Path) -> Result<Option<Dir>, Obstacle> {
     };
     match beneath::folder(&top, [FOLDER]) {
         Ok(folder) => Ok(Some(folder)),
-        Err(Obstacle::Missing) => Ok(None),
+        Err(ConfinedFsError::Missing) => Ok(None),
         Err(obstacle) => Err(obstacle),
     }
 }
@@ -125,20 +127,20 @@ fn open(top: &Path) -> Result<Option<Dir>, Obstacle> {
 fn identity(files: &BTreeMap<String, String>) -> Result<ContentHash> {
     let hashes: BTreeMap<&str, ContentHash> = files
         .iter()
-        .map(|(path, text)| (path.as_str(), ContentHash::of(text.as_bytes())))
+        .map(|(path, text)| (path.as_str(), ContentHash::from_bytes(text.as_bytes())))
         .collect();
-    ContentHash::of_canonical(&serde_json::json!({ "brought_by_repository": hashes }))
+    ContentHash::from_canonical_json(&serde_json::json!({ "brought_by_repository": hashes }))
         .map_err(Failure::internal)
 }
 
 #[derive(Default)]
-struct Found {
+struct DiscoveredFile {
     place: PathBuf,
     files: BTreeMap<String, String>,
     problems: Vec<Failure>,
 }
 
-impl Found {
+impl DiscoveredFile {
     fn collect(
         &mut self,
         dir: &Dir,
@@ -189,9 +191,9 @@ impl Found {
             .map_err(|obstacle| at(&self.place.join(&path), code, &obstacle));
         let text = read.and_then(|bytes| {
             String::from_utf8(bytes).map_err(|_| {
-                let place = Place {
+                let place = SourcePlace {
                     file: self.place.join(&path).display().to_string(),
-                    ..Place::default()
+                    ..SourcePlace::default()
                 };
                 Failure::new(code, "the file is not UTF-8 text")
                     .hint("save it as UTF-8")
@@ -206,21 +208,23 @@ impl Found {
 }
 
 /// Why something is not read.
-fn at(path: &Path, code: Code, obstacle: &Obstacle) -> Failure {
-    let place = Place {
+fn at(path: &Path, code: Code, obstacle: &ConfinedFsError) -> Failure {
+    let place = SourcePlace {
         file: path.display().to_string(),
-        ..Place::default()
+        ..SourcePlace::default()
     };
     let message = match obstacle {
-        Obstacle::Io(error) => {
+        ConfinedFsError::Io(error) => {
             return Failure::io(format!("cannot read {}", path.display()), error);
         }
-        Obstacle::Missing => "is gone".to_owned(),
-        Obstacle::Link(name) => format!("'{name}' is a symbolic link, which is not followed"),
-        Obstacle::NoFolder(name) => format!("'{name}' is no folder"),
-        Obstacle::Folder => "is a folder".to_owned(),
-        Obstacle::NotPlain(why) => (*why).to_owned(),
-        Obstacle::TooLarge(_) => format!("the file is larger than {} KiB", MAX_BYTES / 1024),
+        ConfinedFsError::Missing => "is gone".to_owned(),
+        ConfinedFsError::Link(name) => {
+            format!("'{name}' is a symbolic link, which is not followed")
+        }
+        ConfinedFsError::NoFolder(name) => format!("'{name}' is no folder"),
+        ConfinedFsError::Folder => "is a folder".to_owned(),
+        ConfinedFsError::NotPlain(why) => (*why).to_owned(),
+        ConfinedFsError::TooLarge(_) => format!("the file is larger than {} KiB", MAX_BYTES / 1024),
     };
     Failure::new(code, message)
         .hint("what a repository brings is read from plain files in plain folders")
@@ -241,18 +245,24 @@ mod tests {
         dir
     }
 
-    fn brought(dir: &tempfile::TempDir) -> Brought {
-        Brought::of(dir.path()).unwrap().unwrap()
+    fn brought(dir: &tempfile::TempDir) -> RepositoryCatalog {
+        RepositoryCatalog::of(dir.path()).unwrap().unwrap()
     }
 
     #[test]
     fn a_repository_without_the_folder_or_with_other_files_alone_brings_nothing() {
-        assert_eq!(Brought::of(repository(&[]).path()).unwrap(), None);
+        assert_eq!(RepositoryCatalog::of(repository(&[]).path()).unwrap(), None);
         assert_eq!(
-            Brought::of(repository(&[("config.toml", "x = 1"), ("notes.md", "x")]).path()).unwrap(),
+            RepositoryCatalog::of(
+                repository(&[("config.toml", "x = 1"), ("notes.md", "x")]).path()
+            )
+            .unwrap(),
             None
         );
-        assert_eq!(Brought::of(Path::new("/nonexistent/shop")).unwrap(), None);
+        assert_eq!(
+            RepositoryCatalog::of(Path::new("/nonexistent/shop")).unwrap(),
+            None
+        );
     }
 
     #[test]
@@ -329,7 +339,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(elsewhere.path().join(FOLDER), dir.path().join(FOLDER)).unwrap();
         assert_eq!(
-            Brought::of(dir.path()).unwrap_err().code,
+            RepositoryCatalog::of(dir.path()).unwrap_err().code,
             Code::UsageInvalid
         );
         let many: Vec<String> = (0..=MAX_FILES)
@@ -337,11 +347,13 @@ mod tests {
             .collect();
         let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "a")).collect();
         assert_eq!(
-            Brought::of(repository(&many).path()).unwrap_err().code,
+            RepositoryCatalog::of(repository(&many).path())
+                .unwrap_err()
+                .code,
             Code::UsageInvalid
         );
         assert!(
-            Brought::of(repository(&many[..MAX_FILES]).path())
+            RepositoryCatalog::of(repository(&many[..MAX_FILES]).path())
                 .unwrap()
                 .is_some()
         );
@@ -357,10 +369,10 @@ mod tests {
         assert_eq!(
             permissions,
             [
-                Permission::Auto,
-                Permission::Ask,
-                Permission::Ask,
-                Permission::Deny
+                ToolPermission::Auto,
+                ToolPermission::Ask,
+                ToolPermission::Ask,
+                ToolPermission::Deny
             ]
         );
     }

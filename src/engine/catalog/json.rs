@@ -5,16 +5,16 @@
 
 use serde_json::Value;
 
-use super::yaml::{self, Broken, Data, MAX_BYTES, Node, Pos};
+use super::yaml::{self, MAX_BYTES, SourcePosition, YamlContent, YamlError, YamlNode};
 use crate::engine::strict_json;
 
 /// Reads one JSON document.
 ///
 /// # Errors
 /// The first fault.
-pub(crate) fn parse(text: &str) -> Result<Value, Broken> {
+pub(crate) fn parse(text: &str) -> Result<Value, YamlError> {
     if text.len() > MAX_BYTES {
-        return Err(Broken::new(
+        return Err(YamlError::new(
             None,
             format!("is larger than {} KiB", MAX_BYTES / 1024),
             "split it",
@@ -23,18 +23,18 @@ pub(crate) fn parse(text: &str) -> Result<Value, Broken> {
     strict_json::parse(text).map_err(|error| broken(&error))
 }
 
-fn broken(error: &serde_json::Error) -> Broken {
+fn broken(error: &serde_json::Error) -> YamlError {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let at = Pos {
+    let at = SourcePosition {
         line: count(error.line()),
         column: count(error.column()).max(1),
     };
     let words = strict_json::words(error);
     match error.classify() {
         serde_json::error::Category::Data => {
-            Broken::new(at, format!("has {words}"), "change it here")
+            YamlError::new(at, format!("has {words}"), "change it here")
         }
-        _ => Broken::new(
+        _ => YamlError::new(
             at,
             format!("is not JSON: {words}"),
             "check commas, quotes and brackets here",
@@ -43,7 +43,7 @@ fn broken(error: &serde_json::Error) -> Broken {
 }
 
 /// The place of the value at a JSON Pointer, as far as the text can tell.
-pub(crate) fn position(text: &str, pointer: &str) -> Option<Pos> {
+pub(crate) fn position(text: &str, pointer: &str) -> Option<SourcePosition> {
     let root = yaml::parse(text).ok()?;
     let mut node = &root;
     for part in pointer.split('/').skip(1) {
@@ -52,10 +52,10 @@ pub(crate) fn position(text: &str, pointer: &str) -> Option<Pos> {
     Some(node.at)
 }
 
-fn child<'a>(node: &'a Node, part: &str) -> Option<&'a Node> {
+fn child<'a>(node: &'a YamlNode, part: &str) -> Option<&'a YamlNode> {
     match &node.data {
-        Data::List(items) => items.get(part.parse::<usize>().ok()?),
-        Data::Map(members) => members
+        YamlContent::List(items) => items.get(part.parse::<usize>().ok()?),
+        YamlContent::Map(members) => members
             .iter()
             .find(|member| member.key == part)
             .map(|member| &member.value),
@@ -98,12 +98,15 @@ mod tests {
         let text = "{\n  \"a/b\": [1,\n    {\"c\": true}]\n}\n";
         assert_eq!(
             position(text, "/a~1b/1/c"),
-            Some(Pos {
+            Some(SourcePosition {
                 line: 3,
                 column: 11
             })
         );
-        assert_eq!(position(text, ""), Some(Pos { line: 1, column: 1 }));
+        assert_eq!(
+            position(text, ""),
+            Some(SourcePosition { line: 1, column: 1 })
+        );
         assert_eq!(position(text, "/nowhere"), None);
     }
 }

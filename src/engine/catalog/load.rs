@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::brought::{self, Brought};
-use super::memory::Memory;
+use super::brought::{self, RepositoryCatalog};
+use super::memory::ParseCache;
 use super::{
-    ArtifactSchema, Catalog, CatalogDirs, Entry, Origin, persona, schema, shipped, source, workflow,
+    ArtifactSchema, Catalog, CatalogDirs, CatalogEntry, CatalogOrigin, persona, schema, shipped,
+    source, workflow,
 };
-use crate::model::error::{Code, Failure, Place, Result};
+use crate::model::error::{Code, Failure, Result, SourcePlace};
 use crate::model::hash::ContentHash;
 use crate::model::id::SchemaId;
 use crate::model::persona::Persona;
@@ -23,43 +24,43 @@ use crate::model::workflow::Workflow;
 pub(super) const YAML: &[&str] = &["yaml", "yml"];
 pub(super) const JSON: &[&str] = &["json"];
 
-static WORKFLOWS: Memory<Workflow> = Memory::new();
-static PERSONAS: Memory<Persona> = Memory::new();
-static SCHEMAS: Memory<ArtifactSchema> = Memory::new();
+static WORKFLOWS: ParseCache<Workflow> = ParseCache::new();
+static PERSONAS: ParseCache<Persona> = ParseCache::new();
+static SCHEMAS: ParseCache<ArtifactSchema> = ParseCache::new();
 
 /// Where files come from beside the binary.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Sources<'a> {
+pub(super) struct CatalogSources<'a> {
     pub(super) operator: Option<&'a CatalogDirs>,
-    pub(super) repository: Option<&'a Brought>,
+    pub(super) repository: Option<&'a RepositoryCatalog>,
 }
 
-pub(super) fn load(sources: Sources<'_>) -> Catalog {
+pub(super) fn load(sources: CatalogSources<'_>) -> Catalog {
     static SHIPPED: OnceLock<Catalog> = OnceLock::new();
     over(SHIPPED.get_or_init(shipped), sources)
 }
 
 fn shipped() -> Catalog {
     let mut problems = Vec::new();
-    let mut schemas = Shelf::new(Code::SchemaInvalid, "schema", &[], schema_key);
+    let mut schemas = LayeredEntries::new(Code::SchemaInvalid, "schema", &[], schema_key);
     for (id, text) in shipped::SCHEMAS {
         let read = read_schema(SchemaId::from(*id), text, &format!("shipped:{id}.json"));
-        schemas.put(Origin::Shipped, read, &mut problems);
+        schemas.put(CatalogOrigin::Shipped, read, &mut problems);
     }
     let schemas = schemas.sorted();
     let ids = ids(&schemas);
-    let mut workflows = Shelf::new(Code::WorkflowInvalid, "workflow", &[], workflow_key);
+    let mut workflows = LayeredEntries::new(Code::WorkflowInvalid, "workflow", &[], workflow_key);
     for (file, text) in shipped::WORKFLOWS {
         workflows.put(
-            Origin::Shipped,
+            CatalogOrigin::Shipped,
             read_workflow(text, &format!("shipped:{file}"), &ids),
             &mut problems,
         );
     }
-    let mut personas = Shelf::new(Code::PersonaInvalid, "persona", &[], persona_key);
+    let mut personas = LayeredEntries::new(Code::PersonaInvalid, "persona", &[], persona_key);
     for (file, text) in shipped::PERSONAS {
         personas.put(
-            Origin::Shipped,
+            CatalogOrigin::Shipped,
             read_persona(text, &format!("shipped:{file}")),
             &mut problems,
         );
@@ -73,7 +74,7 @@ fn shipped() -> Catalog {
     }
 }
 
-fn over(shipped: &Catalog, sources: Sources<'_>) -> Catalog {
+fn over(shipped: &Catalog, sources: CatalogSources<'_>) -> Catalog {
     let (dirs, brought) = (sources.operator, sources.repository);
     let mut problems = shipped.problems.clone();
     problems.extend(
@@ -83,7 +84,7 @@ fn over(shipped: &Catalog, sources: Sources<'_>) -> Catalog {
     );
     let schemas = schemas(shipped, sources, &mut problems);
     let ids = ids(&schemas);
-    let mut workflows = Shelf::new(
+    let mut workflows = LayeredEntries::new(
         Code::WorkflowInvalid,
         "workflow",
         &shipped.workflows,
@@ -101,7 +102,7 @@ fn over(shipped: &Catalog, sources: Sources<'_>) -> Catalog {
             })
         },
     );
-    let mut personas = Shelf::new(
+    let mut personas = LayeredEntries::new(
         Code::PersonaInvalid,
         "persona",
         &shipped.personas,
@@ -128,10 +129,11 @@ fn over(shipped: &Catalog, sources: Sources<'_>) -> Catalog {
 
 fn schemas(
     shipped: &Catalog,
-    sources: Sources<'_>,
+    sources: CatalogSources<'_>,
     problems: &mut Vec<Failure>,
-) -> Vec<Entry<ArtifactSchema>> {
-    let mut shelf = Shelf::new(Code::SchemaInvalid, "schema", &shipped.schemas, schema_key);
+) -> Vec<CatalogEntry<ArtifactSchema>> {
+    let mut shelf =
+        LayeredEntries::new(Code::SchemaInvalid, "schema", &shipped.schemas, schema_key);
     for (path, text) in sources
         .repository
         .into_iter()
@@ -143,7 +145,7 @@ fn schemas(
             .unwrap_or_default();
         let read =
             id_of(&folder, &path).and_then(|id| read_schema(id, text, &path.display().to_string()));
-        shelf.put(Origin::Repository(path), read, problems);
+        shelf.put(CatalogOrigin::Repository(path), read, problems);
     }
     let Some(folder) = sources.operator.map(|dirs| dirs.artifacts.as_path()) else {
         return shelf.sorted();
@@ -155,7 +157,7 @@ fn schemas(
                 read_schema(id, text, file)
             })
         });
-        shelf.put(Origin::Path(path), read, problems);
+        shelf.put(CatalogOrigin::Path(path), read, problems);
     }
     shelf.sorted()
 }
@@ -164,7 +166,7 @@ fn id_of(folder: &Path, path: &Path) -> Result<SchemaId, Vec<Failure>> {
     schema::id_of(folder, path).map_err(|failure| vec![failure])
 }
 
-fn ids(schemas: &[Entry<ArtifactSchema>]) -> BTreeSet<SchemaId> {
+fn ids(schemas: &[CatalogEntry<ArtifactSchema>]) -> BTreeSet<SchemaId> {
     schemas.iter().map(|entry| entry.item.id.clone()).collect()
 }
 
@@ -180,9 +182,9 @@ fn persona_key(persona: &Persona) -> (String, u32) {
     (persona.name.clone(), persona.version)
 }
 
-fn read_schema(id: SchemaId, text: &str, file: &str) -> Read<ArtifactSchema> {
+fn read_schema(id: SchemaId, text: &str, file: &str) -> ParseResult<ArtifactSchema> {
     let value = schema::read(text, file)?;
-    let hash = ContentHash::of_canonical(&value).map_err(|e| vec![Failure::internal(e)])?;
+    let hash = ContentHash::from_canonical_json(&value).map_err(|e| vec![Failure::internal(e)])?;
     Ok((
         Arc::new(ArtifactSchema {
             id,
@@ -192,17 +194,17 @@ fn read_schema(id: SchemaId, text: &str, file: &str) -> Read<ArtifactSchema> {
     ))
 }
 
-fn read_workflow(text: &str, file: &str, ids: &BTreeSet<SchemaId>) -> Read<Workflow> {
+fn read_workflow(text: &str, file: &str, ids: &BTreeSet<SchemaId>) -> ParseResult<Workflow> {
     let item = workflow::read(text, file, ids)?;
     let hash = item.hash().map_err(|e| vec![Failure::internal(e)])?;
     Ok((Arc::new(item), hash))
 }
 
-fn read_persona(text: &str, file: &str) -> Read<Persona> {
+fn read_persona(text: &str, file: &str) -> ParseResult<Persona> {
     persona::read(text, file).and_then(identified)
 }
 
-fn identified(item: Persona) -> Read<Persona> {
+fn identified(item: Persona) -> ParseResult<Persona> {
     let hash = item.hash().map_err(|e| vec![Failure::internal(e)])?;
     Ok((Arc::new(item), hash))
 }
@@ -215,18 +217,18 @@ fn listed(files: Result<Vec<PathBuf>>, problems: &mut Vec<Failure>) -> Vec<PathB
 }
 
 /// What reading one file gives: the thing, and its identity.
-pub(super) type Read<T> = Result<(Arc<T>, ContentHash), Vec<Failure>>;
+pub(super) type ParseResult<T> = Result<(Arc<T>, ContentHash), Vec<Failure>>;
 
 /// One kind of thing, by key; filled from the lowest layer to the highest.
-struct Shelf<K, T> {
+struct LayeredEntries<K, T> {
     code: Code,
     what: &'static str,
     key: fn(&T) -> K,
-    entries: BTreeMap<K, Entry<T>>,
+    entries: BTreeMap<K, CatalogEntry<T>>,
 }
 
-impl<K: Ord, T: super::Label> Shelf<K, T> {
-    fn new(code: Code, what: &'static str, shipped: &[Entry<T>], key: fn(&T) -> K) -> Self {
+impl<K: Ord, T: super::EntryLabel> LayeredEntries<K, T> {
+    fn new(code: Code, what: &'static str, shipped: &[CatalogEntry<T>], key: fn(&T) -> K) -> Self {
         Self {
             code,
             what,
@@ -240,14 +242,14 @@ impl<K: Ord, T: super::Label> Shelf<K, T> {
 
     fn bring(
         &mut self,
-        brought: Option<&Brought>,
+        brought: Option<&RepositoryCatalog>,
         kind: &str,
         problems: &mut Vec<Failure>,
-        read: impl Fn(&str, &str) -> Read<T>,
+        read: impl Fn(&str, &str) -> ParseResult<T>,
     ) {
         for (path, text) in brought.into_iter().flat_map(|brought| brought.texts(kind)) {
             let entry = read(text, &path.display().to_string());
-            self.put(Origin::Repository(path), entry, problems);
+            self.put(CatalogOrigin::Repository(path), entry, problems);
         }
     }
 
@@ -255,22 +257,22 @@ impl<K: Ord, T: super::Label> Shelf<K, T> {
         &mut self,
         folder: Option<&Path>,
         problems: &mut Vec<Failure>,
-        read: impl Fn(&Path, String) -> Read<T>,
+        read: impl Fn(&Path, String) -> ParseResult<T>,
     ) {
         let Some(folder) = folder else { return };
         for path in listed(source::files(folder, YAML), problems) {
             let text = source::text(&path, self.code).map_err(|failure| vec![failure]);
             let entry = text.and_then(|text| read(&path, text));
-            self.put(Origin::Path(path), entry, problems);
+            self.put(CatalogOrigin::Path(path), entry, problems);
         }
     }
 
-    fn put(&mut self, origin: Origin, read: Read<T>, problems: &mut Vec<Failure>) {
+    fn put(&mut self, origin: CatalogOrigin, read: ParseResult<T>, problems: &mut Vec<Failure>) {
         let (item, hash) = match read {
             Ok(read) => read,
             Err(mut failures) => return problems.append(&mut failures),
         };
-        let entry = Entry { item, hash, origin };
+        let entry = CatalogEntry { item, hash, origin };
         match self.entries.entry((self.key)(&entry.item)) {
             Slot::Occupied(slot) if slot.get().origin.layer() == entry.origin.layer() => {
                 problems.push(twice(self.code, self.what, slot.get(), &entry))
@@ -280,20 +282,25 @@ impl<K: Ord, T: super::Label> Shelf<K, T> {
         }
     }
 
-    fn sorted(self) -> Vec<Entry<T>> {
+    fn sorted(self) -> Vec<CatalogEntry<T>> {
         self.entries.into_values().collect()
     }
 }
 
-fn twice<T: super::Label>(code: Code, what: &str, kept: &Entry<T>, refused: &Entry<T>) -> Failure {
+fn twice<T: super::EntryLabel>(
+    code: Code,
+    what: &str,
+    kept: &CatalogEntry<T>,
+    refused: &CatalogEntry<T>,
+) -> Failure {
     let message = format!(
         "{what} {} is defined in {} already",
         refused.item.label(),
         kept.origin
     );
-    let place = Place {
+    let place = SourcePlace {
         file: refused.origin.file(),
-        ..Place::default()
+        ..SourcePlace::default()
     };
     Failure::new(code, message)
         .hint("give it another name or version, or remove one of the files")

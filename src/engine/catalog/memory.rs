@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::load::Read;
+use super::load::ParseResult;
 use crate::model::hash::ContentHash;
 use crate::model::id::SchemaId;
 
 /// What the operator's files of one kind meant when they were last read.
-pub(super) struct Memory<T> {
-    known: Mutex<BTreeMap<PathBuf, Known<T>>>,
+pub(super) struct ParseCache<T> {
+    known: Mutex<BTreeMap<PathBuf, CachedParse<T>>>,
 }
 
-struct Known<T> {
+struct CachedParse<T> {
     text: String,
     /// What was known of other files, where that matters.
     beside: BTreeSet<SchemaId>,
@@ -21,7 +21,7 @@ struct Known<T> {
     hash: ContentHash,
 }
 
-impl<T> Memory<T> {
+impl<T> ParseCache<T> {
     pub(super) const fn new() -> Self {
         Self {
             known: Mutex::new(BTreeMap::new()),
@@ -34,8 +34,8 @@ impl<T> Memory<T> {
         path: &Path,
         text: String,
         beside: &BTreeSet<SchemaId>,
-        read: impl FnOnce(&str, &str) -> Read<T>,
-    ) -> Read<T> {
+        read: impl FnOnce(&str, &str) -> ParseResult<T>,
+    ) -> ParseResult<T> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known
             .get(path)
@@ -45,7 +45,7 @@ impl<T> Memory<T> {
         }
         known.remove(path);
         let (item, hash) = read(&text, &path.display().to_string())?;
-        let remembered = Known {
+        let remembered = CachedParse {
             text,
             beside: beside.clone(),
             item: Arc::clone(&item),

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use self::brought::Brought;
-use self::load::Sources;
+pub use self::brought::RepositoryCatalog;
+use self::load::CatalogSources;
 pub use self::schema::check_schema;
 pub use self::shipped::files as shipped_files;
 pub use self::validate::validate_files;
@@ -68,7 +68,7 @@ impl CatalogDirs {
 
 /// Where an entry comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
+pub enum CatalogOrigin {
     /// The binary.
     Shipped,
     /// A file that a repository brings, which the operator agreed to.
@@ -77,7 +77,7 @@ pub enum Origin {
     Path(PathBuf),
 }
 
-impl Origin {
+impl CatalogOrigin {
     /// What stands over what: the higher wins, two of one layer are a mistake.
     fn layer(&self) -> u8 {
         match self {
@@ -95,7 +95,7 @@ impl Origin {
     }
 }
 
-impl std::fmt::Display for Origin {
+impl std::fmt::Display for CatalogOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Shipped => f.write_str("shipped"),
@@ -107,16 +107,16 @@ impl std::fmt::Display for Origin {
 
 /// A workflow, a persona or a schema, with its identity and where it comes from.
 #[derive(Debug, PartialEq)]
-pub struct Entry<T> {
+pub struct CatalogEntry<T> {
     /// The thing itself.
     pub item: Arc<T>,
     /// SHA-256 of its canonical JSON.
     pub hash: ContentHash,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: CatalogOrigin,
 }
 
-impl<T> Clone for Entry<T> {
+impl<T> Clone for CatalogEntry<T> {
     fn clone(&self) -> Self {
         Self {
             item: Arc::clone(&self.item),
@@ -150,22 +150,22 @@ impl ArtifactSchema {
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// By name, then version.
-    pub workflows: Vec<Entry<Workflow>>,
+    pub workflows: Vec<CatalogEntry<Workflow>>,
     /// By name, then version.
-    pub personas: Vec<Entry<Persona>>,
+    pub personas: Vec<CatalogEntry<Persona>>,
     /// By id.
-    pub schemas: Vec<Entry<ArtifactSchema>>,
+    pub schemas: Vec<CatalogEntry<ArtifactSchema>>,
     /// What is wrong with the operator's files, or those of a repository; they are left out above.
     pub problems: Vec<Failure>,
     /// What a repository brings and the operator has not agreed to; nothing of it is above.
-    pub withheld: Option<Brought>,
+    pub withheld: Option<RepositoryCatalog>,
 }
 
 impl Catalog {
     /// The shipped set and the operator's files.
     #[must_use]
     pub fn load(dirs: &CatalogDirs) -> Self {
-        load::load(Sources {
+        load::load(CatalogSources {
             operator: Some(dirs),
             repository: None,
         })
@@ -173,8 +173,8 @@ impl Catalog {
 
     /// As [`load`](Self::load), with what a repository brings and the operator has agreed to.
     #[must_use]
-    pub fn load_with(dirs: &CatalogDirs, brought: &Brought) -> Self {
-        load::load(Sources {
+    pub fn load_with(dirs: &CatalogDirs, brought: &RepositoryCatalog) -> Self {
+        load::load(CatalogSources {
             operator: Some(dirs),
             repository: Some(brought),
         })
@@ -183,7 +183,7 @@ impl Catalog {
     /// The shipped set alone.
     #[must_use]
     pub fn shipped() -> Self {
-        load::load(Sources::default())
+        load::load(CatalogSources::default())
     }
 
     /// The workflow named `name`, `name@version` or by the absolute path of its file; the highest
@@ -191,7 +191,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `workflow_not_found` with the nearest name; `workflow_invalid` when the file has mistakes.
-    pub fn workflow(&self, name: &str) -> Result<Entry<Workflow>> {
+    pub fn workflow(&self, name: &str) -> Result<CatalogEntry<Workflow>> {
         if Path::new(name).is_absolute() {
             return workflow::read_file(Path::new(name), &self.schema_ids());
         }
@@ -210,7 +210,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `persona_not_found` with the nearest name.
-    pub fn persona(&self, name: &str) -> Result<Entry<Persona>> {
+    pub fn persona(&self, name: &str) -> Result<CatalogEntry<Persona>> {
         find(&self.personas, name, |p| (&p.name, p.version)).ok_or_else(|| {
             self.unknown(
                 Code::PersonaNotFound,
@@ -226,7 +226,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `schema_not_found` with the nearest id.
-    pub fn schema(&self, id: &SchemaId) -> Result<Entry<ArtifactSchema>> {
+    pub fn schema(&self, id: &SchemaId) -> Result<CatalogEntry<ArtifactSchema>> {
         self.schemas
             .iter()
             .find(|entry| entry.item.id == *id)
@@ -276,39 +276,39 @@ impl Catalog {
 }
 
 /// What an entry is called in lists and suggestions.
-trait Label {
+trait EntryLabel {
     fn label(&self) -> String;
 }
 
-impl Label for Workflow {
+impl EntryLabel for Workflow {
     fn label(&self) -> String {
         self.versioned_name().to_string()
     }
 }
 
-impl Label for Persona {
+impl EntryLabel for Persona {
     fn label(&self) -> String {
         self.versioned_name().to_string()
     }
 }
 
-impl Label for ArtifactSchema {
+impl EntryLabel for ArtifactSchema {
     fn label(&self) -> String {
         self.id.to_string()
     }
 }
 
-fn labels<T: Label>(entries: &[Entry<T>]) -> Vec<String> {
+fn labels<T: EntryLabel>(entries: &[CatalogEntry<T>]) -> Vec<String> {
     entries.iter().map(|entry| entry.item.label()).collect()
 }
 
 fn find<T>(
-    entries: &[Entry<T>],
+    entries: &[CatalogEntry<T>],
     name: &str,
     key: impl Fn(&T) -> (&String, u32),
-) -> Option<Entry<T>> {
+) -> Option<CatalogEntry<T>> {
     let (name, version) = names::split_version(name)?;
-    let fits = |entry: &&Entry<T>| {
+    let fits = |entry: &&CatalogEntry<T>| {
         let (its_name, its_version) = key(&entry.item);
         its_name == name && version.is_none_or(|v| v == its_version)
     };

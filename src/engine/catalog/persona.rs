@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::reader::{Field, Group, Problems};
+use super::reader::{ProblemList, YamlField, YamlMapping};
 use super::workflow::capabilities;
 use super::yaml;
 use crate::model::error::{Code, Failure};
 use crate::model::persona::{
-    BACKENDS, MAX_ANSWER_TOKENS, MODES, Params, Permission, Persona, REASONING_EFFORTS, TOOLS,
-    mcp_tool,
+    BACKENDS, MAX_ANSWER_TOKENS, MODES, Persona, REASONING_EFFORTS, SamplingParams, TOOLS,
+    ToolPermission, mcp_tool,
 };
 
 const FIELDS: &[&str] = &[
@@ -31,15 +31,15 @@ const PARAMS: &[&str] = &[
     "mode",
     "reasoning_effort",
 ];
-const PERMISSIONS: &[(&str, Permission)] = &[
-    ("auto", Permission::Auto),
-    ("ask", Permission::Ask),
-    ("deny", Permission::Deny),
+const PERMISSIONS: &[(&str, ToolPermission)] = &[
+    ("auto", ToolPermission::Auto),
+    ("ask", ToolPermission::Ask),
+    ("deny", ToolPermission::Deny),
 ];
 
 /// Reads a persona.
 pub(super) fn read(text: &str, file: &str) -> Result<Persona, Vec<Failure>> {
-    let problems = Problems::new(file, Code::PersonaInvalid);
+    let problems = ProblemList::new(file, Code::PersonaInvalid);
     match yaml::parse(text) {
         Ok(root) => read_tree(&root, problems),
         Err(broken) => Err(problems.broken(broken)),
@@ -48,10 +48,10 @@ pub(super) fn read(text: &str, file: &str) -> Result<Persona, Vec<Failure>> {
 
 /// Reads a tree that is a persona.
 pub(super) fn read_tree(
-    root: &yaml::Node,
-    mut problems: Problems,
+    root: &yaml::YamlNode,
+    mut problems: ProblemList,
 ) -> Result<Persona, Vec<Failure>> {
-    let persona = Field::root(root)
+    let persona = YamlField::root(root)
         .group(FIELDS, &mut problems)
         .map(|group| whole(&group, &mut problems));
     match persona {
@@ -60,7 +60,7 @@ pub(super) fn read_tree(
     }
 }
 
-fn whole(group: &Group<'_>, problems: &mut Problems) -> Persona {
+fn whole(group: &YamlMapping<'_>, problems: &mut ProblemList) -> Persona {
     let name = group
         .required("name", problems)
         .map(|f| f.name(problems))
@@ -108,9 +108,9 @@ fn whole(group: &Group<'_>, problems: &mut Problems) -> Persona {
 }
 
 /// One of the engine's tools, or one of a server in the settings.
-fn tool(item: &Field<'_>, problems: &mut Problems) -> String {
+fn tool(item: &YamlField<'_>, problems: &mut ProblemList) -> String {
     let text = if item.is_text() {
-        item.text(&mut Problems::new("", Code::PersonaInvalid))
+        item.text(&mut ProblemList::new("", Code::PersonaInvalid))
     } else {
         String::new()
     };
@@ -122,7 +122,7 @@ fn tool(item: &Field<'_>, problems: &mut Problems) -> String {
 }
 
 /// An agent program is named by personas of backend `acp`, and by no others.
-fn agent(group: &Group<'_>, backend: &str, problems: &mut Problems) -> Option<String> {
+fn agent(group: &YamlMapping<'_>, backend: &str, problems: &mut ProblemList) -> Option<String> {
     let given = group.optional("agent");
     if backend != "acp" {
         if let Some(field) = given {
@@ -156,7 +156,7 @@ fn agent(group: &Group<'_>, backend: &str, problems: &mut Problems) -> Option<St
     }
 }
 
-fn model(field: &Field<'_>, problems: &mut Problems) -> String {
+fn model(field: &YamlField<'_>, problems: &mut ProblemList) -> String {
     let model = field.text(problems);
     if field.is_text()
         && (model.is_empty() || model.chars().any(|c| c.is_whitespace() || c.is_control()))
@@ -171,10 +171,10 @@ fn model(field: &Field<'_>, problems: &mut Problems) -> String {
 }
 
 fn permissions(
-    field: &Field<'_>,
+    field: &YamlField<'_>,
     tools: &[String],
-    problems: &mut Problems,
-) -> BTreeMap<String, Permission> {
+    problems: &mut ProblemList,
+) -> BTreeMap<String, ToolPermission> {
     let words: Vec<&str> = PERMISSIONS.iter().map(|(word, _)| *word).collect();
     let mut permissions = BTreeMap::new();
     for (tool, at, value) in field.members(problems) {
@@ -196,11 +196,11 @@ fn permissions(
     permissions
 }
 
-fn params(field: &Field<'_>, problems: &mut Problems) -> Params {
+fn params(field: &YamlField<'_>, problems: &mut ProblemList) -> SamplingParams {
     let Some(group) = field.group(PARAMS, problems) else {
-        return Params::default();
+        return SamplingParams::default();
     };
-    Params {
+    SamplingParams {
         temperature: group
             .optional("temperature")
             .map(|f| f.number(0.0, 2.0, problems)),

@@ -1,21 +1,21 @@
 //! Reads a tree with positions field by field and keeps every problem it meets.
 //!
 //! A read that fails records why and gives a neutral value, so that the rest of the file is checked
-//! too; whoever reads asks [`Problems::is_empty`] at the end and throws the value away otherwise.
+//! too; whoever reads asks [`ProblemList::is_empty`] at the end and throws the value away otherwise.
 
-use super::yaml::{Broken, Data, Member, Node, Pos};
-use crate::model::error::{Code, Failure, Place};
+use super::yaml::{SourcePosition, YamlContent, YamlError, YamlMember, YamlNode};
+use crate::model::error::{Code, Failure, SourcePlace};
 use crate::model::id::is_name;
 use crate::model::nearest::did_you_mean_or_list;
 
 /// The problems of one file.
-pub(crate) struct Problems {
+pub(crate) struct ProblemList {
     file: String,
     code: Code,
-    found: Vec<(Pos, Failure)>,
+    found: Vec<(SourcePosition, Failure)>,
 }
 
-impl Problems {
+impl ProblemList {
     pub(crate) fn new(file: &str, code: Code) -> Self {
         Self {
             file: file.to_owned(),
@@ -26,13 +26,13 @@ impl Problems {
 
     pub(crate) fn add(
         &mut self,
-        at: Pos,
+        at: SourcePosition,
         field: &str,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
         let field = (!field.is_empty()).then(|| field.to_owned());
-        let place = Place {
+        let place = SourcePlace {
             file: self.file.clone(),
             line: Some(at.line),
             column: Some(at.column),
@@ -43,11 +43,11 @@ impl Problems {
     }
 
     /// The text could not be read at all.
-    pub(crate) fn broken(self, broken: Broken) -> Vec<Failure> {
+    pub(crate) fn broken(self, broken: YamlError) -> Vec<Failure> {
         let (line, column) = broken
             .at
             .map_or((None, None), |at| (Some(at.line), Some(at.column)));
-        let place = Place {
+        let place = SourcePlace {
             file: self.file,
             line,
             column,
@@ -73,14 +73,14 @@ impl Problems {
 
 /// A value with the path of its field.
 #[derive(Clone)]
-pub(crate) struct Field<'a> {
-    node: &'a Node,
+pub(crate) struct YamlField<'a> {
+    node: &'a YamlNode,
     path: String,
 }
 
-impl<'a> Field<'a> {
+impl<'a> YamlField<'a> {
     /// The document itself.
-    pub(crate) fn root(node: &'a Node) -> Self {
+    pub(crate) fn root(node: &'a YamlNode) -> Self {
         Self {
             node,
             path: String::new(),
@@ -89,7 +89,7 @@ impl<'a> Field<'a> {
 
     pub(crate) fn problem(
         &self,
-        problems: &mut Problems,
+        problems: &mut ProblemList,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
@@ -98,8 +98,8 @@ impl<'a> Field<'a> {
 
     pub(crate) fn problem_at(
         &self,
-        at: Pos,
-        problems: &mut Problems,
+        at: SourcePosition,
+        problems: &mut ProblemList,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
@@ -107,19 +107,21 @@ impl<'a> Field<'a> {
     }
 
     pub(crate) fn is_text(&self) -> bool {
-        matches!(self.node.data, Data::Text(_))
+        matches!(self.node.data, YamlContent::Text(_))
     }
 
     pub(crate) fn is_empty_list(&self) -> bool {
-        matches!(&self.node.data, Data::List(items) if items.is_empty())
+        matches!(&self.node.data, YamlContent::List(items) if items.is_empty())
     }
 
-    fn wrong_type(&self, wanted: &str, problems: &mut Problems) {
+    fn wrong_type(&self, wanted: &str, problems: &mut ProblemList) {
         let hint = match self.node.data {
-            Data::Bool | Data::Integer(_) | Data::Float(_) if wanted == "text" => {
+            YamlContent::Bool | YamlContent::Integer(_) | YamlContent::Float(_)
+                if wanted == "text" =>
+            {
                 "put it in quotes"
             }
-            Data::Null => "write a value, or leave the field out",
+            YamlContent::Null => "write a value, or leave the field out",
             _ => "change the value",
         };
         self.problem(
@@ -129,9 +131,9 @@ impl<'a> Field<'a> {
         );
     }
 
-    pub(crate) fn text(&self, problems: &mut Problems) -> String {
+    pub(crate) fn text(&self, problems: &mut ProblemList) -> String {
         match &self.node.data {
-            Data::Text(text) => text.clone(),
+            YamlContent::Text(text) => text.clone(),
             _ => {
                 self.wrong_type("text", problems);
                 String::new()
@@ -140,9 +142,9 @@ impl<'a> Field<'a> {
     }
 
     /// Text that fits the grammar of names.
-    pub(crate) fn name(&self, problems: &mut Problems) -> String {
+    pub(crate) fn name(&self, problems: &mut ProblemList) -> String {
         let text = match &self.node.data {
-            Data::Text(text) => text.clone(),
+            YamlContent::Text(text) => text.clone(),
             _ => return self.text(problems),
         };
         if !is_name(&text) {
@@ -155,8 +157,8 @@ impl<'a> Field<'a> {
         text
     }
 
-    pub(crate) fn integer(&self, least: u64, most: u64, problems: &mut Problems) -> u64 {
-        let Data::Integer(given) = self.node.data else {
+    pub(crate) fn integer(&self, least: u64, most: u64, problems: &mut ProblemList) -> u64 {
+        let YamlContent::Integer(given) = self.node.data else {
             self.wrong_type("a whole number", problems);
             return least;
         };
@@ -178,15 +180,15 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(crate) fn count(&self, least: u32, most: u32, problems: &mut Problems) -> u32 {
+    pub(crate) fn count(&self, least: u32, most: u32, problems: &mut ProblemList) -> u32 {
         u32::try_from(self.integer(u64::from(least), u64::from(most), problems)).unwrap_or(most)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "sampling parameters are small")]
-    pub(crate) fn number(&self, least: f64, most: f64, problems: &mut Problems) -> f64 {
+    pub(crate) fn number(&self, least: f64, most: f64, problems: &mut ProblemList) -> f64 {
         let given = match self.node.data {
-            Data::Integer(number) => number as f64,
-            Data::Float(number) => number,
+            YamlContent::Integer(number) => number as f64,
+            YamlContent::Float(number) => number,
             _ => {
                 self.wrong_type("a number", problems);
                 return least;
@@ -207,10 +209,10 @@ impl<'a> Field<'a> {
         &self,
         what: &str,
         known: &[&str],
-        problems: &mut Problems,
+        problems: &mut ProblemList,
     ) -> Option<usize> {
         let text = match &self.node.data {
-            Data::Text(text) => text,
+            YamlContent::Text(text) => text,
             _ => {
                 self.wrong_type("text", problems);
                 return None;
@@ -224,31 +226,42 @@ impl<'a> Field<'a> {
     }
 
     /// As [`one_of`](Self::one_of), giving the word; empty when it is unknown.
-    pub(crate) fn one_word(&self, what: &str, known: &[&str], problems: &mut Problems) -> String {
+    pub(crate) fn one_word(
+        &self,
+        what: &str,
+        known: &[&str],
+        problems: &mut ProblemList,
+    ) -> String {
         self.one_of(what, known, problems)
             .and_then(|i| known.get(i))
             .map(|&word| word.to_owned())
             .unwrap_or_default()
     }
 
-    pub(crate) fn unknown(&self, what: &str, given: &str, known: &[&str], problems: &mut Problems) {
+    pub(crate) fn unknown(
+        &self,
+        what: &str,
+        given: &str,
+        known: &[&str],
+        problems: &mut ProblemList,
+    ) {
         self.unknown_at(self.node.at, what, given, known, problems);
     }
 
     pub(crate) fn unknown_at(
         &self,
-        at: Pos,
+        at: SourcePosition,
         what: &str,
         given: &str,
         known: &[&str],
-        problems: &mut Problems,
+        problems: &mut ProblemList,
     ) {
         let hint = did_you_mean_or_list(given, "known", known.iter().copied());
         self.problem_at(at, problems, format!("'{given}' is not a {what}"), hint);
     }
 
-    pub(crate) fn list(&self, problems: &mut Problems) -> Vec<Self> {
-        let Data::List(items) = &self.node.data else {
+    pub(crate) fn list(&self, problems: &mut ProblemList) -> Vec<Self> {
+        let YamlContent::List(items) = &self.node.data else {
             self.wrong_type("a list", problems);
             return Vec::new();
         };
@@ -266,8 +279,8 @@ impl<'a> Field<'a> {
     pub(crate) fn distinct(
         &self,
         what: &str,
-        problems: &mut Problems,
-        mut read: impl FnMut(&Self, &mut Problems) -> String,
+        problems: &mut ProblemList,
+        mut read: impl FnMut(&Self, &mut ProblemList) -> String,
     ) -> Vec<String> {
         let mut values: Vec<String> = Vec::new();
         for item in self.list(problems) {
@@ -285,12 +298,16 @@ impl<'a> Field<'a> {
     }
 
     /// The fields of a group; every one that is not `known` is a problem.
-    pub(crate) fn group(&self, known: &[&str], problems: &mut Problems) -> Option<Group<'a>> {
-        let Data::Map(members) = &self.node.data else {
+    pub(crate) fn group(
+        &self,
+        known: &[&str],
+        problems: &mut ProblemList,
+    ) -> Option<YamlMapping<'a>> {
+        let YamlContent::Map(members) = &self.node.data else {
             self.wrong_type("a group of fields", problems);
             return None;
         };
-        let group = Group {
+        let group = YamlMapping {
             members,
             at: self.node.at,
             path: self.path.clone(),
@@ -311,12 +328,15 @@ impl<'a> Field<'a> {
     }
 
     /// The keys and values of a group whose keys are free.
-    pub(crate) fn members(&self, problems: &mut Problems) -> Vec<(&'a str, Pos, Self)> {
-        let Data::Map(members) = &self.node.data else {
+    pub(crate) fn members(
+        &self,
+        problems: &mut ProblemList,
+    ) -> Vec<(&'a str, SourcePosition, Self)> {
+        let YamlContent::Map(members) = &self.node.data else {
             self.wrong_type("a group of fields", problems);
             return Vec::new();
         };
-        let group = Group {
+        let group = YamlMapping {
             members,
             at: self.node.at,
             path: self.path.clone(),
@@ -338,24 +358,24 @@ impl<'a> Field<'a> {
 }
 
 /// The fields of a group.
-pub(crate) struct Group<'a> {
-    members: &'a [Member],
-    at: Pos,
+pub(crate) struct YamlMapping<'a> {
+    members: &'a [YamlMember],
+    at: SourcePosition,
     path: String,
 }
 
-impl<'a> Group<'a> {
+impl<'a> YamlMapping<'a> {
     /// A field that may be missing.
-    pub(crate) fn optional(&self, key: &str) -> Option<Field<'a>> {
+    pub(crate) fn optional(&self, key: &str) -> Option<YamlField<'a>> {
         let member = self.members.iter().find(|member| member.key == key)?;
-        Some(Field {
+        Some(YamlField {
             node: &member.value,
             path: self.path_of(key),
         })
     }
 
     /// A field that must be there.
-    pub(crate) fn required(&self, key: &str, problems: &mut Problems) -> Option<Field<'a>> {
+    pub(crate) fn required(&self, key: &str, problems: &mut ProblemList) -> Option<YamlField<'a>> {
         let field = self.optional(key);
         if field.is_none() {
             problems.add(

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::json;
 use super::names::is_schema_id;
-use super::reader::Problems;
-use crate::engine::artifact::soundness::{self, Finding};
-use crate::model::error::{Code, Failure, Place, Result};
+use super::reader::ProblemList;
+use crate::engine::artifact::soundness::{self, SchemaFinding};
+use crate::model::error::{Code, Failure, Result, SourcePlace};
 use crate::model::id::SchemaId;
 
 /// The most problems that are told of one file.
@@ -29,7 +29,7 @@ pub fn check_schema(value: &Value, file: &str) -> Vec<Failure> {
 /// Reads a schema file.
 pub(super) fn read(text: &str, file: &str) -> Result<Value, Vec<Failure>> {
     let value = json::parse(text)
-        .map_err(|broken| Problems::new(file, Code::SchemaInvalid).broken(broken))?;
+        .map_err(|broken| ProblemList::new(file, Code::SchemaInvalid).broken(broken))?;
     let found = findings(&value);
     if found.is_empty() {
         return Ok(value);
@@ -58,9 +58,9 @@ pub(super) fn id_of(folder: &Path, file: &Path) -> Result<SchemaId> {
     if is_schema_id(&id) {
         return Ok(SchemaId(id));
     }
-    let place = Place {
+    let place = SourcePlace {
         file: file.display().to_string(),
-        ..Place::default()
+        ..SourcePlace::default()
     };
     let message = format!("the file's place gives the id '{id}', which is no schema id");
     Err(Failure::new(Code::SchemaInvalid, message)
@@ -68,9 +68,9 @@ pub(super) fn id_of(folder: &Path, file: &Path) -> Result<SchemaId> {
         .at(place))
 }
 
-fn failure(finding: Finding, file: &str, text: Option<&str>) -> Failure {
+fn failure(finding: SchemaFinding, file: &str, text: Option<&str>) -> Failure {
     let at = text.and_then(|text| json::position(text, &finding.pointer));
-    let place = Place {
+    let place = SourcePlace {
         file: file.to_owned(),
         line: at.map(|at| at.line),
         column: at.map(|at| at.column),
@@ -81,7 +81,7 @@ fn failure(finding: Finding, file: &str, text: Option<&str>) -> Failure {
         .at(place)
 }
 
-fn findings(value: &Value) -> Vec<Finding> {
+fn findings(value: &Value) -> Vec<SchemaFinding> {
     let mut found = soundness::compile(value).err().unwrap_or_default();
     found.truncate(MAX_PROBLEMS);
     found

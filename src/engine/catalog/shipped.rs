@@ -67,7 +67,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::engine::catalog::{Catalog, Entry, source};
+    use crate::engine::catalog::{Catalog, CatalogEntry, source};
     use crate::model::persona::Persona;
     use crate::model::workflow::Workflow;
 
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn every_phase_of_a_shipped_workflow_says_what_to_do_and_who_may_write_it() {
         let catalog = Catalog::shipped();
-        for Entry { item: workflow, .. } in &catalog.workflows {
+        for CatalogEntry { item: workflow, .. } in &catalog.workflows {
             for phase in &workflow.phases {
                 assert!(
                     phase.instructions.len() > 400,
@@ -160,7 +160,7 @@ mod tests {
                 );
             }
         }
-        for Entry { item: persona, .. } in &catalog.personas {
+        for CatalogEntry { item: persona, .. } in &catalog.personas {
             assert!(
                 persona.tools.iter().any(|tool| tool == "write_file"),
                 "{}",

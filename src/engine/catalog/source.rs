@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::yaml::MAX_BYTES;
-use crate::model::error::{Code, Failure, Place, Result};
+use crate::model::error::{Code, Failure, Result, SourcePlace};
 
 /// How deep `artifacts/` is searched.
 const MAX_FOLDERS: usize = 8;
@@ -17,9 +17,9 @@ const MAX_FOLDERS: usize = 8;
 pub(super) fn text(path: &Path, code: Code) -> Result<String> {
     let unreadable = |e: std::io::Error| Failure::io(format!("cannot read {}", path.display()), &e);
     let refused = |message: String, hint: &str| {
-        let place = Place {
+        let place = SourcePlace {
             file: path.display().to_string(),
-            ..Place::default()
+            ..SourcePlace::default()
         };
         Failure::new(code, message).hint(hint).at(place)
     };

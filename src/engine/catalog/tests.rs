@@ -56,7 +56,7 @@ fn no_folder_at_all_is_the_shipped_set() {
         catalog
             .personas
             .iter()
-            .all(|entry| entry.origin == Origin::Shipped)
+            .all(|entry| entry.origin == CatalogOrigin::Shipped)
     );
 }
 
@@ -88,12 +88,15 @@ fn the_operators_files_add_and_shadow_and_keep_their_origin() {
     assert_eq!(catalog.workflow("development").unwrap().item.version, 2);
     assert_eq!(
         catalog.workflow("development@1").unwrap().origin,
-        Origin::Shipped
+        CatalogOrigin::Shipped
     );
     let tester = catalog.persona("tester").unwrap();
     assert_eq!(
         (tester.item.backend.as_str(), tester.origin.clone()),
-        ("acp", Origin::Path(dir.path().join("personas/tester.yaml")))
+        (
+            "acp",
+            CatalogOrigin::Path(dir.path().join("personas/tester.yaml"))
+        )
     );
     assert_eq!(tester.hash, tester.item.hash().unwrap());
     assert_eq!(
@@ -133,10 +136,13 @@ fn a_broken_file_is_a_problem_and_hides_nothing() {
             "personas/tester.yaml:3:10 (backend): 'nobody' is not a backend [persona_invalid]\n  known: openai, acp, rehearsal",
         ]
     );
-    assert_eq!(catalog.persona("tester").unwrap().origin, Origin::Shipped);
+    assert_eq!(
+        catalog.persona("tester").unwrap().origin,
+        CatalogOrigin::Shipped
+    );
     assert_eq!(
         catalog.workflow("b").unwrap().origin,
-        Origin::Path(dir.path().join("workflows/b.yaml"))
+        CatalogOrigin::Path(dir.path().join("workflows/b.yaml"))
     );
     let hint = catalog.persona("testr").unwrap_err().hint;
     assert!(
@@ -196,7 +202,10 @@ fn a_workflow_can_be_named_by_its_file() {
     let catalog = Catalog::shipped();
     let good = dir.path().join("good.yaml");
     let entry = catalog.workflow(good.to_str().unwrap()).unwrap();
-    assert_eq!((entry.item.version, entry.origin), (3, Origin::Path(good)));
+    assert_eq!(
+        (entry.item.version, entry.origin),
+        (3, CatalogOrigin::Path(good))
+    );
     let bad = catalog
         .workflow(dir.path().join("bad.yaml").to_str().unwrap())
         .unwrap_err();

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::load::YAML;
-use super::reader::Problems;
-use super::yaml::{self, Data, Node};
+use super::reader::ProblemList;
+use super::yaml::{self, YamlContent, YamlNode};
 use super::{Catalog, persona, schema, source, workflow};
-use crate::model::error::{Code, Failure, Place};
+use crate::model::error::{Code, Failure, SourcePlace};
 use crate::model::id::SchemaId;
 
 /// Fields that only a workflow has, and only a persona.
@@ -67,11 +67,11 @@ fn validate_file(path: &Path, schemas: &BTreeSet<SchemaId>) -> Vec<Failure> {
     };
     match yaml::parse(&text) {
         Ok(root) => validate_tree(&root, path, schemas),
-        Err(broken) => Problems::new(&file, code).broken(broken),
+        Err(broken) => ProblemList::new(&file, code).broken(broken),
     }
 }
 
-fn validate_tree(root: &Node, path: &Path, schemas: &BTreeSet<SchemaId>) -> Vec<Failure> {
+fn validate_tree(root: &YamlNode, path: &Path, schemas: &BTreeSet<SchemaId>) -> Vec<Failure> {
     let file = path.display().to_string();
     let of_persona = match (
         fields_among(root, OF_WORKFLOWS),
@@ -86,19 +86,23 @@ fn validate_tree(root: &Node, path: &Path, schemas: &BTreeSet<SchemaId>) -> Vec<
         (workflow, persona) => persona > workflow,
     };
     if of_persona {
-        persona::read_tree(root, Problems::new(&file, Code::PersonaInvalid))
+        persona::read_tree(root, ProblemList::new(&file, Code::PersonaInvalid))
             .err()
             .unwrap_or_default()
     } else {
-        workflow::read_tree(root, Problems::new(&file, Code::WorkflowInvalid), schemas)
-            .err()
-            .unwrap_or_default()
+        workflow::read_tree(
+            root,
+            ProblemList::new(&file, Code::WorkflowInvalid),
+            schemas,
+        )
+        .err()
+        .unwrap_or_default()
     }
 }
 
-fn fields_among(root: &Node, known: &[&str]) -> usize {
+fn fields_among(root: &YamlNode, known: &[&str]) -> usize {
     match &root.data {
-        Data::Map(members) => members
+        YamlContent::Map(members) => members
             .iter()
             .filter(|member| known.contains(&member.key.as_str()))
             .count(),
@@ -109,9 +113,9 @@ fn fields_among(root: &Node, known: &[&str]) -> usize {
 fn unclear(file: String, message: &str, hint: &str) -> Failure {
     Failure::new(Code::UsageInvalid, message)
         .hint(hint)
-        .at(Place {
+        .at(SourcePlace {
             file,
-            ..Place::default()
+            ..SourcePlace::default()
         })
 }
 

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::reader::{Field, Group, Problems};
-use super::{Entry, Origin, names, source, yaml};
+use super::reader::{ProblemList, YamlField, YamlMapping};
+use super::{CatalogEntry, CatalogOrigin, names, source, yaml};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{GateKey, PhaseKey, RoleId, SchemaId};
 use crate::model::persona::BACKENDS;
 use crate::model::state::Risk;
 use crate::model::workflow::{
-    ExpectedArtifact, MAX_PHASES, MAX_REPAIRS, MAX_TIMEOUT_SECONDS, Phase, Role, Workflow,
+    ExpectedArtifact, MAX_PHASES, MAX_REPAIRS, MAX_TIMEOUT_SECONDS, PhaseDefinition,
+    RoleDefinition, Workflow,
 };
 use crate::model::worktree_path;
 
@@ -48,7 +49,7 @@ pub(super) fn read(
     file: &str,
     schemas: &BTreeSet<SchemaId>,
 ) -> Result<Workflow, Vec<Failure>> {
-    let problems = Problems::new(file, Code::WorkflowInvalid);
+    let problems = ProblemList::new(file, Code::WorkflowInvalid);
     match yaml::parse(text) {
         Ok(root) => read_tree(&root, problems, schemas),
         Err(broken) => Err(problems.broken(broken)),
@@ -57,11 +58,11 @@ pub(super) fn read(
 
 /// Reads a tree that is a workflow.
 pub(super) fn read_tree(
-    root: &yaml::Node,
-    mut problems: Problems,
+    root: &yaml::YamlNode,
+    mut problems: ProblemList,
     schemas: &BTreeSet<SchemaId>,
 ) -> Result<Workflow, Vec<Failure>> {
-    let workflow = Field::root(root)
+    let workflow = YamlField::root(root)
         .group(FIELDS, &mut problems)
         .map(|group| whole(&group, schemas, &mut problems));
     match workflow {
@@ -72,7 +73,10 @@ pub(super) fn read_tree(
 
 /// Reads one file that the operator named, as a catalog entry. With several mistakes the first is
 /// told, and how to see the others.
-pub(super) fn read_file(path: &Path, schemas: &BTreeSet<SchemaId>) -> Result<Entry<Workflow>> {
+pub(super) fn read_file(
+    path: &Path,
+    schemas: &BTreeSet<SchemaId>,
+) -> Result<CatalogEntry<Workflow>> {
     let text =
         source::text(path, Code::WorkflowInvalid).map_err(|failure| match path.exists() {
             true => failure,
@@ -85,10 +89,10 @@ pub(super) fn read_file(path: &Path, schemas: &BTreeSet<SchemaId>) -> Result<Ent
     let workflow = read(&text, &path.display().to_string(), schemas)
         .map_err(|failures| first_of(failures, path))?;
     let hash = workflow.hash().map_err(Failure::internal)?;
-    Ok(Entry {
+    Ok(CatalogEntry {
         item: Arc::new(workflow),
         hash,
-        origin: Origin::Path(path.to_owned()),
+        origin: CatalogOrigin::Path(path.to_owned()),
     })
 }
 
@@ -109,7 +113,11 @@ fn first_of(failures: Vec<Failure>, path: &Path) -> Failure {
     first.hint(hint)
 }
 
-fn whole(group: &Group<'_>, schemas: &BTreeSet<SchemaId>, problems: &mut Problems) -> Workflow {
+fn whole(
+    group: &YamlMapping<'_>,
+    schemas: &BTreeSet<SchemaId>,
+    problems: &mut ProblemList,
+) -> Workflow {
     let name = group
         .required("name", problems)
         .map(|f| f.name(problems))
@@ -140,7 +148,7 @@ fn whole(group: &Group<'_>, schemas: &BTreeSet<SchemaId>, problems: &mut Problem
     }
 }
 
-fn roles(group: &Group<'_>, problems: &mut Problems) -> Vec<Role> {
+fn roles(group: &YamlMapping<'_>, problems: &mut ProblemList) -> Vec<RoleDefinition> {
     let Some(field) = group.required("roles", problems) else {
         return Vec::new();
     };
@@ -166,8 +174,8 @@ fn roles(group: &Group<'_>, problems: &mut Problems) -> Vec<Role> {
     roles
 }
 
-fn role(group: &Group<'_>, problems: &mut Problems) -> Role {
-    Role {
+fn role(group: &YamlMapping<'_>, problems: &mut ProblemList) -> RoleDefinition {
+    RoleDefinition {
         id: RoleId(
             group
                 .required("id", problems)
@@ -190,11 +198,11 @@ fn role(group: &Group<'_>, problems: &mut Problems) -> Role {
 }
 
 /// A list of capabilities, of a role or a persona.
-pub(super) fn capabilities(field: &Field<'_>, problems: &mut Problems) -> Vec<String> {
+pub(super) fn capabilities(field: &YamlField<'_>, problems: &mut ProblemList) -> Vec<String> {
     field.distinct("capability", problems, |item, problems| item.name(problems))
 }
 
-fn gates(field: &Field<'_>, problems: &mut Problems) -> Vec<GateKey> {
+fn gates(field: &YamlField<'_>, problems: &mut ProblemList) -> Vec<GateKey> {
     field
         .distinct("gate", problems, |item, problems| item.name(problems))
         .into_iter()
@@ -203,11 +211,11 @@ fn gates(field: &Field<'_>, problems: &mut Problems) -> Vec<GateKey> {
 }
 
 fn phases(
-    group: &Group<'_>,
+    group: &YamlMapping<'_>,
     roles: &[&str],
     schemas: &BTreeSet<SchemaId>,
-    problems: &mut Problems,
-) -> Vec<Phase> {
+    problems: &mut ProblemList,
+) -> Vec<PhaseDefinition> {
     let Some(field) = group.required("phases", problems) else {
         return Vec::new();
     };
@@ -257,12 +265,12 @@ fn phases(
 }
 
 fn phase(
-    group: &Group<'_>,
+    group: &YamlMapping<'_>,
     roles: &[&str],
     schemas: &BTreeSet<SchemaId>,
-    problems: &mut Problems,
-) -> Phase {
-    Phase {
+    problems: &mut ProblemList,
+) -> PhaseDefinition {
+    PhaseDefinition {
         key: PhaseKey(
             group
                 .required("key", problems)
@@ -299,7 +307,7 @@ fn phase(
     }
 }
 
-fn risk(field: &Field<'_>, problems: &mut Problems) -> Risk {
+fn risk(field: &YamlField<'_>, problems: &mut ProblemList) -> Risk {
     let words: Vec<&str> = RISKS.iter().map(|(word, _)| *word).collect();
     field
         .one_of("risk", &words, problems)
@@ -308,7 +316,7 @@ fn risk(field: &Field<'_>, problems: &mut Problems) -> Risk {
 }
 
 // With no role read at all the missing list is the problem, not each phase that names one.
-fn role_of_phase(field: &Field<'_>, roles: &[&str], problems: &mut Problems) -> String {
+fn role_of_phase(field: &YamlField<'_>, roles: &[&str], problems: &mut ProblemList) -> String {
     if roles.is_empty() {
         field.text(problems)
     } else {
@@ -317,9 +325,9 @@ fn role_of_phase(field: &Field<'_>, roles: &[&str], problems: &mut Problems) -> 
 }
 
 fn artifact(
-    field: &Field<'_>,
+    field: &YamlField<'_>,
     schemas: &BTreeSet<SchemaId>,
-    problems: &mut Problems,
+    problems: &mut ProblemList,
 ) -> Option<ExpectedArtifact> {
     let group = field.group(ARTIFACT_FIELDS, problems)?;
     let path = group
@@ -336,7 +344,7 @@ fn artifact(
     })
 }
 
-fn artifact_file(field: &Field<'_>, problems: &mut Problems) -> String {
+fn artifact_file(field: &YamlField<'_>, problems: &mut ProblemList) -> String {
     let path = field.text(problems);
     if field.is_text()
         && let Err(why) = worktree_path::check(&path)
@@ -350,7 +358,11 @@ fn artifact_file(field: &Field<'_>, problems: &mut Problems) -> String {
     path
 }
 
-fn schema_id(field: &Field<'_>, schemas: &BTreeSet<SchemaId>, problems: &mut Problems) -> String {
+fn schema_id(
+    field: &YamlField<'_>,
+    schemas: &BTreeSet<SchemaId>,
+    problems: &mut ProblemList,
+) -> String {
     let id = field.text(problems);
     if !field.is_text() {
         return id;

@@ -17,12 +17,12 @@ const MAX_ALIASES: usize = 100;
 
 /// A place in a text: line and column in characters, both from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Pos {
+pub(crate) struct SourcePosition {
     pub(crate) line: u32,
     pub(crate) column: u32,
 }
 
-impl From<&Marker> for Pos {
+impl From<&Marker> for SourcePosition {
     fn from(marker: &Marker) -> Self {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Self {
@@ -34,9 +34,9 @@ impl From<&Marker> for Pos {
 
 /// A value and where it begins.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) at: Pos,
-    pub(crate) data: Data,
+pub(crate) struct YamlNode {
+    pub(crate) at: SourcePosition,
+    pub(crate) data: YamlContent,
     /// This node and all beneath it.
     size: usize,
     /// Levels of lists and maps, this one included.
@@ -45,36 +45,36 @@ pub(crate) struct Node {
 
 /// What a value is.
 #[derive(Clone, Debug)]
-pub(crate) enum Data {
+pub(crate) enum YamlContent {
     Null,
     /// No field of these files is one, so which of the two is not kept.
     Bool,
     Integer(i64),
     Float(f64),
     Text(String),
-    List(Vec<Node>),
-    Map(Vec<Member>),
+    List(Vec<YamlNode>),
+    Map(Vec<YamlMember>),
 }
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub(crate) struct Member {
+pub(crate) struct YamlMember {
     pub(crate) key: String,
-    pub(crate) key_at: Pos,
-    pub(crate) value: Node,
+    pub(crate) key_at: SourcePosition,
+    pub(crate) value: YamlNode,
 }
 
 /// Why a text is no tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
-    pub(crate) at: Option<Pos>,
+pub(crate) struct YamlError {
+    pub(crate) at: Option<SourcePosition>,
     pub(crate) message: String,
     pub(crate) hint: String,
 }
 
-impl Broken {
+impl YamlError {
     pub(crate) fn new(
-        at: impl Into<Option<Pos>>,
+        at: impl Into<Option<SourcePosition>>,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
@@ -86,8 +86,8 @@ impl Broken {
     }
 }
 
-impl Node {
-    fn scalar(at: Pos, data: Data) -> Self {
+impl YamlNode {
+    fn scalar(at: SourcePosition, data: YamlContent) -> Self {
         Self {
             at,
             data,
@@ -99,13 +99,13 @@ impl Node {
     /// What it is, in words.
     pub(crate) fn kind(&self) -> &'static str {
         match self.data {
-            Data::Null => "nothing",
-            Data::Bool => "true or false",
-            Data::Integer(_) => "a whole number",
-            Data::Float(_) => "a decimal number",
-            Data::Text(_) => "text",
-            Data::List(_) => "a list",
-            Data::Map(_) => "a group of fields",
+            YamlContent::Null => "nothing",
+            YamlContent::Bool => "true or false",
+            YamlContent::Integer(_) => "a whole number",
+            YamlContent::Float(_) => "a decimal number",
+            YamlContent::Text(_) => "text",
+            YamlContent::List(_) => "a list",
+            YamlContent::Map(_) => "a group of fields",
         }
     }
 }
@@ -114,19 +114,19 @@ impl Node {
 ///
 /// # Errors
 /// The first fault of the notation, or the limit that was passed.
-pub(crate) fn parse(text: &str) -> Result<Node, Broken> {
+pub(crate) fn parse(text: &str) -> Result<YamlNode, YamlError> {
     if text.len() > MAX_BYTES {
-        return Err(Broken::new(
+        return Err(YamlError::new(
             None,
             format!("is larger than {} KiB", MAX_BYTES / 1024),
             "split it, or move long texts elsewhere",
         ));
     }
-    let mut builder = Builder::default();
+    let mut builder = YamlBuilder::default();
     for next in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         let (event, span) = next.map_err(|e| {
-            Broken::new(
-                Pos::from(e.marker()),
+            YamlError::new(
+                SourcePosition::from(e.marker()),
                 format!("is not YAML: {}", e.info()),
                 "check indentation, quotes and colons here",
             )
@@ -135,34 +135,36 @@ pub(crate) fn parse(text: &str) -> Result<Node, Broken> {
     }
     builder
         .root
-        .ok_or_else(|| Broken::new(None, "is empty", "write at least `name` and `version`"))
+        .ok_or_else(|| YamlError::new(None, "is empty", "write at least `name` and `version`"))
 }
 
 /// A list or map whose end has not come.
-struct Open {
-    node: Node,
+struct OpenContainer {
+    node: YamlNode,
     anchor: usize,
     /// The key that waits for its value.
-    key: Option<(String, Pos)>,
+    key: Option<(String, SourcePosition)>,
 }
 
 #[derive(Default)]
-struct Builder {
-    root: Option<Node>,
-    open: Vec<Open>,
-    anchors: HashMap<usize, Node>,
+struct YamlBuilder {
+    root: Option<YamlNode>,
+    open: Vec<OpenContainer>,
+    anchors: HashMap<usize, YamlNode>,
     nodes: usize,
     aliases: usize,
 }
 
-impl Builder {
-    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Broken> {
-        let at = Pos::from(&span.start);
-        let tag_at = span.tag_start().map_or(at, |marker| Pos::from(&marker));
+impl YamlBuilder {
+    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), YamlError> {
+        let at = SourcePosition::from(&span.start);
+        let tag_at = span
+            .tag_start()
+            .map_or(at, |marker| SourcePosition::from(&marker));
         match event {
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, _, Some(_))
-            | Event::MappingStart(_, _, Some(_)) => Err(Broken::new(
+            | Event::MappingStart(_, _, Some(_)) => Err(YamlError::new(
                 tag_at,
                 "has a YAML tag",
                 "remove the word that begins with `!`; the type follows from the field",
@@ -170,11 +172,15 @@ impl Builder {
             Event::Scalar(text, style, anchor, None) => {
                 self.scalar(text.into_owned(), style, anchor, at)
             }
-            Event::SequenceStart(_, anchor, None) => self.begin(Data::List(Vec::new()), anchor, at),
-            Event::MappingStart(_, anchor, None) => self.begin(Data::Map(Vec::new()), anchor, at),
+            Event::SequenceStart(_, anchor, None) => {
+                self.begin(YamlContent::List(Vec::new()), anchor, at)
+            }
+            Event::MappingStart(_, anchor, None) => {
+                self.begin(YamlContent::Map(Vec::new()), anchor, at)
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => self.alias(anchor, at),
-            Event::DocumentStart(..) if self.root.is_some() => Err(Broken::new(
+            Event::DocumentStart(..) if self.root.is_some() => Err(YamlError::new(
                 at,
                 "holds more than one document",
                 "keep one document in a file and remove `---`",
@@ -188,10 +194,10 @@ impl Builder {
         text: String,
         style: ScalarStyle,
         anchor: usize,
-        at: Pos,
-    ) -> Result<(), Broken> {
+        at: SourcePosition,
+    ) -> Result<(), YamlError> {
         if let Some(top) = self.open.last_mut()
-            && matches!(top.node.data, Data::Map(_))
+            && matches!(top.node.data, YamlContent::Map(_))
             && top.key.is_none()
         {
             return top.begin_member(text, at);
@@ -199,23 +205,28 @@ impl Builder {
         let data = if style == ScalarStyle::Plain {
             plain(text)
         } else {
-            Data::Text(text)
+            YamlContent::Text(text)
         };
         self.count(1, at)?;
-        self.put(Node::scalar(at, data), anchor)
+        self.put(YamlNode::scalar(at, data), anchor)
     }
 
-    fn begin(&mut self, data: Data, anchor: usize, at: Pos) -> Result<(), Broken> {
+    fn begin(
+        &mut self,
+        data: YamlContent,
+        anchor: usize,
+        at: SourcePosition,
+    ) -> Result<(), YamlError> {
         if self
             .open
             .last()
-            .is_some_and(|top| matches!(top.node.data, Data::Map(_)) && top.key.is_none())
+            .is_some_and(|top| matches!(top.node.data, YamlContent::Map(_)) && top.key.is_none())
         {
             return Err(not_text_key(at));
         }
         self.count(1, at)?;
-        self.open.push(Open {
-            node: Node {
+        self.open.push(OpenContainer {
+            node: YamlNode {
                 at,
                 data,
                 size: 1,
@@ -231,31 +242,31 @@ impl Builder {
         }
     }
 
-    fn end(&mut self) -> Result<(), Broken> {
+    fn end(&mut self) -> Result<(), YamlError> {
         match self.open.pop() {
-            Some(Open { node, anchor, .. }) => self.put(node, anchor),
+            Some(OpenContainer { node, anchor, .. }) => self.put(node, anchor),
             None => Ok(()),
         }
     }
 
-    fn alias(&mut self, anchor: usize, at: Pos) -> Result<(), Broken> {
+    fn alias(&mut self, anchor: usize, at: SourcePosition) -> Result<(), YamlError> {
         if self
             .open
             .last()
-            .is_some_and(|top| matches!(top.node.data, Data::Map(_)) && top.key.is_none())
+            .is_some_and(|top| matches!(top.node.data, YamlContent::Map(_)) && top.key.is_none())
         {
             return Err(not_text_key(at));
         }
         self.aliases += 1;
         if self.aliases > MAX_ALIASES {
-            return Err(Broken::new(
+            return Err(YamlError::new(
                 at,
                 format!("uses more than {MAX_ALIASES} aliases"),
                 "write the repeated parts out",
             ));
         }
         let Some(target) = self.anchors.get(&anchor) else {
-            return Err(Broken::new(
+            return Err(YamlError::new(
                 at,
                 "uses an alias inside of what it names",
                 "write the repeated part out",
@@ -270,11 +281,11 @@ impl Builder {
             .anchors
             .get(&anchor)
             .cloned()
-            .map(|node| Node { at, ..node });
+            .map(|node| YamlNode { at, ..node });
         copy.map_or(Ok(()), |node| self.put(node, 0))
     }
 
-    fn put(&mut self, node: Node, anchor: usize) -> Result<(), Broken> {
+    fn put(&mut self, node: YamlNode, anchor: usize) -> Result<(), YamlError> {
         if anchor != 0 {
             self.count(node.size, node.at)?;
             self.anchors.insert(anchor, node.clone());
@@ -286,12 +297,12 @@ impl Builder {
         Ok(())
     }
 
-    fn count(&mut self, nodes: usize, at: Pos) -> Result<(), Broken> {
+    fn count(&mut self, nodes: usize, at: SourcePosition) -> Result<(), YamlError> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        Err(Broken::new(
+        Err(YamlError::new(
             at,
             format!("has more than {MAX_NODES} values, aliases counted as often as they are used"),
             "make the file smaller",
@@ -299,13 +310,13 @@ impl Builder {
     }
 }
 
-impl Open {
-    fn begin_member(&mut self, key: String, at: Pos) -> Result<(), Broken> {
-        if let Data::Map(members) = &self.node.data
+impl OpenContainer {
+    fn begin_member(&mut self, key: String, at: SourcePosition) -> Result<(), YamlError> {
+        if let YamlContent::Map(members) = &self.node.data
             && let Some(first) = members.iter().find(|member| member.key == key)
         {
             let (line, column) = (first.key_at.line, first.key_at.column);
-            return Err(Broken::new(
+            return Err(YamlError::new(
                 at,
                 format!("has '{key}' twice; the first is at {line}:{column}"),
                 "keep one of the two",
@@ -315,14 +326,14 @@ impl Open {
         Ok(())
     }
 
-    fn add(&mut self, value: Node) {
+    fn add(&mut self, value: YamlNode) {
         self.node.size = self.node.size.saturating_add(value.size);
         self.node.depth = self.node.depth.max(value.depth + 1);
         match &mut self.node.data {
-            Data::List(items) => items.push(value),
-            Data::Map(members) => {
+            YamlContent::List(items) => items.push(value),
+            YamlContent::Map(members) => {
                 if let Some((key, key_at)) = self.key.take() {
-                    members.push(Member { key, key_at, value });
+                    members.push(YamlMember { key, key_at, value });
                 }
             }
             _ => {}
@@ -330,16 +341,16 @@ impl Open {
     }
 }
 
-fn not_text_key(at: Pos) -> Broken {
-    Broken::new(
+fn not_text_key(at: SourcePosition) -> YamlError {
+    YamlError::new(
         at,
         "has a key that is not plain text",
         "write the key as a word followed by a colon",
     )
 }
 
-fn too_deep(at: Pos) -> Broken {
-    Broken::new(
+fn too_deep(at: SourcePosition) -> YamlError {
+    YamlError::new(
         at,
         format!("is nested more than {MAX_DEPTH} levels deep"),
         "make it flatter",
@@ -347,13 +358,15 @@ fn too_deep(at: Pos) -> Broken {
 }
 
 /// What a word without quotes means by the YAML 1.2 core rules, decimal numbers only.
-fn plain(text: String) -> Data {
+fn plain(text: String) -> YamlContent {
     match text.as_str() {
-        "" | "~" | "null" | "Null" | "NULL" => Data::Null,
-        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => Data::Bool,
-        word if word.parse::<i64>().is_ok() => word.parse().map_or(Data::Null, Data::Integer),
-        word if looks_decimal(word) => word.parse().map_or(Data::Null, Data::Float),
-        _ => Data::Text(text),
+        "" | "~" | "null" | "Null" | "NULL" => YamlContent::Null,
+        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => YamlContent::Bool,
+        word if word.parse::<i64>().is_ok() => {
+            word.parse().map_or(YamlContent::Null, YamlContent::Integer)
+        }
+        word if looks_decimal(word) => word.parse().map_or(YamlContent::Null, YamlContent::Float),
+        _ => YamlContent::Text(text),
     }
 }
 
@@ -376,8 +389,8 @@ mod tests {
         }
     }
 
-    fn first_value(text: &str) -> Data {
-        let Data::Map(members) = parse(text).unwrap().data else {
+    fn first_value(text: &str) -> YamlContent {
+        let YamlContent::Map(members) = parse(text).unwrap().data else {
             panic!("not a map")
         };
         members.into_iter().next().unwrap().value.data
@@ -399,14 +412,14 @@ mod tests {
             "\"5\"",
         ] {
             assert!(
-                matches!(first_value(&format!("a: {word}")), Data::Text(_)),
+                matches!(first_value(&format!("a: {word}")), YamlContent::Text(_)),
                 "{word}"
             );
         }
-        assert!(matches!(first_value("a: true"), Data::Bool));
-        assert!(matches!(first_value("a: -5"), Data::Integer(-5)));
-        assert!(matches!(first_value("a: 0.5"), Data::Float(f) if f == 0.5));
-        assert!(matches!(first_value("a:"), Data::Null));
+        assert!(matches!(first_value("a: true"), YamlContent::Bool));
+        assert!(matches!(first_value("a: -5"), YamlContent::Integer(-5)));
+        assert!(matches!(first_value("a: 0.5"), YamlContent::Float(f) if f == 0.5));
+        assert!(matches!(first_value("a:"), YamlContent::Null));
     }
 
     #[test]
@@ -463,10 +476,10 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_skipped_and_places_count_characters() {
         let root = parse("\u{feff}a: äö\nb:   [x]\n").unwrap();
-        let Data::Map(members) = root.data else {
+        let YamlContent::Map(members) = root.data else {
             panic!("not a map")
         };
-        assert_eq!(members[0].key_at, Pos { line: 1, column: 1 });
-        assert_eq!(members[1].value.at, Pos { line: 2, column: 6 });
+        assert_eq!(members[0].key_at, SourcePosition { line: 1, column: 1 });
+        assert_eq!(members[1].value.at, SourcePosition { line: 2, column: 6 });
     }
 }

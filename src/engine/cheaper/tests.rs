@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::engine::agent::{Backend, Ended, Job, Stop, Work};
-use crate::model::event::{Event, Fact};
+use crate::engine::agent::{AgentEnd, AgentFuture, AgentJob, AgentStop, Backend};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RequestId;
-use crate::model::settings::Price;
+use crate::model::settings::ModelPrice;
 use crate::model::time::Timestamp;
 
 /// A backend whose personas use the model they name.
-struct Named(&'static str);
+struct PricedBackend(&'static str);
 
-impl Backend for Named {
+impl Backend for PricedBackend {
     fn name(&self) -> &'static str {
         self.0
     }
@@ -29,8 +29,13 @@ impl Backend for Named {
         persona.model.clone()
     }
 
-    fn work<'a>(&'a self, _: &'a Job, _: &'a super::super::agent::Desk, _: &'a Stop) -> Work<'a> {
-        Box::pin(async { Ok(Ended::Done) })
+    fn work<'a>(
+        &'a self,
+        _: &'a AgentJob,
+        _: &'a super::super::agent::AttemptRecorder,
+        _: &'a AgentStop,
+    ) -> AgentFuture<'a> {
+        Box::pin(async { Ok(AgentEnd::Done) })
     }
 }
 
@@ -45,7 +50,7 @@ fn persona(
     (persona.hash().unwrap(), persona)
 }
 
-fn plan() -> Plan {
+fn plan() -> PhasePlan {
     let phase = |key: &str, role: &str| serde_json::json!({ "key": key, "role": role, "instructions": "do" });
     let workflow = serde_json::json!({
         "name": "w", "version": 1,
@@ -55,7 +60,7 @@ fn plan() -> Plan {
     let seat = |role: &str| {
         let (persona_hash, persona) = persona("big", "openai", "large", &["make", "judge"]);
         let persona = persona.versioned_name();
-        crate::model::persona::Binding {
+        crate::model::persona::RoleBinding {
             role: role.into(),
             persona,
             persona_hash,
@@ -63,7 +68,7 @@ fn plan() -> Plan {
             model: Some("large".to_owned()),
         }
     };
-    Plan {
+    PhasePlan {
         workflow: serde_json::from_value(workflow).unwrap(),
         bindings: vec![seat("judge"), seat("maker")],
         thread: "t".into(),
@@ -98,7 +103,7 @@ fn state() -> RunState {
         started("build"),
     ];
     for (fact, seq) in facts.into_iter().zip(1..) {
-        let event = Event {
+        let event = JournalEvent {
             run_id: state.run_id,
             seq,
             at: Timestamp(0),
@@ -109,15 +114,15 @@ fn state() -> RunState {
     state
 }
 
-struct Shop {
-    plan: Plan,
+struct ReassignFixture {
+    plan: PhasePlan,
     state: RunState,
     people: Vec<(ContentHash, Persona)>,
-    backends: Backends,
+    backends: BackendRegistry,
     unconsented: Vec<&'static str>,
 }
 
-impl Shop {
+impl ReassignFixture {
     fn open() -> Self {
         let both = ["make", "judge"];
         let people = vec![
@@ -130,7 +135,7 @@ impl Shop {
             persona("keyless", "openai", "small", &both),
         ];
         let backends = ["openai", "acp"]
-            .map(|name| Arc::new(Named(name)) as Arc<dyn Backend>)
+            .map(|name| Arc::new(PricedBackend(name)) as Arc<dyn Backend>)
             .into_iter()
             .collect();
         Self {
@@ -142,8 +147,8 @@ impl Shop {
         }
     }
 
-    fn market(&self, asks_consent: bool) -> Market<'_> {
-        let price = |input: &str, output: &str| Price {
+    fn market(&self, asks_consent: bool) -> CostReassignment<'_> {
+        let price = |input: &str, output: &str| ModelPrice {
             input: input.to_owned(),
             output: output.to_owned(),
             cached: None,
@@ -158,12 +163,12 @@ impl Shop {
             .people
             .iter()
             .filter(|(_, persona)| !self.unconsented.contains(&persona.name.as_str()));
-        Market {
+        CostReassignment {
             plan: &self.plan,
             state: &self.state,
-            people: self.people.clone(),
+            personas: self.people.clone(),
             backends: &self.backends,
-            prices: Prices::new(&own.map(|(model, price)| (model.to_owned(), price)).into())
+            prices: PriceTable::new(&own.map(|(model, price)| (model.to_owned(), price)).into())
                 .unwrap(),
             consents: asks_consent.then(|| agreed.map(|(hash, _)| hash.clone()).collect()),
         }
@@ -177,15 +182,15 @@ impl Shop {
             .collect();
         let seats = self
             .market(true)
-            .seats(&choices)
+            .reassignments(&choices)
             .map_err(|failure| failure.message)?;
         Ok(seats.into_iter().map(|(seat, _)| seat.in_words()).collect())
     }
 }
 
 #[test]
-fn one_name_takes_every_phase_to_come_that_it_can_and_pairs_take_theirs() {
-    let shop = Shop::open();
+fn a_name_applies_to_all_possible_open_phases_and_a_pair_to_its_own() {
+    let shop = ReassignFixture::open();
     let taken = |choices: &[&str]| shop.choose(choices).unwrap();
     let words = |phase: &str, who: &str| format!("{phase}: {who} instead of big@1");
     assert_eq!(
@@ -216,10 +221,10 @@ fn one_name_takes_every_phase_to_come_that_it_can_and_pairs_take_theirs() {
 }
 
 #[test]
-fn whoever_is_not_cheaper_or_cannot_sit_there_is_refused_and_all_problems_are_told() {
-    let shop = Shop {
+fn ineligible_personas_are_refused_with_all_problems_at_once() {
+    let shop = ReassignFixture {
         unconsented: vec!["tiny"],
-        ..Shop::open()
+        ..ReassignFixture::open()
     };
     for (choices, words) in [
         (
@@ -269,21 +274,21 @@ fn whoever_is_not_cheaper_or_cannot_sit_there_is_refused_and_all_problems_are_to
 }
 
 #[test]
-fn the_second_time_it_is_held_against_who_works_now() {
-    let mut shop = Shop::open();
+fn a_second_reassignment_compares_with_the_current_persona() {
+    let mut shop = ReassignFixture::open();
     let seats = shop
         .market(true)
-        .seats(&["mini".parse().unwrap()])
+        .reassignments(&["mini".parse().unwrap()])
         .unwrap()
         .into_iter()
         .map(|(seat, _)| seat)
         .collect();
-    let fact = Fact::PersonasChanged {
+    let fact = RunFact::PersonasChanged {
         request_id: RequestId::new(),
         seats,
     };
     shop.state
-        .apply(&Event {
+        .apply(&JournalEvent {
             run_id: shop.state.run_id,
             seq: 6,
             at: Timestamp(0),
@@ -312,15 +317,15 @@ fn the_second_time_it_is_held_against_who_works_now() {
 }
 
 #[test]
-fn who_could_go_on_is_offered_with_price_and_phases_and_the_cheapest_first() {
-    let shop = Shop {
+fn offers_list_price_and_phases_cheapest_first() {
+    let shop = ReassignFixture {
         unconsented: vec!["tiny"],
-        ..Shop::open()
+        ..ReassignFixture::open()
     };
     let given = shop.market(true).consents.unwrap();
     let market = shop.market(false);
-    let offers: Vec<Cheaper> = market
-        .people
+    let offers: Vec<CheaperPersona> = market
+        .personas
         .iter()
         .filter_map(|(hash, persona)| market.offer(hash, persona, &given))
         .collect();

@@ -10,7 +10,7 @@ pub(super) const WHOLE_BYTES: usize = 10 * 1024 * 1024;
 
 /// Output captured so far.
 #[derive(Default)]
-pub(super) struct Capture {
+pub(super) struct OutputCapture {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     /// From the first byte on; with more than the head only once there is more.
@@ -18,7 +18,7 @@ pub(super) struct Capture {
     total: u64,
 }
 
-impl Capture {
+impl OutputCapture {
     /// Appends bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
@@ -78,7 +78,7 @@ mod tests {
             let whole: Vec<u8> = (0..100_000_u32)
                 .map(|n| b'a' + u8::try_from(n % 26).unwrap())
                 .collect();
-            let mut capture = Capture::default();
+            let mut capture = OutputCapture::default();
             whole.chunks(piece).for_each(|bytes| capture.push(bytes));
             assert_eq!(capture.total(), 100_000);
             let expected = format!(
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn the_whole_is_kept_up_to_its_limit_where_the_text_leaves_some_out() {
         let whole_of = |bytes: usize| {
-            let mut capture = Capture::default();
+            let mut capture = OutputCapture::default();
             vec![b'x'; bytes]
                 .chunks(9_000_000)
                 .for_each(|bytes| capture.push(bytes));
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn what_fits_is_kept_whole() {
         let whole = "ä".repeat((HEAD_BYTES + TAIL_BYTES) / 2);
-        let mut capture = Capture::default();
+        let mut capture = OutputCapture::default();
         whole
             .as_bytes()
             .chunks(7)

@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::Protection;
+use super::SandboxProtection;
 
 /// Hidden verb of the process that executes a sandboxed program.
 pub(super) const FENCED: &str = "__fenced";
@@ -24,7 +24,7 @@ const CLOSED: &str = "closed";
 
 /// Access rights of a program, besides the common readable paths. Missing folders are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fence {
+pub struct ProgramSandbox {
     /// Only mask paths; otherwise the program has all rights of the operator.
     pub open: bool,
     /// File mounted over masked documents; it contains an empty document.
@@ -37,11 +37,11 @@ pub struct Fence {
     pub hidden: Vec<PathBuf>,
 }
 
-impl Fence {
+impl ProgramSandbox {
     /// Encodes the arguments with which this binary executes `program` in the sandbox. Without a
     /// program it prints the protections in force.
     #[must_use]
-    pub fn words(&self, program: Option<&OsStr>, args: &[OsString]) -> Vec<OsString> {
+    pub fn to_args(&self, program: Option<&OsStr>, args: &[OsString]) -> Vec<OsString> {
         let lists = [&self.writable, &self.readable, &self.hidden];
         let counts = lists.map(|list| OsString::from(list.len().to_string()));
         let folders = lists
@@ -63,7 +63,7 @@ impl Fence {
     }
 
     /// Decodes the arguments of [`words`](Self::words) and returns the remaining ones.
-    fn read(words: &[OsString]) -> Option<(Self, &[OsString])> {
+    fn from_args(words: &[OsString]) -> Option<(Self, &[OsString])> {
         let [mode, blank, counts @ ..] = words else {
             return None;
         };
@@ -89,12 +89,12 @@ impl Fence {
 
 /// Confines this process, then executes the program or prints the protections in force.
 pub(super) fn serve(words: &[OsString]) -> Option<u8> {
-    let (fence, rest) = Fence::read(words)?;
+    let (fence, rest) = ProgramSandbox::from_args(words)?;
     let stands = fence.stand();
     let Some((program, args)) = rest.split_first() else {
-        let protection = stands.unwrap_or_else(|missing| Protection {
+        let protection = stands.unwrap_or_else(|missing| SandboxProtection {
             missing,
-            ..Protection::default()
+            ..SandboxProtection::default()
         });
         let text = serde_json::to_string(&protection).unwrap_or_default();
         return Some(u8::from(
@@ -118,41 +118,41 @@ pub(super) fn serve(words: &[OsString]) -> Option<u8> {
     Some(NO_PROGRAM)
 }
 
-impl Fence {
+impl ProgramSandbox {
     /// Applies all restrictions. A path that cannot be masked is an error, because settings can
     /// execute code.
     #[cfg(target_os = "linux")]
-    fn stand(&self) -> Result<Protection, String> {
+    fn stand(&self) -> Result<SandboxProtection, String> {
         use super::{hiding, inner, rules, sockets};
-        let hides = hiding::hide(&self.hidden, &self.blank);
+        let hides = hiding::mask(&self.hidden, &self.blank);
         if self.open {
-            return hides.map(|()| Protection::default());
+            return hides.map(|()| SandboxProtection::default());
         }
         inner::limit(MAX_MORE_PROCESSES, None);
-        let reach = rules::Reach {
+        let reach = rules::AccessRules {
             writable: &self.writable,
             readable: &self.readable,
             tcp: true,
         };
-        let (files, missing) = inner::kept(rules::keep_within(reach));
-        let protection = Protection {
+        let (files, missing) = inner::ruleset_status(rules::restrict_self(reach));
+        let protection = SandboxProtection {
             files,
-            sockets: sockets::take_away(),
+            sockets: sockets::deny_sockets(),
             hides: hides.is_ok(),
             missing,
-            ..Protection::default()
+            ..SandboxProtection::default()
         };
         inner::drop_capabilities();
         hides.map(|()| protection)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn stand(&self) -> Result<Protection, String> {
+    fn stand(&self) -> Result<SandboxProtection, String> {
         let missing = "this system has no Landlock".to_owned();
         if self.hidden.is_empty() {
-            Ok(Protection {
+            Ok(SandboxProtection {
                 missing,
-                ..Protection::default()
+                ..SandboxProtection::default()
             })
         } else {
             Err(missing)
@@ -180,16 +180,19 @@ mod tests {
         ] {
             let paths = |words: &[&str]| words.iter().map(PathBuf::from).collect::<Vec<_>>();
             let (writable, readable, hidden) = (paths(&writable), paths(&readable), paths(&hidden));
-            let fence = Fence {
+            let fence = ProgramSandbox {
                 open: hidden.is_empty(),
                 blank: "/b".into(),
                 writable,
                 readable,
                 hidden,
             };
-            let words = fence.words(program.map(OsStr::new), &os(&args));
+            let words = fence.to_args(program.map(OsStr::new), &os(&args));
             let rest = [program.into_iter().collect::<Vec<_>>(), args].concat();
-            assert_eq!(Fence::read(&words[1..]), Some((fence, &os(&rest)[..])));
+            assert_eq!(
+                ProgramSandbox::from_args(&words[1..]),
+                Some((fence, &os(&rest)[..]))
+            );
         }
         for nonsense in [
             &["open"][..],
@@ -197,7 +200,11 @@ mod tests {
             &["open", "/b", "x", "0", "0"],
             &["open", "/b", "2", "0", "0", "/a"],
         ] {
-            assert_eq!(Fence::read(&os(nonsense)), None, "{nonsense:?}");
+            assert_eq!(
+                ProgramSandbox::from_args(&os(nonsense)),
+                None,
+                "{nonsense:?}"
+            );
         }
     }
 }

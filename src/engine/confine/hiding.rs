@@ -15,7 +15,7 @@ use rustix::thread::UnshareFlags;
 ///
 /// # Errors
 /// Names the path that cannot be masked and the reason.
-pub(super) fn hide(hidden: &[PathBuf], blank: &Path) -> Result<(), String> {
+pub(super) fn mask(hidden: &[PathBuf], blank: &Path) -> Result<(), String> {
     let there: Vec<PathBuf> = hidden
         .iter()
         .filter_map(|path| path.canonicalize().ok())
@@ -23,7 +23,7 @@ pub(super) fn hide(hidden: &[PathBuf], blank: &Path) -> Result<(), String> {
     if there.is_empty() {
         return Ok(());
     }
-    own_view().map_err(|error| format!("cannot create a mount namespace: {error}"))?;
+    unshare_mounts().map_err(|error| format!("cannot create a mount namespace: {error}"))?;
     for path in there {
         cover(&path, blank).map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -54,7 +54,7 @@ fn cover(path: &Path, blank: &Path) -> rustix::io::Result<()> {
     deprecated,
     reason = "marked so for the flag that parts the file table, which is not used"
 )]
-fn own_view() -> std::io::Result<()> {
+fn unshare_mounts() -> std::io::Result<()> {
     let (user, group) = (getuid().as_raw(), getgid().as_raw());
     if rustix::thread::unshare(UnshareFlags::NEWNS).is_err() {
         rustix::thread::unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)?;

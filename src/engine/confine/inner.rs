@@ -14,7 +14,7 @@ use rustix::process::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, set_capabilities};
 
-use super::{Protection, rules, sockets};
+use super::{SandboxProtection, rules, sockets};
 
 /// Maximum size of a file, in bytes.
 const MAX_FILE: u64 = 1 << 30;
@@ -95,26 +95,26 @@ fn running() -> u64 {
     entries.flatten().filter_map(threads).sum()
 }
 
-fn confine(worktree: &Path, temp: &Path) -> Protection {
+fn confine(worktree: &Path, temp: &Path) -> SandboxProtection {
     let network = without_network();
     let writable = [worktree.to_path_buf(), temp.to_path_buf()];
-    let (files, missing) = kept(rules::keep_within(rules::Reach {
+    let (files, missing) = ruleset_status(rules::restrict_self(rules::AccessRules {
         writable: &writable,
         readable: &[],
         tcp: false,
     }));
-    Protection {
+    SandboxProtection {
         files,
         network,
         tcp: files && rules::has_tcp(),
-        sockets: sockets::take_away(),
+        sockets: sockets::deny_sockets(),
         hides: false,
         missing,
     }
 }
 
 /// Returns whether file rules are enforced and, if not, the reason.
-pub(super) fn kept(kept: Result<bool, landlock::RulesetError>) -> (bool, String) {
+pub(super) fn ruleset_status(kept: Result<bool, landlock::RulesetError>) -> (bool, String) {
     match kept {
         Ok(true) => (true, String::new()),
         Ok(false) => (false, "this kernel has no Landlock".to_owned()),

@@ -8,10 +8,10 @@
 //! The reaper (`warden`) and the sandboxed child (`inner`) are this binary, started with hidden
 //! arguments. Work that would otherwise run between `fork` and `exec` runs in a process of its own,
 //! so this module needs no `unsafe`. The reaper adopts and kills what the command leaves behind. It
-//! does so even if the host is killed, because its standard input closes then. [`Launcher::probe`]
+//! does so even if the host is killed, because its standard input closes then. [`SandboxLauncher::probe`]
 //! reports what the kernel enforces.
 //!
-//! Whole programs that need the network run under the weaker rules of [`Fence`].
+//! Whole programs that need the network run under the weaker rules of [`ProgramSandbox`].
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use self::capture::Capture;
-pub use self::fence::Fence;
+use self::capture::OutputCapture;
+pub use self::fence::ProgramSandbox;
 use crate::model::error::{Code, Failure, Result};
 
 mod capture;
@@ -71,7 +71,7 @@ const ENVIRONMENT: &[&str] = &[
 
 /// Limits of a command.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds<'a> {
+pub struct CommandLimits<'a> {
     /// Working directory; writable.
     pub worktree: &'a Path,
     /// Second writable folder, passed as `TMPDIR`.
@@ -81,7 +81,7 @@ pub struct Bounds<'a> {
 
 /// Protections that the kernel enforces on commands and programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Protection {
+pub struct SandboxProtection {
     /// Writes are limited to the worktree and the temporary folder; private folders are unreadable.
     pub files: bool,
     /// No network, not even loopback.
@@ -96,41 +96,41 @@ pub struct Protection {
     pub missing: String,
 }
 
-impl Protection {
+impl SandboxProtection {
     /// Returns whether commands are confined: files, sockets and network.
     #[must_use]
     pub fn confined(&self) -> bool {
-        self.fenced() && (self.network || self.tcp)
+        self.programs_confined() && (self.network || self.tcp)
     }
 
     /// Returns whether programs with network access are confined otherwise.
     #[must_use]
-    pub fn fenced(&self) -> bool {
+    pub fn programs_confined(&self) -> bool {
         self.files && self.sockets
     }
 
     /// Describes the protection of commands: `confined` or `not confined`, and how.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         let network = match (self.network, self.tcp) {
             (true, _) => "no network",
             (false, true) => "no TCP",
             (false, false) => "network open",
         };
-        self.told(self.confined(), "writes only its worktree", network)
+        self.describe_as(self.confined(), "writes only its worktree", network)
     }
 
     /// Describes the protection of programs with network access.
     #[must_use]
-    pub fn program_words(&self) -> String {
-        self.told(
-            self.fenced(),
+    pub fn describe_program(&self) -> String {
+        self.describe_as(
+            self.programs_confined(),
             "writes only its worktree and its own folders",
             "network open",
         )
     }
 
-    fn told(&self, confined: bool, writes: &str, network: &str) -> String {
+    fn describe_as(&self, confined: bool, writes: &str, network: &str) -> String {
         let verdict = if confined { "confined" } else { "not confined" };
         let files = if self.files {
             writes
@@ -153,7 +153,7 @@ impl Protection {
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
+pub enum CommandExit {
     /// Exited with this code, or 128 plus the signal that killed it.
     Exit(i32),
     TimedOut,
@@ -163,8 +163,8 @@ pub enum Finish {
 
 /// Result of a command after all its processes have exited.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ran {
-    pub finish: Finish,
+pub struct CommandResult {
+    pub finish: CommandExit,
     /// Combined output in order of arrival; the middle of long output is omitted.
     pub printed: String,
     /// Whole output up to 10 MiB, present if the middle was omitted.
@@ -173,27 +173,27 @@ pub struct Ran {
 
 /// Starts reapers from this binary.
 #[derive(Clone, Debug)]
-pub struct Launcher {
+pub struct SandboxLauncher {
     program: PathBuf,
 }
 
-impl Launcher {
+impl SandboxLauncher {
     /// Uses the current executable.
     #[must_use]
-    pub fn own() -> Self {
-        Self::of(std::env::current_exe().unwrap_or_else(|_| PathBuf::from("phasedeck")))
+    pub fn current_program() -> Self {
+        Self::with_program(std::env::current_exe().unwrap_or_else(|_| PathBuf::from("phasedeck")))
     }
 
     /// Uses another copy of this binary, for processes that run a different executable.
     #[must_use]
-    pub fn of(program: PathBuf) -> Self {
+    pub fn with_program(program: PathBuf) -> Self {
         Self { program }
     }
 
     /// Probes what the kernel enforces on a command, by applying it.
-    pub async fn probe(&self) -> Protection {
+    pub async fn probe(&self) -> SandboxProtection {
         let temp = std::env::temp_dir();
-        self.tried(vec![
+        self.probe_with(vec![
             OsString::from(INNER),
             temp.clone().into(),
             temp.into(),
@@ -201,30 +201,31 @@ impl Launcher {
         .await
     }
 
-    /// Probes what the kernel enforces on a program in a [`Fence`], by applying it.
-    pub async fn probe_fence(&self) -> Protection {
+    /// Probes what the kernel enforces on a program in a [`ProgramSandbox`], by applying it.
+    pub async fn probe_program(&self) -> SandboxProtection {
         let Ok(hidden) = tempfile::tempdir() else {
-            return Protection::default();
+            return SandboxProtection::default();
         };
         let blank = hidden.path().to_path_buf();
-        let with = Fence {
+        let with = ProgramSandbox {
             hidden: vec![blank.clone()],
             blank,
-            ..Fence::default()
+            ..ProgramSandbox::default()
         };
-        let protection = self.tried(with.words(None, &[])).await;
+        let protection = self.probe_with(with.to_args(None, &[])).await;
         // Masking may fail where the other protections work.
         if protection.hides {
             protection
         } else {
-            self.tried(Fence::default().words(None, &[])).await
+            self.probe_with(ProgramSandbox::default().to_args(None, &[]))
+                .await
         }
     }
 
-    async fn tried(&self, args: Vec<OsString>) -> Protection {
-        let nothing = |why: &str| Protection {
+    async fn probe_with(&self, args: Vec<OsString>) -> SandboxProtection {
+        let nothing = |why: &str| SandboxProtection {
             missing: why.to_owned(),
-            ..Protection::default()
+            ..SandboxProtection::default()
         };
         if !cfg!(target_os = "linux") {
             return nothing("this system has no Landlock");
@@ -248,9 +249,9 @@ impl Launcher {
     pub async fn run(
         &self,
         command: &str,
-        bounds: Bounds<'_>,
+        bounds: CommandLimits<'_>,
         stop: &CancellationToken,
-    ) -> Result<Ran> {
+    ) -> Result<CommandResult> {
         if command.len() > MAX_COMMAND_BYTES || command.contains('\0') {
             let words = format!(
                 "the command has {} bytes; at most {MAX_COMMAND_BYTES}, none of them 0",
@@ -260,23 +261,23 @@ impl Launcher {
                 .hint("write a script to a file, and run that"));
         }
         let mut warden = self.warden(command, bounds)?;
-        let mut capture = Capture::default();
+        let mut capture = OutputCapture::default();
         let pipes = (warden.stdout.take(), warden.stderr.take());
         let early = tokio::select! {
             biased;
-            () = stop.cancelled() => Some(Finish::Stopped),
-            () = tokio::time::sleep(bounds.time) => Some(Finish::TimedOut),
-            flooded = read(pipes, &mut capture) => flooded.then_some(Finish::Flooded),
+            () = stop.cancelled() => Some(CommandExit::Stopped),
+            () = tokio::time::sleep(bounds.time) => Some(CommandExit::TimedOut),
+            flooded = read(pipes, &mut capture) => flooded.then_some(CommandExit::Flooded),
         };
         let finish = end(&mut warden, early).await?;
-        Ok(Ran {
+        Ok(CommandResult {
             finish,
             whole: capture.take_whole(),
             printed: capture.into_text(),
         })
     }
 
-    fn warden(&self, command: &str, bounds: Bounds<'_>) -> Result<Child> {
+    fn warden(&self, command: &str, bounds: CommandLimits<'_>) -> Result<Child> {
         let mut warden = Command::new(&self.program);
         warden
             .arg(WARDEN)
@@ -308,14 +309,14 @@ impl Launcher {
 /// Reads both pipes until they close; returns whether the output limit was exceeded.
 async fn read<O: AsyncRead + Unpin, E: AsyncRead + Unpin>(
     (out, err): (Option<O>, Option<E>),
-    capture: &mut Capture,
+    capture: &mut OutputCapture,
 ) -> bool {
     let (mut out, mut err) = (out, err);
     let (mut from_out, mut from_err) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     while out.is_some() || err.is_some() {
         let (count, open, bytes) = tokio::select! {
-            count = next(&mut out, &mut from_out) => (count, &mut out as &mut dyn Closes, &from_out),
-            count = next(&mut err, &mut from_err) => (count, &mut err as &mut dyn Closes, &from_err),
+            count = next(&mut out, &mut from_out) => (count, &mut out as &mut dyn CloseInput, &from_out),
+            count = next(&mut err, &mut from_err) => (count, &mut err as &mut dyn CloseInput, &from_err),
         };
         if count == 0 {
             open.close();
@@ -335,18 +336,18 @@ async fn next<R: AsyncRead + Unpin>(pipe: &mut Option<R>, buffer: &mut [u8]) -> 
     }
 }
 
-trait Closes {
+trait CloseInput {
     fn close(&mut self);
 }
 
-impl<T> Closes for Option<T> {
+impl<T> CloseInput for Option<T> {
     fn close(&mut self) {
         *self = None;
     }
 }
 
 /// Waits for the reaper; if the command has not exited by itself, has the reaper kill it first.
-async fn end(warden: &mut Child, early: Option<Finish>) -> Result<Finish> {
+async fn end(warden: &mut Child, early: Option<CommandExit>) -> Result<CommandExit> {
     let input = warden.stdin.take();
     if early.is_some() {
         drop(input);
@@ -369,10 +370,10 @@ async fn end(warden: &mut Child, early: Option<Finish>) -> Result<Finish> {
                 .kill()
                 .await
                 .map_err(|error| Failure::io("a command does not end", &error))?;
-            return Ok(early.unwrap_or(Finish::TimedOut));
+            return Ok(early.unwrap_or(CommandExit::TimedOut));
         }
     };
-    Ok(early.unwrap_or(Finish::Exit(status.code().unwrap_or(-1))))
+    Ok(early.unwrap_or(CommandExit::Exit(status.code().unwrap_or(-1))))
 }
 
 /// Protects this process's memory, which holds API keys: it writes no core dump, and other

@@ -61,7 +61,7 @@ const DEVICES: &[&str] = &[
 
 /// Access rights of a confined process.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reach<'a> {
+pub(super) struct AccessRules<'a> {
     /// Full access beneath these paths.
     pub writable: &'a [PathBuf],
     /// Additional readable paths.
@@ -73,7 +73,7 @@ pub(super) struct Reach<'a> {
 ///
 /// # Errors
 /// The error of the Landlock system calls.
-pub(super) fn keep_within(reach: Reach<'_>) -> Result<bool, RulesetError> {
+pub(super) fn restrict_self(reach: AccessRules<'_>) -> Result<bool, RulesetError> {
     let (all, read) = (AccessFs::from_all(NEWEST), AccessFs::from_read(NEWEST));
     let device = AccessFs::ReadFile | AccessFs::WriteFile;
     let rules = Ruleset::default().handle_access(all)?;

@@ -36,7 +36,7 @@ const RING: &[i64] = if cfg!(target_arch = "x86_64") {
 const EPERM: u32 = 1;
 
 /// Installs the filter for this thread and its descendants; returns whether that succeeded.
-pub(super) fn take_away() -> bool {
+pub(super) fn deny_sockets() -> bool {
     filter().is_some_and(|filter| apply_filter(&filter).is_ok())
 }
 

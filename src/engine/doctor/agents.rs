@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::{Findings, Patient, awaited};
+use super::{CheckEnvironment, CheckFindings, block_on};
 use crate::engine::agent::acp::presets::{on_path, preset};
-use crate::engine::agent::acp::{Preset, presets};
+use crate::engine::agent::acp::{AgentPreset, presets};
 
 /// Time limit for a program to print its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn programs(patient: &Patient, found: &mut Findings) {
+pub(super) fn programs(patient: &CheckEnvironment, found: &mut CheckFindings) {
     let all = presets();
     let there: Vec<_> = all
         .iter()
@@ -26,7 +26,7 @@ pub(super) fn programs(patient: &Patient, found: &mut Findings) {
             format!("none of {}; none is needed", names.join(", ")),
         );
     }
-    let versions = awaited(async {
+    let versions = block_on(async {
         futures_util::future::join_all(there.iter().map(|(_, path)| version(path))).await
     });
     for ((preset, path), version) in there.iter().zip(versions.unwrap_or_default()) {
@@ -61,7 +61,7 @@ pub(super) fn programs(patient: &Patient, found: &mut Findings) {
     }
 }
 
-fn well_known(preset: &Preset, path: &Path, version: Option<&str>, found: &mut Findings) {
+fn well_known(preset: &AgentPreset, path: &Path, version: Option<&str>, found: &mut CheckFindings) {
     match version {
         Some(version) => found.ok(preset.name, format!("{version} ({})", path.display())),
         None => found.ok(
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_the_first_line_of_a_program_that_ends_well() {
+    fn a_version_is_the_first_line_of_a_successful_program() {
         let dir = tempfile::tempdir().unwrap();
         let program = |name: &str, text: &str| {
             let path = dir.path().join(name);
@@ -114,7 +114,7 @@ mod tests {
             ("mute", "exit 0", None),
         ] {
             let path = program(name, text);
-            assert_eq!(awaited(version(&path)).unwrap().as_deref(), told, "{name}");
+            assert_eq!(block_on(version(&path)).unwrap().as_deref(), told, "{name}");
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::{Findings, Patient, size};
+use super::{CheckEnvironment, CheckFindings, size};
 use crate::engine::anchor;
 use crate::engine::catalog::{Catalog, CatalogDirs};
 use crate::engine::host::live_host;
 use crate::store::{Reader, run_page};
 
-pub(super) fn database(patient: &Patient, found: &mut Findings) {
+pub(super) fn database(patient: &CheckEnvironment, found: &mut CheckFindings) {
     let path = patient.paths.database();
     let Ok(file) = path.metadata() else {
         return found.ok(
@@ -42,8 +42,8 @@ pub(super) fn database(patient: &Patient, found: &mut Findings) {
             "restore the file from a backup",
         ),
     }
-    aside(patient, found);
-    match run_page::page(reader.connection(), &run_page::PageAsk::default()) {
+    mismatched_checkpoints(patient, found);
+    match run_page::page(reader.connection(), &run_page::RunPageQuery::default()) {
         Ok(page) => found.ok(
             "runs",
             format!(
@@ -56,8 +56,8 @@ pub(super) fn database(patient: &Patient, found: &mut Findings) {
 }
 
 /// Reports checkpoints that did not match: the database was restored from a copy or lost its log.
-fn aside(patient: &Patient, found: &mut Findings) {
-    match anchor::kept_aside(&patient.paths) {
+fn mismatched_checkpoints(patient: &CheckEnvironment, found: &mut CheckFindings) {
+    match anchor::mismatched_checkpoints(&patient.paths) {
         Ok(kept) if kept.is_empty() => {
             found.ok("history", "journal continuous since the last host")
         }
@@ -78,7 +78,7 @@ fn aside(patient: &Patient, found: &mut Findings) {
     }
 }
 
-pub(super) fn host(patient: &Patient, found: &mut Findings) {
+pub(super) fn host(patient: &CheckEnvironment, found: &mut CheckFindings) {
     match live_host(&patient.paths) {
         Ok(Some(host)) => found.ok(
             "process",
@@ -95,7 +95,7 @@ pub(super) fn host(patient: &Patient, found: &mut Findings) {
     }
 }
 
-pub(super) fn registry(patient: &Patient, found: &mut Findings) {
+pub(super) fn registry(patient: &CheckEnvironment, found: &mut CheckFindings) {
     let catalog = Catalog::load(&CatalogDirs::beneath(&patient.paths.config));
     let workflows = catalog.workflows.len();
     let personas = catalog.personas.len();

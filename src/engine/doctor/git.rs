@@ -2,13 +2,13 @@
 
 use std::process::{Command, Stdio};
 
-use super::{Findings, Patient};
+use super::{CheckEnvironment, CheckFindings};
 use crate::engine::agent::acp::presets::on_path;
 
 /// First version that respects `GIT_ATTR_SOURCE`.
 const OBEYS_ATTR_SOURCE: (u32, u32) = (2, 41);
 
-pub(super) fn program(_: &Patient, found: &mut Findings) {
+pub(super) fn program(_: &CheckEnvironment, found: &mut CheckFindings) {
     let Some(path) = on_path("git") else {
         return found.fail(
             "program",
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_read_as_git_tells_them() {
+    fn git_version_output_is_parsed() {
         for (text, read) in [
             ("git version 2.39.5", Some((2, 39))),
             ("git version 2.41.0.windows.1", Some((2, 41))),

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rustix::termios::tcgetwinsize;
 
-use super::{Findings, Patient, awaited, size};
-use crate::engine::confine::{Launcher, Protection};
+use super::{CheckEnvironment, CheckFindings, block_on, size};
+use crate::engine::confine::{SandboxLauncher, SandboxProtection};
 use crate::model::terminal::is_colourless;
 
 const MIB: u64 = 1024 * 1024;
@@ -15,7 +15,7 @@ const TOO_LITTLE: u64 = 100 * MIB;
 /// Below this amount of free space, worktrees may not fit.
 const LITTLE: u64 = 1024 * MIB;
 
-pub(super) fn terminal(_: &Patient, found: &mut Findings) {
+pub(super) fn terminal(_: &CheckEnvironment, found: &mut CheckFindings) {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let term = variable("TERM").unwrap_or_default();
     match variable("TERM") {
@@ -99,7 +99,7 @@ fn colours(unwanted: bool, colorterm: &str, term: &str) -> &'static str {
     }
 }
 
-pub(super) fn disk(patient: &Patient, found: &mut Findings) {
+pub(super) fn disk(patient: &CheckEnvironment, found: &mut CheckFindings) {
     for (name, folder) in [
         ("data", &patient.paths.data),
         ("state", &patient.paths.state),
@@ -108,13 +108,13 @@ pub(super) fn disk(patient: &Patient, found: &mut Findings) {
             .ancestors()
             .find(|above| above.exists())
             .unwrap_or(Path::new("/"));
-        room(name, there, found);
-        kind(name, there, found);
+        free_space(name, there, found);
+        file_system(name, there, found);
         writable(name, folder, there, found);
     }
 }
 
-fn room(name: &str, folder: &Path, found: &mut Findings) {
+fn free_space(name: &str, folder: &Path, found: &mut CheckFindings) {
     let name = format!("{name}: free space");
     let Ok(stat) = rustix::fs::statvfs(folder) else {
         return found.warn(
@@ -142,19 +142,19 @@ fn room(name: &str, folder: &Path, found: &mut Findings) {
 
 /// The database needs a local disk: locks and shared memory do not work across a network, and a
 /// file system in memory is lost with the machine.
-fn kind(name: &str, folder: &Path, found: &mut Findings) {
+fn file_system(name: &str, folder: &Path, found: &mut CheckFindings) {
     let name = format!("{name}: file system");
     let Ok(stat) = rustix::fs::statfs(folder) else {
         return;
     };
-    match kind_of(stat.f_type as u64) {
-        Kind::Local => found.ok(&name, "local disk"),
-        Kind::Memory => found.warn(
+    match classify(stat.f_type as u64) {
+        FileSystemKind::Local => found.ok(&name, "local disk"),
+        FileSystemKind::Memory => found.warn(
             &name,
             "in memory",
             "set PHASEDECK_HOME to a directory on a disk: all data is lost at the next restart",
         ),
-        Kind::Network(what) => found.warn(
+        FileSystemKind::Network(what) => found.warn(
             &name,
             format!(
                 "{what}: a network file system, on which locks and shared memory are not reliable"
@@ -165,27 +165,27 @@ fn kind(name: &str, folder: &Path, found: &mut Findings) {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+enum FileSystemKind {
     Local,
     Memory,
     Network(&'static str),
 }
 
 /// Classifies a file system by its `statfs(2)` type number.
-fn kind_of(number: u64) -> Kind {
+fn classify(number: u64) -> FileSystemKind {
     match number & 0xffff_ffff {
-        0x6969 => Kind::Network("NFS"),
-        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Kind::Network("SMB"),
-        0x0102_1997 => Kind::Network("9P"),
-        0x00c3_6400 => Kind::Network("Ceph"),
-        0x5346_414f => Kind::Network("AFS"),
-        0x0bd0_0bd0 => Kind::Network("Lustre"),
-        0x0102_1994 | 0x8584_58f6 => Kind::Memory,
-        _ => Kind::Local,
+        0x6969 => FileSystemKind::Network("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => FileSystemKind::Network("SMB"),
+        0x0102_1997 => FileSystemKind::Network("9P"),
+        0x00c3_6400 => FileSystemKind::Network("Ceph"),
+        0x5346_414f => FileSystemKind::Network("AFS"),
+        0x0bd0_0bd0 => FileSystemKind::Network("Lustre"),
+        0x0102_1994 | 0x8584_58f6 => FileSystemKind::Memory,
+        _ => FileSystemKind::Local,
     }
 }
 
-fn writable(name: &str, folder: &Path, there: &Path, found: &mut Findings) {
+fn writable(name: &str, folder: &Path, there: &Path, found: &mut CheckFindings) {
     let name = format!("{name}: directory");
     let access = rustix::fs::access(
         there,
@@ -209,16 +209,16 @@ fn writable(name: &str, folder: &Path, there: &Path, found: &mut Findings) {
 }
 
 /// Checks the sandbox by applying it: a child process confines itself and reports what worked.
-pub(super) fn sandbox(_: &Patient, found: &mut Findings) {
+pub(super) fn sandbox(_: &CheckEnvironment, found: &mut CheckFindings) {
     let kernel = rustix::system::uname()
         .release()
         .to_string_lossy()
         .into_owned();
-    let told = awaited(Launcher::own().probe()).unwrap_or_default();
+    let told = block_on(SandboxLauncher::current_program().probe()).unwrap_or_default();
     commands(&told, &kernel, found);
-    let programs = awaited(Launcher::own().probe_fence()).unwrap_or_default();
-    if programs.fenced() && programs.hides {
-        return found.ok("agent programs", programs.program_words());
+    let programs = block_on(SandboxLauncher::current_program().probe_program()).unwrap_or_default();
+    if programs.programs_confined() && programs.hides {
+        return found.ok("agent programs", programs.describe_program());
     }
     let hides = if programs.hides {
         ""
@@ -228,13 +228,13 @@ pub(super) fn sandbox(_: &Patient, found: &mut Findings) {
     let advice = "use agent programs only on repositories you trust, or use a kernel with Landlock and user namespaces";
     found.warn(
         "agent programs",
-        format!("{}{hides}", programs.program_words()),
+        format!("{}{hides}", programs.describe_program()),
         advice,
     );
 }
 
-fn commands(told: &Protection, kernel: &str, found: &mut Findings) {
-    let words = format!("{}; kernel {kernel}", told.words());
+fn commands(told: &SandboxProtection, kernel: &str, found: &mut CheckFindings) {
+    let words = format!("{}; kernel {kernel}", told.describe());
     if told.confined() {
         return found.ok("commands", words);
     }
@@ -245,46 +245,46 @@ fn commands(told: &Protection, kernel: &str, found: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::doctor::{Subject, Verdict};
+    use crate::engine::doctor::{CheckStatus, Subject};
 
     #[test]
     fn a_file_system_is_known_by_its_number() {
         for (number, kind) in [
-            (0x6969, Kind::Network("NFS")),
-            (0xff53_4d42, Kind::Network("SMB")),
-            (0xffff_ffff_ff53_4d42, Kind::Network("SMB")),
-            (0x0102_1994, Kind::Memory),
-            (0xef53, Kind::Local),
-            (0x794c_7630, Kind::Local),
+            (0x6969, FileSystemKind::Network("NFS")),
+            (0xff53_4d42, FileSystemKind::Network("SMB")),
+            (0xffff_ffff_ff53_4d42, FileSystemKind::Network("SMB")),
+            (0x0102_1994, FileSystemKind::Memory),
+            (0xef53, FileSystemKind::Local),
+            (0x794c_7630, FileSystemKind::Local),
         ] {
-            assert_eq!(kind_of(number), kind, "{number:x}");
+            assert_eq!(classify(number), kind, "{number:x}");
         }
     }
 
     #[test]
-    fn what_holds_commands_is_told_and_what_does_not_warns() {
+    fn sandbox_protection_is_reported_and_its_absence_warns() {
         for (protection, verdict, words) in [
             (
-                Protection {
+                SandboxProtection {
                     files: true,
                     network: true,
                     sockets: true,
-                    ..Protection::default()
+                    ..SandboxProtection::default()
                 },
-                Verdict::Ok,
+                CheckStatus::Ok,
                 "confined: writes only its worktree, no network; kernel 6.8",
             ),
             (
-                Protection {
+                SandboxProtection {
                     files: true,
                     missing: "no namespaces".to_owned(),
-                    ..Protection::default()
+                    ..SandboxProtection::default()
                 },
-                Verdict::Warning,
+                CheckStatus::Warning,
                 "not confined: writes only its worktree, network open, can reach sockets of other programs (no namespaces); kernel 6.8",
             ),
         ] {
-            let mut found = Findings {
+            let mut found = CheckFindings {
                 subject: Subject::Sandbox,
                 checks: Vec::new(),
             };
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_follow_what_the_terminal_says_of_itself() {
+    fn colours_follow_the_terminal_variables() {
         for (unwanted, colorterm, term, told) in [
             (true, "truecolor", "xterm-256color", "none: NO_COLOR is set"),
             (false, "truecolor", "xterm", "16 million"),

@@ -7,8 +7,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::paths::Paths;
-use crate::model::settings::Settings;
+use super::paths::InstallPaths;
+use crate::model::settings::AppSettings;
 
 mod agents;
 mod data;
@@ -18,17 +18,18 @@ mod models;
 
 /// Input of the checks.
 #[derive(Clone, Debug)]
-pub struct Patient {
+pub struct CheckEnvironment {
     /// Directories of the installation.
-    pub paths: Paths,
+    pub paths: InstallPaths,
     /// The effective settings.
-    pub settings: Settings,
+    pub settings: AppSettings,
 }
 
 /// Status of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+#[schemars(rename = "Verdict")]
+pub enum CheckStatus {
     /// No problem.
     Ok,
     /// Works, but something is missing or at risk.
@@ -39,13 +40,14 @@ pub enum Verdict {
 
 /// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Check {
+#[schemars(rename = "Check")]
+pub struct EnvironmentCheck {
     /// The subject that was checked.
     pub subject: Subject,
     /// The part of the subject, such as `free space`.
     pub name: String,
     /// The status.
-    pub verdict: Verdict,
+    pub verdict: CheckStatus,
     /// What was found; may contain untrusted text.
     pub found: String,
     /// How to fix it; empty if there is nothing to fix.
@@ -72,8 +74,8 @@ macro_rules! subjects {
 
             /// Runs the checks of this subject; at least one.
             #[must_use]
-            pub fn examine(self, patient: &Patient) -> Vec<Check> {
-                let mut found = Findings { subject: self, checks: Vec::new() };
+            pub fn examine(self, patient: &CheckEnvironment) -> Vec<EnvironmentCheck> {
+                let mut found = CheckFindings { subject: self, checks: Vec::new() };
                 match self { $(Self::$variant => $check(patient, &mut found),)* }
                 found.checks
             }
@@ -96,7 +98,7 @@ subjects! {
 
 /// Runs the checks of all subjects, in order.
 #[must_use]
-pub fn examine(patient: &Patient) -> Vec<Check> {
+pub fn run_checks(patient: &CheckEnvironment) -> Vec<EnvironmentCheck> {
     Subject::ALL
         .iter()
         .flat_map(|subject| subject.examine(patient))
@@ -104,22 +106,22 @@ pub fn examine(patient: &Patient) -> Vec<Check> {
 }
 
 /// Collects the results of one subject.
-struct Findings {
+struct CheckFindings {
     subject: Subject,
-    checks: Vec<Check>,
+    checks: Vec<EnvironmentCheck>,
 }
 
-impl Findings {
+impl CheckFindings {
     fn ok(&mut self, name: &str, found: impl Into<String>) {
-        self.note(name, Verdict::Ok, found, "");
+        self.note(name, CheckStatus::Ok, found, "");
     }
 
     fn warn(&mut self, name: &str, found: impl Into<String>, advice: impl Into<String>) {
-        self.note(name, Verdict::Warning, found, advice);
+        self.note(name, CheckStatus::Warning, found, advice);
     }
 
     fn fail(&mut self, name: &str, found: impl Into<String>, advice: impl Into<String>) {
-        self.note(name, Verdict::Failure, found, advice);
+        self.note(name, CheckStatus::Failure, found, advice);
     }
 
     fn failure(&mut self, name: &str, failure: &crate::model::error::Failure) {
@@ -129,11 +131,11 @@ impl Findings {
     fn note(
         &mut self,
         name: &str,
-        verdict: Verdict,
+        verdict: CheckStatus,
         found: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        self.checks.push(Check {
+        self.checks.push(EnvironmentCheck {
             subject: self.subject,
             name: name.to_owned(),
             verdict,
@@ -144,7 +146,7 @@ impl Findings {
 }
 
 /// Runs a future to completion; every check has a thread of its own.
-fn awaited<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -167,15 +169,15 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    fn patient(home: &std::path::Path) -> Patient {
-        Patient {
-            paths: Paths::beneath(home),
-            settings: Settings::default(),
+    fn patient(home: &std::path::Path) -> CheckEnvironment {
+        CheckEnvironment {
+            paths: InstallPaths::beneath(home),
+            settings: AppSettings::default(),
         }
     }
 
     #[test]
-    fn every_subject_says_something_and_what_is_not_well_says_what_to_do() {
+    fn every_subject_reports_and_every_problem_has_advice() {
         let home = tempfile::tempdir().unwrap();
         for subject in Subject::ALL {
             let checks = subject.examine(&patient(home.path()));
@@ -187,19 +189,19 @@ mod tests {
                     "{check:?}"
                 );
                 assert!(
-                    check.verdict == Verdict::Ok || !check.advice.is_empty(),
+                    check.verdict == CheckStatus::Ok || !check.advice.is_empty(),
                     "{check:?}"
                 );
             }
         }
         assert!(
-            !Paths::beneath(home.path()).data.exists(),
+            !InstallPaths::beneath(home.path()).data.exists(),
             "a check creates nothing"
         );
     }
 
     #[test]
-    fn a_database_that_is_none_fails_and_a_sound_one_does_not() {
+    fn an_invalid_database_fails_and_a_valid_one_does_not() {
         let home = tempfile::tempdir().unwrap();
         let patient = patient(home.path());
         patient.paths.create().unwrap();
@@ -211,22 +213,22 @@ mod tests {
                 .max()
         };
         drop(crate::store::Store::open(&patient.paths.database()).unwrap());
-        assert_eq!(verdict(), Some(Verdict::Ok));
+        assert_eq!(verdict(), Some(CheckStatus::Ok));
         std::fs::write(
             patient.paths.database(),
             "no database at all, but long enough to be taken for one",
         )
         .unwrap();
-        assert_eq!(verdict(), Some(Verdict::Failure));
+        assert_eq!(verdict(), Some(CheckStatus::Failure));
     }
 
     #[test]
-    fn a_key_that_is_missing_is_named_and_a_key_is_never_shown() {
+    fn a_missing_key_is_named_and_a_key_is_never_displayed() {
         let home = tempfile::tempdir().unwrap();
         let mut patient = patient(home.path());
         patient.settings.openai.key_env = "PHASEDECK_TEST_NO_SUCH_KEY".to_owned();
         let checks = Subject::Keys.examine(&patient);
-        assert_eq!(checks[0].verdict, Verdict::Warning);
+        assert_eq!(checks[0].verdict, CheckStatus::Warning);
         assert!(
             checks[0]
                 .found
@@ -238,11 +240,11 @@ mod tests {
         let checks = Subject::Keys.examine(&patient);
         assert_eq!(
             (checks[0].verdict, checks[0].found.as_str()),
-            (Verdict::Ok, "the key is printed by 'echo'")
+            (CheckStatus::Ok, "the key is printed by 'echo'")
         );
         patient.settings.openai.key_command = vec!["false".to_owned()];
         let checks = Subject::Keys.examine(&patient);
-        assert_eq!(checks[0].verdict, Verdict::Warning);
+        assert_eq!(checks[0].verdict, CheckStatus::Warning);
         assert!(
             checks[0]
                 .found
@@ -252,12 +254,12 @@ mod tests {
         // PATH is certainly set, and certainly must not be printed.
         patient.settings.openai.key_env = "PATH".to_owned();
         let checks = Subject::Keys.examine(&patient);
-        assert_eq!(checks[0].verdict, Verdict::Ok);
+        assert_eq!(checks[0].verdict, CheckStatus::Ok);
         assert!(!checks[0].found.contains('/'), "{checks:?}");
     }
 
     #[test]
-    fn sizes_read_like_sizes() {
+    fn sizes_are_formatted_with_units() {
         let told: Vec<String> = [512, 1024, 1_572_864, 5 << 30, 3 << 40].map(size).to_vec();
         assert_eq!(
             told,

@@ -1,11 +1,11 @@
 //! Checks of API keys and backends, by the same conditions as binding. Nothing is sent.
 
-use super::{Findings, Patient};
+use super::{CheckEnvironment, CheckFindings};
 use crate::engine::agent::openai::key::{key, place};
 use crate::engine::catalog::{Catalog, CatalogDirs};
 use crate::engine::host::{backends as of_host, prices};
 
-pub(super) fn keys(patient: &Patient, found: &mut Findings) {
+pub(super) fn keys(patient: &CheckEnvironment, found: &mut CheckFindings) {
     match key(&patient.settings.openai) {
         Ok(_) => found.ok("openai", place(&patient.settings.openai).to_string()),
         Err(failure) => found.warn(
@@ -16,7 +16,7 @@ pub(super) fn keys(patient: &Patient, found: &mut Findings) {
     }
 }
 
-pub(super) fn backends(patient: &Patient, found: &mut Findings) {
+pub(super) fn backends(patient: &CheckEnvironment, found: &mut CheckFindings) {
     let backends = match prices(&patient.settings, &patient.paths)
         .and_then(|prices| of_host(&patient.settings, prices))
     {

@@ -7,26 +7,26 @@
 
 use std::sync::Arc;
 
-use super::Driver;
-use crate::engine::api::Answer;
-use crate::engine::attempt::{self, Judged};
-use crate::engine::beside::Beside;
+use super::RunDriver;
+use crate::engine::api::CommandAnswer;
+use crate::engine::attempt::{self, ArtifactCheck};
+use crate::engine::beside::CommitAttachments;
 use crate::engine::blocking::blocking;
 use crate::engine::cheaper;
-use crate::engine::machine::{Input, decide};
+use crate::engine::machine::{MachineInput, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::RequestId;
 use crate::model::money::NanoUsd;
-use crate::model::persona::{NewSeat, Persona};
-use crate::model::question::{PersonaChoice, Scope};
+use crate::model::persona::{Persona, SeatChange};
+use crate::model::question::{PermissionScope, PersonaChoice};
 use crate::model::state::{Decision, Via};
 use crate::model::time::Timestamp;
 use crate::store::approvals;
 
 /// A decision of the operator on an approval.
 #[derive(Clone, Debug)]
-pub struct Answered {
+pub struct OperatorDecision {
     /// The approval decided on; `None` means the pending one.
     pub request_id: Option<RequestId>,
     pub action: Decision,
@@ -37,21 +37,24 @@ pub struct Answered {
     /// Hash of the reviewed content, if the decision requires it to be unchanged.
     pub reviewed: Option<ContentHash>,
     /// Scope of a permission for tool calls.
-    pub scope: Option<Scope>,
+    pub scope: Option<PermissionScope>,
     /// Amount by which the budget is raised.
     pub raise: Option<NanoUsd>,
     /// Cheaper personas that take over.
     pub personas: Vec<PersonaChoice>,
 }
 
-impl Driver {
+impl RunDriver {
     /// Applies the decision, if it is still possible and the content is the reviewed one.
-    pub(super) async fn decided(&mut self, decision: Answered) -> Result<Answer> {
+    pub(super) async fn apply_decision(
+        &mut self,
+        decision: OperatorDecision,
+    ) -> Result<CommandAnswer> {
         let open = self.state.approval.clone();
         let words = decision.comment.clone();
         let (seats, personas): (Vec<_>, Vec<_>) =
-            self.new_seats(&decision).await?.into_iter().unzip();
-        let input = Input::Decide {
+            self.new_assignments(&decision).await?.into_iter().unzip();
+        let input = MachineInput::Decide {
             request_id: decision.request_id,
             action: decision.action,
             comment: decision.comment,
@@ -65,7 +68,7 @@ impl Driver {
         // Checked before the file is read or restored: a late decision must not touch it.
         if let Err(failure) = decide(self.plan(), &self.state, input.clone(), Timestamp::now()) {
             return self
-                .decided_before(failure, decision.request_id, decision.action, &words)
+                .answer_late_decision(failure, decision.request_id, decision.action, &words)
                 .await;
         }
         if decision.action == Decision::Approve {
@@ -75,7 +78,7 @@ impl Driver {
             .map(|open| open.request_id)
             .ok_or_else(|| Failure::internal("a decision without a question"))?;
         self.input_with(input, personas.into()).await?;
-        Ok(Answer::Decided {
+        Ok(CommandAnswer::Decided {
             run_id: self.run_id(),
             request_id,
             action: decision.action,
@@ -84,7 +87,10 @@ impl Driver {
 
     /// Returns the agent assignments that follow from the decision's persona choices. A late
     /// decision has none; the machine rejects it afterwards.
-    async fn new_seats(&self, decision: &Answered) -> Result<Vec<(NewSeat, Persona)>> {
+    async fn new_assignments(
+        &self,
+        decision: &OperatorDecision,
+    ) -> Result<Vec<(SeatChange, Persona)>> {
         let Some(open) = self
             .state
             .approval
@@ -117,13 +123,13 @@ impl Driver {
 
     /// Answers a late decision: success if the same decision took effect before, else who
     /// decided.
-    async fn decided_before(
+    async fn answer_late_decision(
         &self,
         failure: Failure,
         asked: Option<RequestId>,
         action: Decision,
         words: &str,
-    ) -> Result<Answer> {
+    ) -> Result<CommandAnswer> {
         let (Code::ApprovalAlreadyResolved | Code::RunAlreadyTerminal, Some(request_id)) =
             (failure.code, asked)
         else {
@@ -142,7 +148,7 @@ impl Driver {
         // agent.
         let same_words = words.is_empty() || first.comment.as_deref() == Some(words);
         if first.state == action.resolves_to() && same_words {
-            return Ok(Answer::Decided {
+            return Ok(CommandAnswer::Decided {
                 run_id,
                 request_id,
                 action,
@@ -198,19 +204,21 @@ impl Driver {
             .phase(&phase_key)
             .map_or(0, |phase| phase.versions);
         let judged =
-            match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await {
+            match attempt::check_artifact_file(&self.context, &self.files, &workspace, &definition)
+                .await
+            {
                 // A link or directory in its place is treated like a missing file.
-                Err(failure) if failure.code == Code::PathOutsideWorktree => Judged::Missing,
+                Err(failure) if failure.code == Code::PathOutsideWorktree => ArtifactCheck::Missing,
                 judged => judged?,
             };
         let (content, valid) = match judged {
-            Judged::Read { content, .. } if *content.sha256() == expected => return Ok(()),
-            Judged::Read {
+            ArtifactCheck::Read { content, .. } if *content.sha256() == expected => return Ok(()),
+            ArtifactCheck::Read {
                 content,
                 bytes,
                 verdict,
             } => (Some(content), verdict.errors.is_empty().then_some(bytes)),
-            Judged::Missing | Judged::TooLarge(_) => (None, None),
+            ArtifactCheck::Missing | ArtifactCheck::TooLarge(_) => (None, None),
         };
         let found = content.as_ref().map(|content| content.sha256().clone());
         let replacement = found
@@ -234,11 +242,11 @@ impl Driver {
             artifact.path,
             expected.short()
         );
-        let beside = Beside {
+        let beside = CommitAttachments {
             content,
-            ..Beside::default()
+            ..CommitAttachments::default()
         };
-        self.input_with(Input::ContentChanged { found, replacement }, beside)
+        self.input_with(MachineInput::ContentChanged { found, replacement }, beside)
             .await?;
         let hint = match &self.state.approval {
             Some(_) => "nothing was decided; review the new content and decide again",

@@ -18,117 +18,126 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use decisions::Answered;
-pub use revision::Revision;
-use stopping::Stopping;
-pub use stopping::{AskedStop, Successor, asked_stop};
+pub use decisions::OperatorDecision;
+pub use revision::ArtifactRevision;
+use stopping::StopInProgress;
+pub use stopping::{RequestedStop, ThreadSuccessor, requested_stop};
 
-use super::agent::Stop;
+use super::agent::AgentStop;
 use super::agent::desk::close_lost_calls;
-use super::api::{Answer, Sender};
-use super::attempt::{self, Attempt};
-use super::beside::Beside;
-use super::context::Context;
-use super::machine::{Activity, Input, Outcome, Plan, wanted};
-use super::run_files::RunFiles;
-use super::worktree::Workspace;
+use super::api::{CommandAnswer, CommandSender};
+use super::attempt::{self, PhaseAttempt};
+use super::beside::CommitAttachments;
+use super::context::EngineContext;
+use super::machine::{AttemptOutcome, MachineInput, PhasePlan, RunActivity, wanted};
+use super::run_files::RunDefinitions;
+use super::worktree::RunWorkspace;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
 
 /// Command to the driver of one run.
-pub enum Order {
+pub enum DriverCmd {
     /// Start the run: it is first in its thread's queue.
-    Begin,
+    Start,
     /// Resume the paused run.
-    Resume { who: Sender, reply: Reply },
+    Resume {
+        who: CommandSender,
+        reply: ReplySender,
+    },
     /// Pause at the next checkpoint, or when `grace` is over.
     Pause {
         reason: PauseReason,
         /// Time allowed for reaching the next checkpoint.
         grace: Duration,
         /// Answered when the run is paused.
-        reply: Option<Reply>,
+        reply: Option<ReplySender>,
     },
     /// Abort the run.
     Abort {
-        who: Sender,
+        who: CommandSender,
         reason: String,
         /// Whether to reset worktree and branch to their state before the run.
         roll_back: bool,
         /// Answered when the run has ended.
-        reply: Reply,
+        reply: ReplySender,
     },
     /// Hand the thread over to a queued run.
-    GiveWay {
-        to: Successor,
+    HandOver {
+        to: ThreadSuccessor,
         /// Time allowed for reaching the next checkpoint.
         grace: Duration,
     },
     /// Apply a decision to the pending approval.
-    Decide { decision: Answered, reply: Reply },
+    Decide {
+        decision: OperatorDecision,
+        reply: ReplySender,
+    },
     /// Use a fork's artifact for the phase that is waiting for approval.
     Pick {
         fork: RunId,
         by: String,
-        reply: Reply,
+        reply: ReplySender,
     },
     /// Replace the content under approval with the operator's edited version.
-    Revise { revision: Revision, reply: Reply },
+    Revise {
+        revision: ArtifactRevision,
+        reply: ReplySender,
+    },
 }
 
 /// Reply channel of a command.
-pub type Reply = oneshot::Sender<Result<Answer>>;
+pub type ReplySender = oneshot::Sender<Result<CommandAnswer>>;
 
 /// Owner of one run's state; see the module documentation.
-pub struct Driver {
-    context: Arc<Context>,
-    files: Arc<RunFiles>,
+pub struct RunDriver {
+    context: Arc<EngineContext>,
+    files: Arc<RunDefinitions>,
     state: RunState,
-    orders: mpsc::Receiver<Order>,
-    running: Option<Running>,
-    stopping: Option<Stopping>,
+    commands: mpsc::Receiver<DriverCmd>,
+    running: Option<RunningActivity>,
+    stopping: Option<StopInProgress>,
     /// The last attempt this driver started. Its turns are stored by the attempt recorder and
     /// are not yet applied to `state`.
-    begun: Option<(PhaseKey, u32)>,
+    started_attempt: Option<(PhaseKey, u32)>,
     /// Events the attempt stored, as far as they are known here; they need not be read again.
-    stored: Vec<Event>,
+    stored: Vec<JournalEvent>,
     /// Workspace opened by the last commit, for the attempt that follows it.
-    workspace: Option<Arc<Workspace>>,
+    workspace: Option<Arc<RunWorkspace>>,
     /// The run that took over the thread.
-    handed_to: Option<RunId>,
+    successor: Option<RunId>,
 }
 
 /// What a driver returns when it exits.
-pub struct Rest {
+pub struct DriverExit {
     /// Commands that arrived too late for this driver.
-    pub late: mpsc::Receiver<Order>,
+    pub late_commands: mpsc::Receiver<DriverCmd>,
     /// The run that took over the thread and has started.
-    pub handed_to: Option<RunId>,
+    pub successor: Option<RunId>,
 }
 
 /// Result of an activity.
-struct Ended {
-    input: Input,
+struct ActivityResult {
+    input: MachineInput,
     /// Rows committed in the same transaction.
-    beside: Beside,
+    attachments: CommitAttachments,
     /// The workspace that a commit opened. No agent runs until the next attempt starts, so that
     /// attempt can use it without opening it again.
-    workspace: Option<Arc<Workspace>>,
+    workspace: Option<Arc<RunWorkspace>>,
 }
 
-struct Running {
+struct RunningActivity {
     /// Aborted when its driver is dropped: a second driver must never run beside work of the
     /// first.
-    task: AbortOnDropHandle<Ended>,
-    stop: Stop,
-    what: Activity,
+    task: AbortOnDropHandle<ActivityResult>,
+    stop: AgentStop,
+    what: RunActivity,
 }
 
-impl Order {
+impl DriverCmd {
     /// Answers the command with `failure`.
     pub(super) fn refuse(self, failure: &Failure) {
         match self {
@@ -142,68 +151,68 @@ impl Order {
             } => {
                 let _ = reply.send(Err(failure.clone()));
             }
-            Self::Begin | Self::GiveWay { .. } | Self::Pause { reply: None, .. } => {}
+            Self::Start | Self::HandOver { .. } | Self::Pause { reply: None, .. } => {}
         }
     }
 }
 
-impl Driver {
+impl RunDriver {
     /// Creates the driver of a run from its journal state.
     #[must_use]
     pub fn new(
-        context: Arc<Context>,
-        files: Arc<RunFiles>,
+        context: Arc<EngineContext>,
+        files: Arc<RunDefinitions>,
         state: RunState,
-        orders: mpsc::Receiver<Order>,
+        orders: mpsc::Receiver<DriverCmd>,
     ) -> Self {
         Self {
             context,
             files,
             state,
-            orders,
+            commands: orders,
             running: None,
             stopping: None,
-            begun: None,
+            started_attempt: None,
             stored: Vec::new(),
             workspace: None,
-            handed_to: None,
+            successor: None,
         }
     }
 
     /// Runs until the run is paused or has ended. Commands still queued then are left to the
     /// next driver.
-    pub async fn run(mut self) -> Rest {
+    pub async fn run(mut self) -> DriverExit {
         if let Err(failure) = self.work().await {
             tracing::error!(run = %self.state.run_id, %failure, "driver failed");
-            self.give_up(&failure).await;
+            self.pause_failed(&failure).await;
         }
-        self.rest()
+        self.into_exit()
     }
 
-    fn rest(mut self) -> Rest {
-        self.orders.close();
-        Rest {
-            late: self.orders,
-            handed_to: self.handed_to,
+    fn into_exit(mut self) -> DriverExit {
+        self.commands.close();
+        DriverExit {
+            late_commands: self.commands,
+            successor: self.successor,
         }
     }
 
     /// Pauses a run that cannot be driven, so that it does not look active, if that much can be
     /// stored; everyone waiting for an answer gets `failure`.
-    async fn give_up(&mut self, failure: &Failure) {
-        if let Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) =
+    async fn pause_failed(&mut self, failure: &Failure) {
+        if let Some(StopInProgress::Pause { replies, .. } | StopInProgress::Abort { replies, .. }) =
             self.stopping.take()
         {
             for reply in replies {
                 let _ = reply.send(Err(failure.clone()));
             }
         }
-        while let Ok(order) = self.orders.try_recv() {
+        while let Ok(order) = self.commands.try_recv() {
             order.refuse(failure);
         }
         // Commands sent from here on may already be based on the pause; they go to the next
         // driver.
-        if let Err(failure) = self.input(Input::Pause(PauseReason::Crashed)).await {
+        if let Err(failure) = self.input(MachineInput::Pause(PauseReason::Crashed)).await {
             tracing::error!(run = %self.run_id(), %failure, "could not store the pause");
         }
     }
@@ -212,7 +221,7 @@ impl Driver {
         self.state.run_id
     }
 
-    fn plan(&self) -> &Plan {
+    fn plan(&self) -> &PhasePlan {
         &self.files.plan
     }
 
@@ -220,30 +229,30 @@ impl Driver {
         if self.state.status == RunStatus::Executing {
             // A crash between two transactions is continued by the rules that would
             // have run next.
-            self.input(Input::Continue).await?;
+            self.input(MachineInput::Continue).await?;
         }
         loop {
             if self.running.is_none()
-                && let Some(why) = self.context.journal.store.stop()
+                && let Some(why) = self.context.journal.store.stop_reason()
             {
                 return Err(why);
             }
-            self.start_what_is_wanted();
-            if self.running.is_none() && self.rests() {
+            self.start_activity();
+            if self.running.is_none() && self.is_idle() {
                 // Commands already queued are handled here, so that a resume right after a pause
-                // needs no new driver. Later ones are returned to the supervisor in `Rest::late`.
-                match self.orders.try_recv() {
+                // needs no new driver. Later ones are returned to the supervisor in `DriverExit::late`.
+                match self.commands.try_recv() {
                     Ok(order) => {
-                        self.take(order).await;
+                        self.handle_command(order).await;
                         continue;
                     }
                     Err(_) => return Ok(()),
                 }
             }
             tokio::select! {
-                ended = ended(&mut self.running) => self.activity_ended(ended).await?,
-                order = self.orders.recv() => match order {
-                    Some(order) => self.take(order).await,
+                ended = wait_for_activity(&mut self.running) => self.activity_ended(ended).await?,
+                order = self.commands.recv() => match order {
+                    Some(order) => self.handle_command(order).await,
                     // All senders are gone: the host is shutting down.
                     None => return Ok(()),
                 },
@@ -251,33 +260,33 @@ impl Driver {
         }
     }
 
-    fn rests(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.state.status.is_terminal()
             || matches!(self.state.status, RunStatus::Paused | RunStatus::Created)
     }
 
-    fn start_what_is_wanted(&mut self) {
+    fn start_activity(&mut self) {
         if self.running.is_some()
             || self.stopping.is_some()
-            || self.context.journal.store.stop().is_some()
+            || self.context.journal.store.stop_reason().is_some()
         {
             return;
         }
         let Some(what) = wanted(self.plan(), &self.state) else {
             return;
         };
-        let stop = Stop::default();
+        let stop = AgentStop::default();
         let context = Arc::clone(&self.context);
         let files = Arc::clone(&self.files);
         let state = self.state.clone();
         let task = match what.clone() {
-            Activity::Attempt { phase_key, attempt } => {
+            RunActivity::Attempt { phase_key, attempt } => {
                 let stop = stop.clone();
                 let workspace = self.workspace.take();
                 let this = (phase_key.clone(), attempt);
-                let taken_up = self.begun.as_ref() == Some(&this);
-                self.begun = Some(this);
-                let made = Attempt {
+                let taken_up = self.started_attempt.as_ref() == Some(&this);
+                self.started_attempt = Some(this);
+                let made = PhaseAttempt {
                     context,
                     files,
                     state,
@@ -286,53 +295,56 @@ impl Driver {
                     stop,
                     workspace,
                 }
-                .make();
+                .run();
                 tokio::spawn(async move {
                     let (outcome, beside) = made.await;
-                    Ended {
-                        input: Input::AttemptEnded {
+                    ActivityResult {
+                        input: MachineInput::AttemptEnded {
                             phase_key,
                             attempt,
                             outcome,
                         },
-                        beside,
+                        attachments: beside,
                         workspace: None,
                     }
                 })
             }
-            Activity::Commit { phase_key } => tokio::spawn(async move {
+            RunActivity::Commit { phase_key } => tokio::spawn(async move {
                 match commit(&context, &files, &state, &phase_key).await {
-                    Ok((commit, workspace)) => Ended {
-                        input: Input::Committed { phase_key, commit },
-                        beside: Beside::default(),
+                    Ok((commit, workspace)) => ActivityResult {
+                        input: MachineInput::Committed { phase_key, commit },
+                        attachments: CommitAttachments::default(),
                         workspace: Some(workspace),
                     },
-                    Err(failure) => Ended {
-                        input: Input::CommitFailed { phase_key, failure },
-                        beside: Beside::default(),
+                    Err(failure) => ActivityResult {
+                        input: MachineInput::CommitFailed { phase_key, failure },
+                        attachments: CommitAttachments::default(),
                         workspace: None,
                     },
                 }
             }),
         };
-        self.running = Some(Running {
+        self.running = Some(RunningActivity {
             task: AbortOnDropHandle::new(task),
             stop,
             what,
         });
     }
 
-    async fn activity_ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<()> {
+    async fn activity_ended(
+        &mut self,
+        ended: Result<ActivityResult, tokio::task::JoinError>,
+    ) -> Result<()> {
         let running = self.running.take();
-        let Ended {
+        let ActivityResult {
             input,
-            beside,
+            attachments: beside,
             workspace,
         } = match (ended, running) {
             (Ok(ended), _) => ended,
-            (Err(error), Some(Running { what, .. })) => Ended {
-                input: panicked(what, &error),
-                beside: Beside::default(),
+            (Err(error), Some(RunningActivity { what, .. })) => ActivityResult {
+                input: panic_input(what, &error),
+                attachments: CommitAttachments::default(),
                 workspace: None,
             },
             (Err(error), None) => return Err(Failure::internal(error)),
@@ -341,30 +353,31 @@ impl Driver {
         // Work that we stopped did not fail: it resumes from its last checkpoint.
         let input = match (input, &self.stopping) {
             (
-                Input::AttemptEnded {
+                MachineInput::AttemptEnded {
                     phase_key,
                     attempt,
-                    outcome: Outcome::Failed(_) | Outcome::TimedOut { .. },
+                    outcome: AttemptOutcome::Failed(_) | AttemptOutcome::TimedOut { .. },
                 },
                 Some(_),
-            ) => Input::AttemptEnded {
+            ) => MachineInput::AttemptEnded {
                 phase_key,
                 attempt,
-                outcome: Outcome::Stopped,
+                outcome: AttemptOutcome::Stopped,
             },
             (input, _) => input,
         };
         // An attempt that broke off may leave calls open. They are closed before the outcome is
         // stored: until then their turn numbers are taken and their cost is not charged.
-        if let Input::AttemptEnded {
-            outcome: Outcome::Failed(_) | Outcome::Stopped | Outcome::TimedOut { .. },
+        if let MachineInput::AttemptEnded {
+            outcome:
+                AttemptOutcome::Failed(_) | AttemptOutcome::Stopped | AttemptOutcome::TimedOut { .. },
             ..
         } = &input
         {
             let run_id = self.run_id();
             self.context
                 .journal
-                .store_patiently(
+                .write_with_retry(
                     move |tx| close_lost_calls(tx, run_id),
                     |message| self.note(message),
                 )
@@ -375,56 +388,56 @@ impl Driver {
         self.finish_stopping().await
     }
 
-    async fn take(&mut self, order: Order) {
+    async fn handle_command(&mut self, order: DriverCmd) {
         match order {
-            Order::Begin => self.begin().await,
-            Order::Resume { who, reply } => {
-                let input = Input::Resume {
+            DriverCmd::Start => self.start_run().await,
+            DriverCmd::Resume { who, reply } => {
+                let input = MachineInput::Resume {
                     by: who.by,
                     via: who.via,
                 };
                 let done = if self.stopping.is_some() {
-                    Err(self.is_stopping())
+                    Err(self.stopping_failure())
                 } else {
                     self.input(input).await
                 };
-                let _ = reply.send(done.map(|()| Answer::Accepted {
+                let _ = reply.send(done.map(|()| CommandAnswer::Accepted {
                     run_id: self.run_id(),
                 }));
             }
-            Order::Pause {
+            DriverCmd::Pause {
                 reason,
                 grace,
                 reply,
             } => self.pause(reason, grace, reply).await,
-            Order::Abort {
+            DriverCmd::Abort {
                 who,
                 reason,
                 roll_back,
                 reply,
             } => self.abort(who, reason, roll_back, reply).await,
-            Order::GiveWay { to, grace } => self.give_way_to(to, grace).await,
-            Order::Decide { decision, reply } => {
+            DriverCmd::HandOver { to, grace } => self.request_hand_over(to, grace).await,
+            DriverCmd::Decide { decision, reply } => {
                 let answer = if self.stopping.is_some() {
-                    Err(self.is_stopping())
+                    Err(self.stopping_failure())
                 } else {
-                    self.decided(decision).await
+                    self.apply_decision(decision).await
                 };
                 let _ = reply.send(answer);
             }
-            Order::Pick { fork, by, reply } => {
+            DriverCmd::Pick { fork, by, reply } => {
                 let answer = if self.stopping.is_some() {
-                    Err(self.is_stopping())
+                    Err(self.stopping_failure())
                 } else {
-                    self.picked(fork, by).await
+                    self.pick_artifact(fork, by).await
                 };
                 let _ = reply.send(answer);
             }
-            Order::Revise { revision, reply } => {
+            DriverCmd::Revise { revision, reply } => {
                 let answer = if self.stopping.is_some() {
-                    Err(self.is_stopping())
+                    Err(self.stopping_failure())
                 } else {
-                    self.revised(revision).await
+                    self.apply_revision(revision).await
                 };
                 let _ = reply.send(answer);
             }
@@ -432,11 +445,11 @@ impl Driver {
     }
 
     /// Starts a queued run. If another run took the thread first, it stays queued.
-    async fn begin(&mut self) {
+    async fn start_run(&mut self) {
         if self.state.status != RunStatus::Created {
             return;
         }
-        match self.input(Input::Start).await {
+        match self.input(MachineInput::Start).await {
             Err(failure) if failure.code != Code::ThreadBusy => {
                 tracing::error!(run = %self.run_id(), %failure, "could not start a queued run");
                 // It must not block the runs queued behind it.
@@ -446,7 +459,7 @@ impl Driver {
         }
     }
 
-    fn is_stopping(&self) -> Failure {
+    fn stopping_failure(&self) -> Failure {
         Failure::new(
             Code::IllegalTransition,
             format!("run {} is being stopped", self.run_id().short()),
@@ -469,35 +482,35 @@ impl Driver {
 
 /// Owns a run whose stored definitions cannot be read: it can only be paused or aborted. Every
 /// other command is refused with `why`.
-pub(super) async fn own_unreadable(
-    context: Arc<Context>,
+pub(super) async fn drive_unreadable(
+    context: Arc<EngineContext>,
     record: RunRecord,
     state: RunState,
     why: Failure,
-    orders: mpsc::Receiver<Order>,
-) -> Rest {
-    let plan = Plan::unreadable(record.thread.clone());
-    let files = RunFiles {
+    orders: mpsc::Receiver<DriverCmd>,
+) -> DriverExit {
+    let plan = PhasePlan::unreadable(record.thread.clone());
+    let files = RunDefinitions {
         record,
         plan,
         personas: Vec::new(),
         schemas: Vec::new(),
     };
-    let mut owner = Driver::new(context, Arc::new(files), state, orders);
+    let mut owner = RunDriver::new(context, Arc::new(files), state, orders);
     if matches!(
         owner.state.status,
         RunStatus::Executing | RunStatus::AwaitingApproval
     ) {
         tracing::error!(run = %owner.run_id(), failure = %why, "the run cannot continue");
-        if let Err(failure) = owner.input(Input::Pause(PauseReason::Crashed)).await {
+        if let Err(failure) = owner.input(MachineInput::Pause(PauseReason::Crashed)).await {
             tracing::error!(run = %owner.run_id(), %failure, "could not store the pause");
         }
     }
-    while let Ok(order) = owner.orders.try_recv() {
+    while let Ok(order) = owner.commands.try_recv() {
         match order {
-            Order::Abort { .. } => owner.take(order).await,
+            DriverCmd::Abort { .. } => owner.handle_command(order).await,
             // It can never start, and must not block the runs queued behind it.
-            Order::Begin => {
+            DriverCmd::Start => {
                 owner
                     .pause(PauseReason::Crashed, Duration::ZERO, None)
                     .await
@@ -505,10 +518,12 @@ pub(super) async fn own_unreadable(
             order => order.refuse(&why),
         }
     }
-    owner.rest()
+    owner.into_exit()
 }
 
-async fn ended(running: &mut Option<Running>) -> Result<Ended, tokio::task::JoinError> {
+async fn wait_for_activity(
+    running: &mut Option<RunningActivity>,
+) -> Result<ActivityResult, tokio::task::JoinError> {
     match running {
         Some(running) => (&mut running.task).await,
         None => std::future::pending().await,
@@ -517,28 +532,28 @@ async fn ended(running: &mut Option<Running>) -> Result<Ended, tokio::task::Join
 
 /// Maps a panic in an activity to a failed activity: the run stops where an operator can retry it,
 /// and other runs are not affected.
-fn panicked(what: Activity, error: &tokio::task::JoinError) -> Input {
+fn panic_input(what: RunActivity, error: &tokio::task::JoinError) -> MachineInput {
     let failure = Failure::new(
         Code::SessionRecoveryRequired,
         format!("internal error in phasedeck: {error}"),
     )
     .hint("approve to retry from the last stored turn");
     match what {
-        Activity::Attempt { phase_key, attempt } => Input::AttemptEnded {
+        RunActivity::Attempt { phase_key, attempt } => MachineInput::AttemptEnded {
             phase_key,
             attempt,
-            outcome: Outcome::Failed(failure),
+            outcome: AttemptOutcome::Failed(failure),
         },
-        Activity::Commit { phase_key } => Input::CommitFailed { phase_key, failure },
+        RunActivity::Commit { phase_key } => MachineInput::CommitFailed { phase_key, failure },
     }
 }
 
 async fn commit(
-    context: &Arc<Context>,
-    files: &RunFiles,
+    context: &Arc<EngineContext>,
+    files: &RunDefinitions,
     state: &RunState,
     phase_key: &PhaseKey,
-) -> Result<(Option<String>, Arc<Workspace>)> {
+) -> Result<(Option<String>, Arc<RunWorkspace>)> {
     let (Some(phase), Some(progress)) = (files.plan.phase(phase_key), state.phase(phase_key))
     else {
         return Err(Failure::internal(format!("no phase '{phase_key}'")));

@@ -3,22 +3,22 @@
 //! The fork's files replace the files in this run's worktree, which are moved aside; then the gate
 //! asks for approval of the new content, as after any other change. Picking approves nothing.
 
-use super::Driver;
-use crate::engine::api::Answer;
-use crate::engine::attempt::{self, Judged};
+use super::RunDriver;
+use crate::engine::api::CommandAnswer;
+use crate::engine::attempt::{self, ArtifactCheck};
 use crate::engine::blocking::blocking;
-use crate::engine::machine::Input;
+use crate::engine::machine::MachineInput;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{ArtifactRef, Picked};
+use crate::model::event::{ArtifactRef, PersonaPick};
 use crate::model::id::{PhaseKey, RunId, VersionedName};
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::RunStatus;
 use crate::store::{Reader, events, runs};
 
-impl Driver {
+impl RunDriver {
     /// Replaces the content under the pending gate with the content of `fork`.
-    pub(super) async fn picked(&mut self, fork: RunId, by: String) -> Result<Answer> {
+    pub(super) async fn pick_artifact(&mut self, fork: RunId, by: String) -> Result<CommandAnswer> {
         let waiting = self
             .state
             .approval
@@ -43,7 +43,7 @@ impl Driver {
             ))
         })
         .await?;
-        let (wanted, commit, persona) = made_by_fork(self.run_id(), &phase_key, &record, &made)?;
+        let (wanted, commit, persona) = fork_artifact(self.run_id(), &phase_key, &record, &made)?;
         let definition = self
             .plan()
             .phase(&phase_key)
@@ -64,8 +64,10 @@ impl Driver {
             .map_or(0, |phase| phase.versions);
         // Read back from disk: the approval will be checked against the hash of this file.
         let (content, artifact) =
-            match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await? {
-                Judged::Read {
+            match attempt::check_artifact_file(&self.context, &self.files, &workspace, &definition)
+                .await?
+            {
+                ArtifactCheck::Read {
                     content,
                     bytes,
                     verdict,
@@ -80,22 +82,22 @@ impl Driver {
                 }
             };
         self.input_with(
-            Input::Picked {
+            MachineInput::Picked {
                 artifact,
-                picked: Picked { fork, persona },
+                picked: PersonaPick { fork, persona },
                 by,
             },
             content.into(),
         )
         .await?;
-        Ok(Answer::Accepted {
+        Ok(CommandAnswer::Accepted {
             run_id: self.run_id(),
         })
     }
 }
 
 /// Returns the fork's valid artifact, the commit that contains it, and the persona that made it.
-fn made_by_fork(
+fn fork_artifact(
     run: RunId,
     phase: &PhaseKey,
     fork: &RunRecord,

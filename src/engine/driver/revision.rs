@@ -5,13 +5,13 @@
 //! nothing. The file is written before the facts are stored: after a crash in between, the file
 //! differs from the content under approval, which the gate detects before an approval takes effect.
 
-use super::Driver;
-use crate::engine::api::Answer;
+use super::RunDriver;
+use crate::engine::api::CommandAnswer;
 use crate::engine::artifact::file;
 use crate::engine::artifact::validate::validate;
 use crate::engine::attempt;
 use crate::engine::blocking::blocking;
-use crate::engine::machine::{Input, decide};
+use crate::engine::machine::{MachineInput, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactError, ArtifactRef};
 use crate::model::hash::ContentHash;
@@ -19,39 +19,42 @@ use crate::model::id::RequestId;
 use crate::model::state::{Decision, Via};
 use crate::model::time::Timestamp;
 use crate::model::workflow::ExpectedArtifact;
-use crate::store::contents::Content;
+use crate::store::contents::StoredContent;
 
 /// Content that the operator edited.
 #[derive(Clone, Debug)]
-pub struct Revision {
+pub struct ArtifactRevision {
     /// The approval it was edited for.
     pub request_id: RequestId,
     pub content: String,
     pub by: String,
 }
 
-impl Driver {
+impl RunDriver {
     /// Stores the content as the next version, if the approval is still pending and it is
     /// valid.
-    pub(super) async fn revised(&mut self, revision: Revision) -> Result<Answer> {
-        let Revision {
+    pub(super) async fn apply_revision(
+        &mut self,
+        revision: ArtifactRevision,
+    ) -> Result<CommandAnswer> {
+        let ArtifactRevision {
             request_id,
             content,
             by,
         } = revision;
-        let (expected, current) = match self.revisable(request_id) {
+        let (expected, current) = match self.artifact_under_approval(request_id) {
             Ok(found) => found,
             // Redelivery of a command that has already taken effect.
-            Err(_) if self.is_there_already(&content) => {
-                return Ok(Answer::Accepted {
+            Err(_) if self.is_applied(&content) => {
+                return Ok(CommandAnswer::Accepted {
                     run_id: self.run_id(),
                 });
             }
             Err(failure) => return Err(failure),
         };
-        let (artifact, content) = self.accepted(&expected, current, content).await?;
+        let (artifact, content) = self.store_revision(&expected, current, content).await?;
         self.input_with(
-            Input::Revised {
+            MachineInput::Revised {
                 request_id,
                 artifact,
                 by,
@@ -59,26 +62,29 @@ impl Driver {
             content.into(),
         )
         .await?;
-        Ok(Answer::Accepted {
+        Ok(CommandAnswer::Accepted {
             run_id: self.run_id(),
         })
     }
 
-    fn is_there_already(&self, content: &str) -> bool {
+    fn is_applied(&self, content: &str) -> bool {
         let revised = self
             .state
             .phases
             .iter()
             .filter(|phase| phase.revised_by.is_some());
-        let hash = ContentHash::of(content.as_bytes());
+        let hash = ContentHash::from_bytes(content.as_bytes());
         revised
             .filter_map(|phase| phase.artifact.as_ref())
             .any(|artifact| artifact.sha256 == hash)
     }
 
     /// Returns the artifact under approval.
-    fn revisable(&self, request_id: RequestId) -> Result<(ExpectedArtifact, ArtifactRef)> {
-        let asks = Input::Decide {
+    fn artifact_under_approval(
+        &self,
+        request_id: RequestId,
+    ) -> Result<(ExpectedArtifact, ArtifactRef)> {
+        let asks = MachineInput::Decide {
             request_id: Some(request_id),
             action: Decision::Abort,
             comment: String::new(),
@@ -115,12 +121,12 @@ impl Driver {
     }
 
     /// Validates the content, stores it by hash and writes it to the worktree.
-    async fn accepted(
+    async fn store_revision(
         &self,
         expected: &ExpectedArtifact,
         current: ArtifactRef,
         content: String,
-    ) -> Result<(ArtifactRef, Content)> {
+    ) -> Result<(ArtifactRef, StoredContent)> {
         let workspace = attempt::open_workspace(&self.context, &self.files.record, false).await?;
         let root = workspace.root().to_path_buf();
         let contents = self.context.contents.clone();
@@ -140,7 +146,11 @@ impl Driver {
             }
             let verdict = validate(&files.compiled(&expected.schema)?, &expected.path, &bytes);
             if !verdict.errors.is_empty() {
-                return Err(unfit(&expected, &verdict.errors, verdict.total));
+                return Err(validation_failure(
+                    &expected,
+                    &verdict.errors,
+                    verdict.total,
+                ));
             }
             let content = contents.take(&bytes)?;
             contents.remember(content.sha256(), &bytes);
@@ -165,7 +175,11 @@ impl Driver {
 }
 
 /// Error that lists the validation errors, one per line.
-fn unfit(expected: &ExpectedArtifact, errors: &[ArtifactError], total: u32) -> Failure {
+fn validation_failure(
+    expected: &ExpectedArtifact,
+    errors: &[ArtifactError],
+    total: u32,
+) -> Failure {
     let place = |pointer: &str| {
         if pointer.is_empty() {
             "(whole document)".to_owned()

@@ -10,39 +10,39 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{Driver, Reply, Running};
-use crate::engine::api::{Answer, Sender};
+use super::{ReplySender, RunDriver, RunningActivity};
+use crate::engine::api::{CommandAnswer, CommandSender};
 use crate::engine::blocking::blocking;
-use crate::engine::machine::{self, Input, decide};
-use crate::engine::run_files::load_files;
+use crate::engine::machine::{self, MachineInput, decide};
+use crate::engine::run_files::load_definitions;
 use crate::engine::{final_report, rollback};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RunId;
 use crate::model::state::{PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
 use crate::store::{Reader, events, journal, runs, threads};
 
 /// A stop in progress.
-pub(super) enum Stopping {
+pub(super) enum StopInProgress {
     Pause {
         reason: PauseReason,
-        replies: Vec<Reply>,
+        replies: Vec<ReplySender>,
     },
     Abort {
-        who: Sender,
+        who: CommandSender,
         reason: String,
         roll_back: bool,
-        replies: Vec<Reply>,
+        replies: Vec<ReplySender>,
         /// Replies to pause commands that an abort superseded.
-        overtaken: Vec<Reply>,
+        overtaken: Vec<ReplySender>,
     },
-    GiveWay(Successor),
+    HandOver(ThreadSuccessor),
 }
 
 /// The queued run that gets the thread.
 #[derive(Clone, Copy, Debug)]
-pub struct Successor {
+pub struct ThreadSuccessor {
     pub run: RunId,
     /// Whether the older run is aborted and rolled back instead of paused.
     pub roll_back: bool,
@@ -51,32 +51,32 @@ pub struct Successor {
 /// A requested stop as stored in the run's row until it is carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stop", rename_all = "snake_case")]
-pub enum AskedStop {
+pub enum RequestedStop {
     Pause,
     Abort {
-        who: Sender,
+        who: CommandSender,
         reason: String,
         /// Whether worktree and branch are reset.
         roll_back: bool,
     },
 }
 
-impl Driver {
+impl RunDriver {
     pub(super) async fn pause(
         &mut self,
         reason: PauseReason,
         grace: Duration,
-        reply: Option<Reply>,
+        reply: Option<ReplySender>,
     ) {
         match &mut self.stopping {
             Some(
-                Stopping::Pause { replies, .. }
-                | Stopping::Abort {
+                StopInProgress::Pause { replies, .. }
+                | StopInProgress::Abort {
                     overtaken: replies, ..
                 },
             ) => replies.extend(reply),
             stopping => {
-                *stopping = Some(Stopping::Pause {
+                *stopping = Some(StopInProgress::Pause {
                     reason,
                     replies: reply.into_iter().collect(),
                 })
@@ -87,27 +87,28 @@ impl Driver {
 
     pub(super) async fn abort(
         &mut self,
-        who: Sender,
+        who: CommandSender,
         reason: String,
         roll_back: bool,
-        reply: Reply,
+        reply: ReplySender,
     ) {
         if self.state.status == RunStatus::Aborted {
-            let _ = reply.send(Ok(Answer::Accepted {
+            let _ = reply.send(Ok(CommandAnswer::Accepted {
                 run_id: self.run_id(),
             }));
             return;
         }
         match &mut self.stopping {
             // The first abort determines who is recorded as its author.
-            Some(Stopping::Abort { replies, .. }) => replies.push(reply),
+            Some(StopInProgress::Abort { replies, .. }) => replies.push(reply),
             stopping => {
-                let overtaken = if let Some(Stopping::Pause { replies, .. }) = stopping.take() {
+                let overtaken = if let Some(StopInProgress::Pause { replies, .. }) = stopping.take()
+                {
                     replies
                 } else {
                     Vec::new()
                 };
-                *stopping = Some(Stopping::Abort {
+                *stopping = Some(StopInProgress::Abort {
                     who,
                     reason,
                     roll_back,
@@ -119,10 +120,10 @@ impl Driver {
         self.stop_running(Duration::ZERO).await;
     }
 
-    pub(super) async fn give_way_to(&mut self, successor: Successor, grace: Duration) {
+    pub(super) async fn request_hand_over(&mut self, successor: ThreadSuccessor, grace: Duration) {
         // A stop in progress frees the thread as well.
         if self.stopping.is_none() && self.state.status.holds_thread() {
-            self.stopping = Some(Stopping::GiveWay(successor));
+            self.stopping = Some(StopInProgress::HandOver(successor));
             self.stop_running(grace).await;
         }
     }
@@ -130,7 +131,7 @@ impl Driver {
     /// Asks the running activity to end at its next checkpoint, and cancels it when `grace` is
     /// over.
     async fn stop_running(&mut self, grace: Duration) {
-        let Some(Running { stop, .. }) = &self.running else {
+        let Some(RunningActivity { stop, .. }) = &self.running else {
             if let Err(failure) = self.finish_stopping().await {
                 tracing::error!(run = %self.run_id(), %failure, "could not store the stop");
             }
@@ -139,7 +140,7 @@ impl Driver {
         let stop = stop.clone();
         // Record the stop before signalling it: if the host dies between the two, recovery
         // still finds the request.
-        self.note_stop().await;
+        self.record_stop().await;
         stop.soon.cancel();
         let deadline = Instant::now() + grace;
         tokio::spawn(async move {
@@ -150,18 +151,18 @@ impl Driver {
 
     /// Records a stop requested by an operator, so that it survives the host. A failed write
     /// does not prevent the stop.
-    async fn note_stop(&self) {
+    async fn record_stop(&self) {
         let asked = match &self.stopping {
-            Some(Stopping::Pause {
+            Some(StopInProgress::Pause {
                 reason: PauseReason::Operator,
                 ..
-            }) => AskedStop::Pause,
-            Some(Stopping::Abort {
+            }) => RequestedStop::Pause,
+            Some(StopInProgress::Abort {
                 who,
                 reason,
                 roll_back,
                 ..
-            }) => AskedStop::Abort {
+            }) => RequestedStop::Abort {
                 who: who.clone(),
                 reason: reason.clone(),
                 roll_back: *roll_back,
@@ -186,30 +187,28 @@ impl Driver {
             return Ok(());
         };
         match stopping {
-            Stopping::Pause { reason, replies } => {
-                let done = self
-                    .input(Input::Pause(reason))
-                    .await
-                    .map(|()| Answer::Accepted {
+            StopInProgress::Pause { reason, replies } => {
+                let done = self.input(MachineInput::Pause(reason)).await.map(|()| {
+                    CommandAnswer::Accepted {
                         run_id: self.run_id(),
-                    });
+                    }
+                });
                 for reply in replies {
                     let _ = reply.send(done.clone());
                 }
             }
-            Stopping::Abort {
+            StopInProgress::Abort {
                 who,
                 reason,
                 roll_back,
                 replies,
                 overtaken,
             } => {
-                let done = self
-                    .end(who, reason, roll_back)
-                    .await
-                    .map(|()| Answer::Accepted {
+                let done = self.abort_run(who, reason, roll_back).await.map(|()| {
+                    CommandAnswer::Accepted {
                         run_id: self.run_id(),
-                    });
+                    }
+                });
                 for reply in replies {
                     let _ = reply.send(done.clone());
                 }
@@ -223,13 +222,18 @@ impl Driver {
                     let _ = reply.send(late.clone());
                 }
             }
-            Stopping::GiveWay(successor) => self.give_way(successor).await?,
+            StopInProgress::HandOver(successor) => self.hand_over_or_fail(successor).await?,
         }
         Ok(())
     }
 
-    async fn end(&mut self, who: Sender, reason: String, roll_back: bool) -> Result<()> {
-        let input = Input::Abort {
+    async fn abort_run(
+        &mut self,
+        who: CommandSender,
+        reason: String,
+        roll_back: bool,
+    ) -> Result<()> {
+        let input = MachineInput::Abort {
             by: who.by,
             via: who.via,
             reason,
@@ -270,32 +274,35 @@ impl Driver {
         let events = self
             .context
             .journal
-            .store_patiently(stored, |message| self.note(message))
+            .write_with_retry(stored, |message| self.note(message))
             .await?;
-        self.take_in(&events).await?;
+        self.apply_events(&events).await?;
         rollback::finish(&self.context, run, prepared).await
     }
 
     /// Hands the thread over. If the newer run cannot start, it fails and this run continues.
-    async fn give_way(&mut self, successor: Successor) -> Result<()> {
-        match self.hand_on(successor).await {
-            Ok(true) => self.handed_to = Some(successor.run),
+    async fn hand_over_or_fail(&mut self, successor: ThreadSuccessor) -> Result<()> {
+        match self.hand_over(successor).await {
+            Ok(true) => self.successor = Some(successor.run),
             Ok(false) => {}
             Err(failure) => {
                 tracing::warn!(run = %self.run_id(), to = %successor.run, %failure, "could not hand over the thread");
-                fail_waiting(self, successor.run, failure).await;
+                fail_queued(self, successor.run, failure).await;
             }
         }
         Ok(())
     }
 
-    async fn hand_on(&mut self, Successor { run: to, roll_back }: Successor) -> Result<bool> {
+    async fn hand_over(
+        &mut self,
+        ThreadSuccessor { run: to, roll_back }: ThreadSuccessor,
+    ) -> Result<bool> {
         let path = self.context.paths.database();
         let (newer, plan) = blocking(move || {
             let reader = Reader::open(&path)?;
             let state = events::state(reader.connection(), to)?;
             let record = runs::get(reader.connection(), to)?;
-            load_files(reader.connection(), record).map(|files| (state, files.plan))
+            load_definitions(reader.connection(), record).map(|files| (state, files.plan))
         })
         .await?;
         if newer.status != RunStatus::Created || !self.state.status.holds_thread() {
@@ -308,14 +315,14 @@ impl Driver {
             None
         };
         let run = self.run_id();
-        let begins = decide(&plan, &newer, Input::Start, Timestamp::now())?;
+        let begins = decide(&plan, &newer, MachineInput::Start, Timestamp::now())?;
         let input = match roll_back {
-            true => Input::Abort {
+            true => MachineInput::Abort {
                 by: format!("run {}", to.short()),
                 via: Via::Engine,
                 reason: "rolled back for a newer run".to_owned(),
             },
-            false => Input::Pause(PauseReason::Interrupted),
+            false => MachineInput::Pause(PauseReason::Interrupted),
         };
         let rests = self.facts(input)?;
         let stored = move |tx: &rusqlite::Transaction<'_>| {
@@ -333,16 +340,16 @@ impl Driver {
         let all = self
             .context
             .journal
-            .store_patiently(stored, |message| self.note(message))
+            .write_with_retry(stored, |message| self.note(message))
             .await?;
-        let own: Vec<Event> = all
+        let own: Vec<JournalEvent> = all
             .into_iter()
             .filter(|event| event.run_id == run)
             .collect();
         if own.is_empty() {
             return Ok(false);
         }
-        self.take_in(&own).await?;
+        self.apply_events(&own).await?;
         if roll_back && let Err(failure) = rollback::finish(&self.context, run, prepared).await {
             tracing::error!(%run, %failure, "could not roll back");
         }
@@ -351,14 +358,14 @@ impl Driver {
 }
 
 /// Fails a queued run that cannot get its thread.
-async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
+async fn fail_queued(driver: &RunDriver, run: RunId, why: Failure) {
     let context = &driver.context;
     let message = format!(
         "run {} could not hand over the thread and continues: {}",
         driver.run_id().short(),
         why.message
     );
-    let end = Fact::RunFailed {
+    let end = RunFact::RunFailed {
         code: why.code,
         message,
         hint: why.hint,
@@ -374,7 +381,7 @@ async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
     match stored.await {
         Ok(events) if !events.is_empty() => {
             context.journal.publish_events(&events);
-            final_report::write_and_note(context, run).await;
+            final_report::write_and_record(context, run).await;
         }
         Ok(_) => {}
         Err(failure) => tracing::error!(%run, %failure, "could not fail a run that cannot start"),
@@ -385,7 +392,7 @@ async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
 ///
 /// # Errors
 /// `db_corrupt` if the stored stop cannot be parsed; errors of the database.
-pub fn asked_stop(conn: &rusqlite::Connection, run: RunId) -> Result<Option<AskedStop>> {
+pub fn requested_stop(conn: &rusqlite::Connection, run: RunId) -> Result<Option<RequestedStop>> {
     let Some(text) = threads::stop_of(conn, run)? else {
         return Ok(None);
     };

@@ -6,103 +6,115 @@
 
 use std::sync::Arc;
 
-use super::Driver;
+use super::RunDriver;
 use crate::engine::artifact::secrets;
-use crate::engine::beside::Beside;
+use crate::engine::beside::CommitAttachments;
 use crate::engine::final_report;
-use crate::engine::machine::{Activity, Input, Outcome, decide, wanted};
+use crate::engine::machine::{AttemptOutcome, MachineInput, RunActivity, decide, wanted};
 use crate::model::error::{Code, Result};
-use crate::model::event::{ArtifactRef, Event, Fact};
+use crate::model::event::{ArtifactRef, JournalEvent, RunFact};
 use crate::model::time::Timestamp;
 use crate::store::{events, journal, runs};
 
-impl Driver {
+impl RunDriver {
     /// Decides, commits and applies; waits out a full disk or a locked database.
-    pub(super) async fn input(&mut self, input: Input) -> Result<()> {
-        self.input_with(input, Beside::default()).await
+    pub(super) async fn input(&mut self, input: MachineInput) -> Result<()> {
+        self.input_with(input, CommitAttachments::default()).await
     }
 
     /// Like [`input`](Self::input), with rows to store in the same transaction.
-    pub(super) async fn input_with(&mut self, input: Input, mut beside: Beside) -> Result<()> {
-        let facts = self.warned(self.facts(input)?).await?;
+    pub(super) async fn input_with(
+        &mut self,
+        input: MachineInput,
+        mut beside: CommitAttachments,
+    ) -> Result<()> {
+        let facts = self.with_secret_warning(self.facts(input)?).await?;
         if facts
             .iter()
-            .any(|fact| matches!(fact, Fact::RunResumed { .. }))
+            .any(|fact| matches!(fact, RunFact::RunResumed { .. }))
         {
             // Servers that were unavailable may be back: a resume is the operator's
             // retry.
             self.context.backends.look_again().await;
         }
-        self.stored = std::mem::take(&mut beside.stored);
+        self.stored = std::mem::take(&mut beside.stored_events);
         // The pending answer is left out: its turn was deleted together with the run's row.
-        let kept = Beside {
-            unsettled: None,
+        let kept = CommitAttachments {
+            pending_answer: None,
             ..beside.clone()
         };
-        let events = match self.append_after(beside, facts.clone()).await {
+        let events = match self.commit_facts(beside, facts.clone()).await {
             Err(failure) if failure.code == Code::RunNotFound => {
-                self.append_to_restored(kept, facts).await?
+                self.restore_and_append(kept, facts).await?
             }
             appended => appended?,
         };
-        self.take_in(&events).await
+        self.apply_events(&events).await
     }
 
-    async fn append_after(&self, beside: Beside, facts: Vec<Fact>) -> Result<Vec<Event>> {
+    async fn commit_facts(
+        &self,
+        beside: CommitAttachments,
+        facts: Vec<RunFact>,
+    ) -> Result<Vec<JournalEvent>> {
         let run_id = self.run_id();
         if beside.is_empty() {
             return self
                 .context
                 .journal
-                .append_patiently(run_id, facts, |message| self.note(message))
+                .append_with_retry(run_id, facts, |message| self.note(message))
                 .await;
         }
         let job = move |tx: &rusqlite::Transaction<'_>| {
-            let mut events = beside.store(tx)?;
+            let mut events = beside.write_rows(tx)?;
             events.extend(journal::append(tx, run_id, &facts, Timestamp::now())?);
             Ok(events)
         };
         self.context
             .journal
-            .store_patiently(job, |message| self.note(message))
+            .write_with_retry(job, |message| self.note(message))
             .await
     }
 
     /// Applies stored events, and writes the final report when the run has ended.
-    pub(super) async fn take_in(&mut self, events: &[Event]) -> Result<()> {
-        self.fold(events).await?;
+    pub(super) async fn apply_events(&mut self, events: &[JournalEvent]) -> Result<()> {
+        self.apply_in_order(events).await?;
         if self.state.status.is_terminal()
             && events.iter().any(|event| event.fact.key() == "run.ended")
         {
-            final_report::write_and_note(&self.context, self.run_id()).await;
+            final_report::write_and_record(&self.context, self.run_id()).await;
         }
         Ok(())
     }
 
     /// Restores the run's row, which has disappeared, from memory, and then appends the facts.
-    async fn append_to_restored(&self, beside: Beside, facts: Vec<Fact>) -> Result<Vec<Event>> {
+    async fn restore_and_append(
+        &self,
+        beside: CommitAttachments,
+        facts: Vec<RunFact>,
+    ) -> Result<Vec<JournalEvent>> {
         tracing::error!(run = %self.run_id(), "the row of the run is missing; restoring it");
         let record = self.files.record.clone();
         let job = move |tx: &rusqlite::Transaction<'_>| {
             runs::restore(tx, &record)?;
-            beside.store(tx)?;
+            beside.write_rows(tx)?;
             journal::append(tx, record.id, &facts, Timestamp::now())
         };
         self.context
             .journal
-            .store_patiently(job, |message| self.note(message))
+            .write_with_retry(job, |message| self.note(message))
             .await
     }
 
     /// Adds a warning after a validated version that contains a secret.
-    async fn warned(&self, mut facts: Vec<Fact>) -> Result<Vec<Fact>> {
+    async fn with_secret_warning(&self, mut facts: Vec<RunFact>) -> Result<Vec<RunFact>> {
         let Some(at) = facts
             .iter()
-            .position(|fact| matches!(fact, Fact::ArtifactValidated { .. }))
+            .position(|fact| matches!(fact, RunFact::ArtifactValidated { .. }))
         else {
             return Ok(facts);
         };
-        let Fact::ArtifactValidated {
+        let RunFact::ArtifactValidated {
             phase_key,
             attempt,
             artifact,
@@ -132,7 +144,7 @@ impl Driver {
                 let ArtifactRef {
                     version, sha256, ..
                 } = artifact;
-                Fact::ArtifactWarned {
+                RunFact::ArtifactWarned {
                     phase_key,
                     attempt,
                     version,
@@ -150,36 +162,36 @@ impl Driver {
     /// Returns the facts that an input produces. In a plain directory a valid artifact without
     /// a gate needs no commit, so its phase completes, and the next one starts, in the same
     /// transaction.
-    pub(super) fn facts(&self, input: Input) -> Result<Vec<Fact>> {
+    pub(super) fn facts(&self, input: MachineInput) -> Result<Vec<RunFact>> {
         let at = Timestamp::now();
         let valid = matches!(
             &input,
-            Input::AttemptEnded {
-                outcome: Outcome::Valid(_),
+            MachineInput::AttemptEnded {
+                outcome: AttemptOutcome::Valid(_),
                 ..
             }
         );
         let mut facts = decide(self.plan(), &self.state, input, at)?;
-        if !valid || !self.files.in_plain_folder() || self.stopping.is_some() {
+        if !valid || !self.files.in_plain_directory() || self.stopping.is_some() {
             return Ok(facts);
         }
         // Decides the next step on a copy: `self.state` changes only after the commit.
         let mut ahead = self.state.clone();
         for fact in &facts {
-            ahead.apply(&Event {
+            ahead.apply(&JournalEvent {
                 run_id: ahead.run_id,
                 seq: ahead.last_seq + 1,
                 at,
                 fact: fact.clone(),
             })?;
         }
-        if let Some(Activity::Commit { phase_key }) = wanted(self.plan(), &ahead)
+        if let Some(RunActivity::Commit { phase_key }) = wanted(self.plan(), &ahead)
             && self.plan().gates(&phase_key).is_empty()
         {
             facts.extend(decide(
                 self.plan(),
                 &ahead,
-                Input::Committed {
+                MachineInput::Committed {
                     phase_key,
                     commit: None,
                 },
@@ -190,7 +202,7 @@ impl Driver {
     }
 
     /// Applies events, preceded by those that the attempt recorder stored in the meantime.
-    async fn fold(&mut self, new: &[Event]) -> Result<()> {
+    async fn apply_in_order(&mut self, new: &[JournalEvent]) -> Result<()> {
         let until = new.first().map_or(u64::MAX, |first| first.seq);
         let stored = std::mem::take(&mut self.stored);
         for event in stored.iter().filter(|event| event.seq < until) {

@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 
-use super::doorbell::Doorbell;
+use super::doorbell::ChangeWatcher;
 use super::lock::live_host;
-use crate::engine::api::{Answer, Command, Port, Request, Sender, Signal};
+use crate::engine::api::{
+    CommandAnswer, CommandRequest, CommandSender, EngineCommand, EnginePort, EngineSignal,
+};
 use crate::engine::blocking::blocking;
-use crate::engine::context::Context;
+use crate::engine::context::EngineContext;
 use crate::engine::journal_writer::signal_channel;
-use crate::engine::paths::Paths;
+use crate::engine::paths::InstallPaths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
 use crate::model::record::InboxRecord;
@@ -26,46 +28,46 @@ use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, approvals, events, inbox, run_list};
 
 /// Poll interval while waiting for an answer.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Time after which the sender is told that the command is stored but not yet answered.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// The host is checked at every n-th poll for an answer.
-const HOST_LOOK: u32 = 4;
+const HOST_CHECK_EVERY: u32 = 4;
 /// Number of consecutive checks without a host that are tolerated: one host may be handing over to
 /// another.
-const HANDED_ON: u32 = 5;
+const MAX_HOST_ABSENCES: u32 = 5;
 /// Overlap of consecutive polls for changed runs, in case the clocks differ.
 const OVERLAP_MS: i64 = 60_000;
 /// Maximum number of events read per query.
-const EVENTS_AT_ONCE: u32 = 2048;
+const EVENT_PAGE_LEN: u32 = 2048;
 
 /// Connects to the host of `paths` in another process.
 ///
 /// # Errors
 /// Errors of opening the database for reading.
-pub fn attach(paths: &Paths, runtime: &tokio::runtime::Handle) -> Result<Port> {
+pub fn attach(paths: &InstallPaths, runtime: &tokio::runtime::Handle) -> Result<EnginePort> {
     let reader = Reader::open(&paths.database())?;
     // Before the port exists: the port delivers every event that its owner may not have found in
     // the archive.
-    let news = News::from_now(&reader)?;
+    let news = EventCursor::at_now(&reader)?;
     let (requests, incoming) = mpsc::channel(64);
     let signals = signal_channel();
-    runtime.spawn(carry(paths.clone(), incoming));
-    runtime.spawn(watch(paths.clone(), reader, news, signals.clone()));
-    Ok(Port::new(requests, signals))
+    runtime.spawn(forward_commands(paths.clone(), incoming));
+    runtime.spawn(poll_events(paths.clone(), reader, news, signals.clone()));
+    Ok(EnginePort::new(requests, signals))
 }
 
-async fn carry(paths: Paths, mut incoming: mpsc::Receiver<Request>) {
+async fn forward_commands(paths: InstallPaths, mut incoming: mpsc::Receiver<CommandRequest>) {
     while let Some(request) = incoming.recv().await {
         let paths = paths.clone();
         tokio::spawn(async move {
-            let Request {
+            let CommandRequest {
                 command,
                 sender,
                 token,
                 reply,
             } = request;
-            let answer = match leave(&paths, command, sender, token).await {
+            let answer = match store_command(&paths, command, sender, token).await {
                 Ok(()) => wait_for_answer(&paths, token).await,
                 Err(failure) => Err(failure),
             };
@@ -74,10 +76,15 @@ async fn carry(paths: Paths, mut incoming: mpsc::Receiver<Request>) {
     }
 }
 
-async fn leave(paths: &Paths, command: Command, sender: Sender, token: ClientToken) -> Result<()> {
+async fn store_command(
+    paths: &InstallPaths,
+    command: EngineCommand,
+    sender: CommandSender,
+    token: ClientToken,
+) -> Result<()> {
     let paths = paths.clone();
     blocking(move || {
-        let command = exactly_once(
+        let command = make_idempotent(
             Reader::open(&paths.database())?.connection(),
             command,
             token,
@@ -91,8 +98,8 @@ async fn leave(paths: &Paths, command: Command, sender: Sender, token: ClientTok
             command,
             run,
         };
-        write_beside(&paths, move |tx| {
-            inbox::put(tx, &new, Timestamp::now()).map(drop)
+        write_alongside_host(&paths, move |tx| {
+            inbox::insert(tx, &new, Timestamp::now()).map(drop)
         })
     })
     .await
@@ -101,13 +108,13 @@ async fn leave(paths: &Paths, command: Command, sender: Sender, token: ClientTok
 /// Makes a command idempotent, since it is executed again after a crash: a start gets a key by
 /// which it finds the run it created, and a decision is bound to the approval that is pending now,
 /// so that it cannot apply to the next one.
-fn exactly_once(
+fn make_idempotent(
     conn: &rusqlite::Connection,
-    mut command: Command,
+    mut command: EngineCommand,
     token: ClientToken,
-) -> Result<Command> {
-    command.name_start(|| format!("token:{token}"));
-    if let Command::Decide {
+) -> Result<EngineCommand> {
+    command.ensure_idempotency_key(|| format!("token:{token}"));
+    if let EngineCommand::Decide {
         run_id,
         request_id: request_id @ None,
         ..
@@ -122,17 +129,17 @@ fn exactly_once(
     Ok(command)
 }
 
-async fn wait_for_answer(paths: &Paths, token: ClientToken) -> Result<Answer> {
+async fn wait_for_answer(paths: &InstallPaths, token: ClientToken) -> Result<CommandAnswer> {
     let path = paths.database();
     let reader = blocking(move || Reader::open(&path)).await?;
     let deadline = tokio::time::Instant::now() + ANSWER_WAIT;
-    let mut ticks = tokio::time::interval(LOOK);
+    let mut ticks = tokio::time::interval(POLL_INTERVAL);
     let mut alone = 0;
     let mut looks = 0_u32;
     while tokio::time::Instant::now() < deadline {
         ticks.tick().await;
         looks += 1;
-        if looks.is_multiple_of(HOST_LOOK) {
+        if looks.is_multiple_of(HOST_CHECK_EVERY) {
             alone = if live_host(paths)?.is_none() {
                 alone + 1
             } else {
@@ -140,13 +147,13 @@ async fn wait_for_answer(paths: &Paths, token: ClientToken) -> Result<Answer> {
             };
         }
         if let Some(Some(answer)) = inbox::answer_of(reader.connection(), token)? {
-            let answer: Result<Answer> = serde_json::from_str::<StoredAnswer>(&answer)
+            let answer: Result<CommandAnswer> = serde_json::from_str::<StoredAnswer>(&answer)
                 .map_err(Failure::internal)?
                 .into();
             return answer;
         }
         // The answer was checked once more after the last check of the host.
-        if alone > HANDED_ON {
+        if alone > MAX_HOST_ABSENCES {
             return Err(Failure::new(
                 Code::HostGoingAway,
                 "the host is gone; the command is stored, and the next host will execute it",
@@ -165,11 +172,11 @@ async fn wait_for_answer(paths: &Paths, token: ClientToken) -> Result<Answer> {
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredAnswer {
-    Ok(Answer),
+    Ok(CommandAnswer),
     Err(Failure),
 }
 
-impl From<StoredAnswer> for Result<Answer> {
+impl From<StoredAnswer> for Result<CommandAnswer> {
     fn from(stored: StoredAnswer) -> Self {
         match stored {
             StoredAnswer::Ok(answer) => Ok(answer),
@@ -179,13 +186,17 @@ impl From<StoredAnswer> for Result<Answer> {
 }
 
 /// Executes one command from another process and stores the answer beside it.
-pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
-    let sender = Sender {
+pub(super) async fn execute_command(
+    context: Arc<EngineContext>,
+    port: EnginePort,
+    row: InboxRecord,
+) {
+    let sender = CommandSender {
         by: row.by,
         via: row.via,
     };
-    let answer = match serde_json::from_str::<Command>(&row.command) {
-        Ok(command) => match acted_before(&context, &command, row.run_seq).await {
+    let answer = match serde_json::from_str::<EngineCommand>(&row.command) {
+        Ok(command) => match earlier_answer(&context, &command, row.run_seq).await {
             Some(answer) => Ok(answer),
             None => port.send(command, sender, row.token).await,
         },
@@ -215,15 +226,15 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
 /// Returns the answer of a command that was already executed by a host that died before it could
 /// answer. A run that has been resumed (or paused) since the command was stored must not be resumed
 /// again.
-async fn acted_before(
-    context: &Context,
-    command: &Command,
+async fn earlier_answer(
+    context: &EngineContext,
+    command: &EngineCommand,
     run_seq: Option<u64>,
-) -> Option<Answer> {
+) -> Option<CommandAnswer> {
     let kinds: &[&str] = match command {
-        Command::Resume { .. } => &["run.resumed", "run.started"],
-        Command::Pause { .. } => &["run.paused"],
-        Command::Pick { .. } => &["artifact.changed"],
+        EngineCommand::Resume { .. } => &["run.resumed", "run.started"],
+        EngineCommand::Pause { .. } => &["run.paused"],
+        EngineCommand::Pick { .. } => &["artifact.changed"],
         _ => return None,
     };
     let run_id = command.run_id()?;
@@ -243,22 +254,22 @@ async fn acted_before(
     .await;
     found
         .is_ok_and(|found| !found.is_empty())
-        .then_some(Answer::Accepted { run_id })
+        .then_some(CommandAnswer::Accepted { run_id })
 }
 
 /// Position up to which events have been delivered.
-struct News {
+struct EventCursor {
     seen: BTreeMap<RunId, u64>,
     since: Timestamp,
     version: Option<i64>,
 }
 
-impl News {
-    fn from_now(reader: &Reader) -> Result<Self> {
+impl EventCursor {
+    fn at_now(reader: &Reader) -> Result<Self> {
         // The version is read first: a commit in between then causes one more poll, which finds
         // nothing new.
         let version = reader.data_version()?;
-        let since = overlapping(Timestamp::now());
+        let since = with_overlap(Timestamp::now());
         let seen = run_list::moved(reader.connection(), Timestamp(0))?
             .into_iter()
             .collect();
@@ -272,55 +283,68 @@ impl News {
 
 /// Rows carry the writer's clock, read before the commit. The overlap is harmless, because events
 /// that were delivered are skipped.
-fn overlapping(looked: Timestamp) -> Timestamp {
+fn with_overlap(looked: Timestamp) -> Timestamp {
     Timestamp(looked.0 - OVERLAP_MS)
 }
 
-async fn watch(paths: Paths, reader: Reader, mut news: News, signals: broadcast::Sender<Signal>) {
-    let mut bell = Doorbell::new(&paths);
+async fn poll_events(
+    paths: InstallPaths,
+    reader: Reader,
+    mut news: EventCursor,
+    signals: broadcast::Sender<EngineSignal>,
+) {
+    let mut bell = ChangeWatcher::new(&paths);
     let mut hosted = true;
     loop {
-        tell_of_host(&paths, &mut hosted, &signals);
-        bell.rung().await;
+        publish_host_presence(&paths, &mut hosted, &signals);
+        bell.changed().await;
         let now = reader.data_version().ok();
         if now == news.version {
             continue;
         }
-        match tell_news(&reader, &mut news, &signals) {
+        match publish_events(&reader, &mut news, &signals) {
             Ok(()) => news.version = now,
             Err(failure) => tracing::warn!(%failure, "could not read new events"),
         }
     }
 }
 
-fn tell_of_host(paths: &Paths, hosted: &mut bool, signals: &broadcast::Sender<Signal>) {
+fn publish_host_presence(
+    paths: &InstallPaths,
+    hosted: &mut bool,
+    signals: &broadcast::Sender<EngineSignal>,
+) {
     // A lock that cannot be checked does not count as released.
     let there = !matches!(live_host(paths), Ok(None));
     if std::mem::replace(hosted, there) != there {
-        let _ = signals.send(Signal::Host(there));
+        let _ = signals.send(EngineSignal::HostPresence(there));
     }
 }
 
-fn tell_news(reader: &Reader, news: &mut News, signals: &broadcast::Sender<Signal>) -> Result<()> {
+fn publish_events(
+    reader: &Reader,
+    news: &mut EventCursor,
+    signals: &broadcast::Sender<EngineSignal>,
+) -> Result<()> {
     let looked = Timestamp::now();
     for (run_id, last_seq) in run_list::moved(reader.connection(), news.since)? {
         let told = news.seen.entry(run_id).or_insert(0);
         while *told < last_seq {
-            let page = events::from(reader.connection(), run_id, *told + 1, EVENTS_AT_ONCE)?;
+            let page = events::from(reader.connection(), run_id, *told + 1, EVENT_PAGE_LEN)?;
             let Some(last) = page.last() else { break };
             *told = last.seq;
             for event in page {
-                let _ = signals.send(Signal::Event(Arc::new(event)));
+                let _ = signals.send(EngineSignal::Event(Arc::new(event)));
             }
         }
     }
-    news.since = overlapping(looked);
+    news.since = with_overlap(looked);
     Ok(())
 }
 
 /// Runs one write transaction beside a running host; SQLite serializes the writers.
-pub fn write_beside<T: Send + 'static>(
-    paths: &Paths,
+pub fn write_alongside_host<T: Send + 'static>(
+    paths: &InstallPaths,
     write: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     paths.create()?;

@@ -8,60 +8,62 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::engine::paths::Paths;
+use crate::engine::paths::InstallPaths;
 
 /// Minimum time between two wake-ups, however many changes are reported.
-const QUICK: Duration = Duration::from_millis(25);
+const MIN_INTERVAL: Duration = Duration::from_millis(25);
 /// Poll interval where changes are reported.
-const SLOW: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Poll interval where changes are not reported.
-const BLIND: Duration = Duration::from_millis(50);
+const POLL_INTERVAL_WITHOUT_INOTIFY: Duration = Duration::from_millis(50);
 
 /// Additional wake-ups, by the time since the last reported change: the kernel reports a write
 /// before the transaction is committed and can be read.
-const ECHOES: [Duration; 6] = [ms(5), ms(15), ms(40), ms(100), ms(250), ms(700)];
+const ECHO_DELAYS: [Duration; 6] = [ms(5), ms(15), ms(40), ms(100), ms(250), ms(700)];
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
 /// Waits for changes of the data directory; see the module documentation.
-pub(super) struct Doorbell {
-    rings: Option<watch::Watch>,
-    looked: Instant,
-    rang: Instant,
-    echo: usize,
+pub(super) struct ChangeWatcher {
+    inotify: Option<watch::Watch>,
+    last_wake: Instant,
+    last_change: Instant,
+    echo_index: usize,
 }
 
-impl Doorbell {
+impl ChangeWatcher {
     /// Watches the data directory. Must be called on the runtime that will wait.
-    pub(super) fn new(paths: &Paths) -> Self {
+    pub(super) fn new(paths: &InstallPaths) -> Self {
         let now = Instant::now();
         Self {
-            rings: watch::Watch::new(paths),
-            looked: now,
-            rang: now,
-            echo: 0,
+            inotify: watch::Watch::new(paths),
+            last_wake: now,
+            last_change: now,
+            echo_index: 0,
         }
     }
 
     /// Waits until the data may have changed since the last call.
-    pub(super) async fn rung(&mut self) {
-        match &mut self.rings {
-            None => sleep_until(self.looked + BLIND).await,
+    pub(super) async fn changed(&mut self) {
+        match &mut self.inotify {
+            None => sleep_until(self.last_wake + POLL_INTERVAL_WITHOUT_INOTIFY).await,
             Some(rings) => {
-                let echo = ECHOES.get(self.echo).map(|after| self.rang + *after);
+                let echo = ECHO_DELAYS
+                    .get(self.echo_index)
+                    .map(|after| self.last_change + *after);
                 tokio::select! {
                     () = rings.next() => {
-                        self.rang = Instant::now();
-                        self.echo = 0;
-                        sleep_until(self.looked + QUICK).await;
+                        self.last_change = Instant::now();
+                        self.echo_index = 0;
+                        sleep_until(self.last_wake + MIN_INTERVAL).await;
                     }
-                    () = sleep_until(echo.unwrap_or_else(|| Instant::now() + SLOW)) => self.echo += 1,
+                    () = sleep_until(echo.unwrap_or_else(|| Instant::now() + POLL_INTERVAL)) => self.echo_index += 1,
                 }
             }
         }
-        self.looked = Instant::now();
+        self.last_wake = Instant::now();
     }
 }
 
@@ -74,7 +76,7 @@ mod watch {
     use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
     use tokio::io::unix::AsyncFd;
 
-    use crate::engine::paths::Paths;
+    use crate::engine::paths::InstallPaths;
 
     /// inotify watch on the directories of the database and of the lock.
     pub(super) struct Watch {
@@ -85,7 +87,7 @@ mod watch {
 
     impl Watch {
         /// Returns `None` where inotify is unavailable.
-        pub(super) fn new(paths: &Paths) -> Option<Self> {
+        pub(super) fn new(paths: &InstallPaths) -> Option<Self> {
             let lock = paths.lock();
             let database = paths.database();
             let name = |path: &std::path::Path| {
@@ -151,13 +153,13 @@ mod watch {
 
 #[cfg(not(target_os = "linux"))]
 mod watch {
-    use crate::engine::paths::Paths;
+    use crate::engine::paths::InstallPaths;
 
     /// Never created on this platform.
     pub(super) struct Watch(std::convert::Infallible);
 
     impl Watch {
-        pub(super) fn new(_: &Paths) -> Option<Self> {
+        pub(super) fn new(_: &InstallPaths) -> Option<Self> {
             None
         }
 
@@ -173,19 +175,19 @@ mod tests {
     use crate::store::Store;
 
     /// Waits for the remaining echoes, then asserts that nothing wakes it.
-    async fn asleep(bell: &mut Doorbell) {
-        while bell.echo < ECHOES.len() {
-            bell.rung().await;
+    async fn asleep(bell: &mut ChangeWatcher) {
+        while bell.echo_index < ECHO_DELAYS.len() {
+            bell.changed().await;
         }
-        let woken = tokio::time::timeout(ms(300), bell.rung()).await;
+        let woken = tokio::time::timeout(ms(300), bell.changed()).await;
         assert!(
             woken.is_err() || cfg!(not(target_os = "linux")),
             "nothing changed"
         );
     }
 
-    async fn rings(bell: &mut Doorbell) {
-        tokio::time::timeout(Duration::from_secs(2), bell.rung())
+    async fn rings(bell: &mut ChangeWatcher) {
+        tokio::time::timeout(Duration::from_secs(2), bell.changed())
             .await
             .expect("the change is reported");
     }
@@ -198,22 +200,22 @@ mod tests {
     }
 
     #[test]
-    fn it_rings_for_a_commit_and_for_the_end_of_a_lock_and_sleeps_in_between() {
+    fn commits_and_lock_releases_wake_and_nothing_else_does() {
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths::beneath(home.path());
+        let paths = InstallPaths::beneath(home.path());
         paths.create().unwrap();
         let store = Store::open(&paths.database()).unwrap();
-        let lock = super::super::HostLock::take(&paths).unwrap();
+        let lock = super::super::HostLock::acquire(&paths).unwrap();
         runtime().block_on(async {
-            let mut bell = Doorbell {
-                echo: ECHOES.len(),
-                ..Doorbell::new(&paths)
+            let mut bell = ChangeWatcher {
+                echo_index: ECHO_DELAYS.len(),
+                ..ChangeWatcher::new(&paths)
             };
             asleep(&mut bell).await;
-            let hash = crate::model::hash::ContentHash::of(b"persona");
+            let hash = crate::model::hash::ContentHash::from_bytes(b"persona");
             store
                 .write(move |tx| {
-                    crate::store::consents::give(
+                    crate::store::consents::insert(
                         tx,
                         "a@1",
                         &hash,

@@ -3,11 +3,11 @@
 //! The requests are stored as commands in the inbox before the lock is released. The next host
 //! executes them, whichever process that is, so none is lost in between.
 
-use crate::engine::api::{Command, Sender};
-use crate::engine::context::Context;
+use crate::engine::api::{CommandSender, EngineCommand};
+use crate::engine::context::EngineContext;
 use crate::model::error::{Failure, Result};
 use crate::model::id::{ClientToken, RunId};
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 use crate::model::state::{OnDisconnect, PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
 use crate::store::inbox::{self, NewCommand};
@@ -15,33 +15,37 @@ use crate::store::runs;
 
 /// Which runs the next host resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandOver {
+pub enum HandoverScope {
     /// None; they stay paused.
-    Nothing,
+    NoRuns,
     /// All runs that were active.
-    Everything,
+    AllRuns,
     /// Runs whose own `on_disconnect`, or else the setting, is `continue`.
-    AsRunsSay,
+    ByDisconnectPolicy,
 }
 
 /// Stores a resume command for each of the `paused` runs selected by `over`; returns their number.
 ///
 /// # Errors
 /// Errors of the database.
-pub(super) fn leave_word(context: &Context, paused: Vec<RunId>, over: HandOver) -> Result<usize> {
-    if over == HandOver::Nothing || paused.is_empty() {
+pub(super) fn store_resume_requests(
+    context: &EngineContext,
+    paused: Vec<RunId>,
+    over: HandoverScope,
+) -> Result<usize> {
+    if over == HandoverScope::NoRuns || paused.is_empty() {
         return Ok(0);
     }
     let settings = context.settings.clone();
-    let sender = Sender::of_process(Via::Engine);
+    let sender = CommandSender::from_process(Via::Engine);
     context.journal.store.write_blocking(move |tx| {
         let mut handed = 0;
         for run_id in paused {
             let record = runs::get(tx, run_id)?;
             let rests = record.state == RunStatus::Paused.as_str()
                 && record.pause_reason.as_deref() == Some(PauseReason::Shutdown.as_str());
-            if rests && goes_on(over, record.options.on_disconnect, &settings) {
-                let command = serde_json::to_string(&Command::Resume { run_id })
+            if rests && should_resume(over, record.options.on_disconnect, &settings) {
+                let command = serde_json::to_string(&EngineCommand::Resume { run_id })
                     .map_err(Failure::internal)?;
                 let new = NewCommand {
                     token: ClientToken::new(),
@@ -50,7 +54,7 @@ pub(super) fn leave_word(context: &Context, paused: Vec<RunId>, over: HandOver) 
                     command,
                     run: Some(run_id),
                 };
-                inbox::put(tx, &new, Timestamp::now())?;
+                inbox::insert(tx, &new, Timestamp::now())?;
                 handed += 1;
             }
         }
@@ -58,7 +62,7 @@ pub(super) fn leave_word(context: &Context, paused: Vec<RunId>, over: HandOver) 
     })
 }
 
-fn goes_on(over: HandOver, own: Option<OnDisconnect>, settings: &Settings) -> bool {
-    over == HandOver::Everything
+fn should_resume(over: HandoverScope, own: Option<OnDisconnect>, settings: &AppSettings) -> bool {
+    over == HandoverScope::AllRuns
         || own.unwrap_or(settings.host.on_disconnect) == OnDisconnect::Continue
 }

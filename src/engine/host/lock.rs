@@ -13,23 +13,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::paths::Paths;
+use crate::engine::paths::InstallPaths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
 use crate::store::failpoint::Step;
-use crate::store::fence::{self, Claimant};
+use crate::store::fence::{self, HostIdentity};
 
 /// A process that probes the lock holds it for microseconds, and so does a child between fork and
 /// exec; neither is a host, so a busy lock is retried.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(2);
+const MAX_TRIES: u32 = 20;
+const RETRY_DELAY: Duration = Duration::from_millis(2);
 
 /// Length of the lock file in bytes.
 const TEXT_BYTES: usize = 128;
 
 /// Holder of the lock of a data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostInfo {
+pub struct LockHolder {
     /// Process id; 0 if unknown.
     pub pid: u32,
     /// When the lock was taken.
@@ -46,21 +46,23 @@ impl HostLock {
     ///
     /// # Errors
     /// `session_manager_already_running`, naming the holder; `io_failed`. Nothing else is changed.
-    pub fn take(paths: &Paths) -> Result<Self> {
+    pub fn acquire(paths: &InstallPaths) -> Result<Self> {
         paths.create()?;
         let path = paths.lock();
         let mut file = open(&path)?;
         let mut locked = file.try_lock();
-        for _ in 1..TRIES {
+        for _ in 1..MAX_TRIES {
             if !matches!(locked, Err(TryLockError::WouldBlock)) {
                 break;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(RETRY_DELAY);
             locked = file.try_lock();
         }
         match locked {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(taken(read_patiently(&mut file).as_ref())),
+            Err(TryLockError::WouldBlock) => {
+                return Err(already_running(read_with_retry(&mut file).as_ref()));
+            }
             Err(TryLockError::Error(error)) => {
                 return Err(Failure::io(
                     format!("cannot lock {}", path.display()),
@@ -68,7 +70,7 @@ impl HostLock {
                 ));
             }
         }
-        let info = HostInfo {
+        let info = LockHolder {
             pid: std::process::id(),
             since: Timestamp::now(),
         };
@@ -82,12 +84,12 @@ impl HostLock {
     ///
     /// # Errors
     /// `io_failed` if the file's metadata cannot be read.
-    pub fn claimant(&self) -> Result<Claimant> {
+    pub fn identity(&self) -> Result<HostIdentity> {
         let meta = self
             .file
             .metadata()
             .map_err(|error| Failure::io("cannot read the metadata of the lock file", &error))?;
-        Ok(Claimant {
+        Ok(HostIdentity {
             pid: std::process::id(),
             lock_device: meta.dev(),
             lock_inode: meta.ino(),
@@ -98,16 +100,16 @@ impl HostLock {
     ///
     /// # Errors
     /// `session_manager_already_running`, naming that host; `io_failed`. Nothing is changed.
-    pub fn look_for_others(&self, paths: &Paths) -> Result<()> {
+    pub fn reject_orphaned_host(&self, paths: &InstallPaths) -> Result<()> {
         // Errors of the database are reported where it is opened for work.
         let last = fence::last_host(&paths.database()).unwrap_or_default();
         let other = last.filter(|last| !same_file(&self.file, last.who) && is_locked(last.who));
         other.map_or(Ok(()), |last| {
-            let who = HostInfo {
+            let who = LockHolder {
                 pid: last.who.pid,
                 since: last.since,
             };
-            Err(taken(Some(&who)).hint(format!(
+            Err(already_running(Some(&who)).hint(format!(
                 "its lock file {} was deleted while it was running; end that process first",
                 paths.lock().display()
             )))
@@ -115,14 +117,14 @@ impl HostLock {
     }
 }
 
-fn same_file(file: &File, who: Claimant) -> bool {
+fn same_file(file: &File, who: HostIdentity) -> bool {
     file.metadata()
         .is_ok_and(|meta| (meta.dev(), meta.ino()) == (who.lock_device, who.lock_inode))
 }
 
 /// Returns whether the kernel reports a lock on that file, which may have no name any more. Where
 /// `/proc/locks` is unavailable, the host epoch in the database keeps hosts apart.
-fn is_locked(who: Claimant) -> bool {
+fn is_locked(who: HostIdentity) -> bool {
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let major = rustix::fs::major(who.lock_device);
     let minor = rustix::fs::minor(who.lock_device);
@@ -146,7 +148,7 @@ impl Drop for HostLock {
 ///
 /// # Errors
 /// `io_failed` if the lock file cannot be read.
-pub fn live_host(paths: &Paths) -> Result<Option<HostInfo>> {
+pub fn live_host(paths: &InstallPaths) -> Result<Option<LockHolder>> {
     let path = paths.lock();
     if !path.exists() {
         return Ok(None);
@@ -160,7 +162,7 @@ pub fn live_host(paths: &Paths) -> Result<Option<HostInfo>> {
             let _ = file.unlock();
             Ok(None)
         }
-        Err(TryLockError::WouldBlock) => Ok(Some(read(&mut file).unwrap_or(HostInfo {
+        Err(TryLockError::WouldBlock) => Ok(Some(read(&mut file).unwrap_or(LockHolder {
             pid: 0,
             since: Timestamp::default(),
         }))),
@@ -182,33 +184,33 @@ fn open(path: &Path) -> Result<File> {
 }
 
 /// Writes the file in one write of constant length, so that no reader sees half of it.
-fn write(file: &mut File, info: &HostInfo) -> std::io::Result<()> {
+fn write(file: &mut File, info: &LockHolder) -> std::io::Result<()> {
     file.rewind()?;
     file.write_all(format!("{:<TEXT_BYTES$}", serde_json::to_string(info)?).as_bytes())?;
     file.set_len(TEXT_BYTES as u64)
 }
 
 /// Reads the holder, retrying: a process that has just taken the lock may not have written it yet.
-fn read_patiently(file: &mut File) -> Option<HostInfo> {
+fn read_with_retry(file: &mut File) -> Option<LockHolder> {
     let mut info = read(file);
-    for _ in 1..TRIES {
+    for _ in 1..MAX_TRIES {
         if info.is_some() {
             break;
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(RETRY_DELAY);
         info = read(file);
     }
     info
 }
 
-fn read(file: &mut File) -> Option<HostInfo> {
+fn read(file: &mut File) -> Option<LockHolder> {
     let mut text = String::new();
     file.rewind().ok()?;
     file.read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
 
-fn taken(info: Option<&HostInfo>) -> Failure {
+fn already_running(info: Option<&LockHolder>) -> Failure {
     let who = info.map_or_else(String::new, |info| {
         format!(" (process {}, since {})", info.pid, info.since)
     });
@@ -224,12 +226,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_host_is_told_who_the_first_is() {
+    fn a_second_host_gets_the_pid_of_the_first() {
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths::beneath(home.path());
+        let paths = InstallPaths::beneath(home.path());
         assert_eq!(live_host(&paths).unwrap(), None);
-        let first = HostLock::take(&paths).unwrap();
-        let refused = HostLock::take(&paths).err().unwrap();
+        let first = HostLock::acquire(&paths).unwrap();
+        let refused = HostLock::acquire(&paths).err().unwrap();
         assert_eq!(refused.code, Code::SessionManagerAlreadyRunning);
         assert!(
             refused
@@ -240,22 +242,22 @@ mod tests {
         assert_eq!(live_host(&paths).unwrap().unwrap().pid, std::process::id());
         drop(first);
         assert_eq!(live_host(&paths).unwrap(), None);
-        HostLock::take(&paths).unwrap();
+        HostLock::acquire(&paths).unwrap();
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn a_host_whose_lock_was_deleted_is_still_the_host() {
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths::beneath(home.path());
-        let first = HostLock::take(&paths).unwrap();
-        first.look_for_others(&paths).unwrap();
-        let store = crate::store::Store::open_as_host(&paths.database(), first.claimant().unwrap())
+        let paths = InstallPaths::beneath(home.path());
+        let first = HostLock::acquire(&paths).unwrap();
+        first.reject_orphaned_host(&paths).unwrap();
+        let store = crate::store::Store::open_as_host(&paths.database(), first.identity().unwrap())
             .unwrap();
-        first.look_for_others(&paths).unwrap();
+        first.reject_orphaned_host(&paths).unwrap();
         std::fs::remove_file(paths.lock()).unwrap();
-        let second = HostLock::take(&paths).unwrap();
-        let refused = second.look_for_others(&paths).unwrap_err();
+        let second = HostLock::acquire(&paths).unwrap();
+        let refused = second.reject_orphaned_host(&paths).unwrap_err();
         assert_eq!(refused.code, Code::SessionManagerAlreadyRunning);
         assert!(
             refused
@@ -264,7 +266,7 @@ mod tests {
             "{refused}"
         );
         drop(first);
-        second.look_for_others(&paths).unwrap();
+        second.reject_orphaned_host(&paths).unwrap();
         store.close_blocking().unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! The host: the process that locks a data directory and executes its runs.
 //!
 //! [`Host::start`] takes the lock before it opens anything, recovers what the previous host left,
-//! and then serves commands: from its own process through a [`Port`], from other processes through
+//! and then serves commands: from its own process through a [`EnginePort`], from other processes through
 //! the inbox in the database. The engine has its own runtime, so its work never delays keyboard
-//! input. [`attach`] returns a `Port` of the same type for another process; its requests go to the
+//! input. [`attach`] returns a `EnginePort` of the same type for another process; its requests go to the
 //! inbox.
 
 use std::collections::BTreeSet;
@@ -14,24 +14,24 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use self::doorbell::Doorbell;
-pub use self::lock::{HostInfo, HostLock, live_host};
-use self::recovery::Recovered;
-use self::tellers::Tellers;
+use self::doorbell::ChangeWatcher;
+pub use self::lock::{HostLock, LockHolder, live_host};
+use self::recovery::RecoveredRuns;
+use self::tellers::OutboundWorkers;
 use super::agent::Backend;
-use super::agent::acp::Acp;
-use super::agent::openai::{Models, OpenAi, Prices};
-use super::agent::rehearsal::Rehearsal;
+use super::agent::acp::AcpBackend;
+use super::agent::openai::{ModelList, OpenAi, PriceTable};
+use super::agent::rehearsal::RehearsalBackend;
 use super::anchor;
-use super::api::{Port, Request, Signal};
+use super::api::{CommandRequest, EnginePort, EngineSignal};
 use super::blocking::blocking;
-use super::context::Context;
-use super::paths::Paths;
-use super::supervisor::{Call, Supervisor};
+use super::context::EngineContext;
+use super::paths::InstallPaths;
+use super::supervisor::{Supervisor, SupervisorMsg};
 use super::{rollback, slots};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, consents, inbox};
 
@@ -46,58 +46,58 @@ mod space;
 mod sweep;
 mod tellers;
 
-pub use attach::{attach, write_beside};
-pub use handover::HandOver;
+pub use attach::{attach, write_alongside_host};
+pub use handover::HandoverScope;
 
 /// Capacity of the supervisor's message channel, in addition to the runs to take up.
-const CALLS_WAITING: usize = 256;
+const MESSAGE_QUEUE_LEN: usize = 256;
 
 /// Threads for blocking work. Each one uses memory of its own, and more of them do not make the
 /// disk faster.
-const BLOCKING: usize = 32;
+const MAX_BLOCKING_THREADS: usize = 32;
 
 /// The host of a data directory.
-pub struct Host {
-    context: Arc<Context>,
+pub struct EngineHost {
+    context: Arc<EngineContext>,
     runtime: Runtime,
-    calls: mpsc::Sender<Call>,
-    port: Port,
+    calls: mpsc::Sender<SupervisorMsg>,
+    port: EnginePort,
     notices: Vec<String>,
-    tellers: Tellers,
+    tellers: OutboundWorkers,
     lock: HostLock,
 }
 
-impl Host {
+impl EngineHost {
     /// Becomes the host: takes the lock, opens the database, recovers, and starts serving.
     ///
     /// # Errors
     /// `network_file_system` and `session_manager_already_running`, before anything is read or
     /// changed; errors of opening the database; `config_invalid` for settings that a backend
     /// rejects.
-    pub fn start(paths: &Paths, settings: &Settings) -> Result<Self> {
-        Self::begin(paths, settings, true)
+    pub fn start(paths: &InstallPaths, settings: &AppSettings) -> Result<Self> {
+        Self::start_with(paths, settings, true)
     }
 
     /// Like [`start`](Self::start), but only to store one command: queued runs are not started.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn start_briefly(paths: &Paths, settings: &Settings) -> Result<Self> {
-        Self::begin(paths, settings, false)
+    pub fn start_for_one_command(paths: &InstallPaths, settings: &AppSettings) -> Result<Self> {
+        Self::start_with(paths, settings, false)
     }
 
-    fn begin(paths: &Paths, settings: &Settings, begins: bool) -> Result<Self> {
+    fn start_with(paths: &InstallPaths, settings: &AppSettings, begins: bool) -> Result<Self> {
         let remote = remote::check(&paths.data, settings.host.allow_network_fs)?;
-        let lock = HostLock::take(paths)?;
-        lock.look_for_others(paths)?;
+        let lock = HostLock::acquire(paths)?;
+        lock.reject_orphaned_host(paths)?;
         // The time of the lock file, not of this process's clock: it is compared with other files'
         // times.
         let begun = std::fs::metadata(paths.lock())
             .and_then(|meta| meta.modified())
             .unwrap_or(std::time::UNIX_EPOCH);
-        let (store, full) = space::open(&paths.database(), lock.claimant()?)?;
+        let (store, full) = space::open_store(&paths.database(), lock.identity()?)?;
         let backends = backends(settings, prices(settings, paths)?)?;
-        let context = Arc::new(Context::new(
+        let context = Arc::new(EngineContext::new(
             store,
             paths.clone(),
             settings.clone(),
@@ -105,7 +105,7 @@ impl Host {
         ));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
-            .max_blocking_threads(BLOCKING)
+            .max_blocking_threads(MAX_BLOCKING_THREADS)
             .thread_name("engine")
             .enable_all()
             .build()
@@ -117,45 +117,52 @@ impl Host {
         for notice in &notices {
             tracing::warn!("{notice}");
         }
-        let Recovered {
-            going_on,
+        let RecoveredRuns {
+            to_resume: going_on,
             reports,
             to_roll_back,
         } = recovery::recover(&context, &runtime)?;
-        let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
+        let (calls, serving) = mpsc::channel(MESSAGE_QUEUE_LEN + going_on.len());
         for run_id in going_on {
             // Queued before any other message, so that a drain cannot overtake them. The capacity
             // above includes them.
-            let _ = calls.try_send(Call::TakeUp(run_id));
+            let _ = calls.try_send(SupervisorMsg::Adopt(run_id));
         }
         runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone(), begins).run());
-        runtime.spawn(slots::keep_lines(Arc::clone(&context)));
+        runtime.spawn(slots::store_queue_positions(Arc::clone(&context)));
         let shared = Arc::clone(&context);
-        runtime.spawn(async move { rollback::redo(&shared, to_roll_back).await });
+        runtime.spawn(async move { rollback::finish_pending(&shared, to_roll_back).await });
         let shared = Arc::clone(&context);
         runtime.spawn(async move {
             recovery::write_reports(Arc::clone(&shared), reports).await;
-            recovery::mend_reports(Arc::clone(&shared)).await;
-            let swept = blocking(move || Ok(sweep::unfinished_files(&shared.paths, begun))).await;
+            recovery::rewrite_missing_reports(Arc::clone(&shared)).await;
+            let swept =
+                blocking(move || Ok(sweep::remove_unfinished_files(&shared.paths, begun))).await;
             tracing::info!(files = ?swept, "removed unfinished files of previous hosts");
         });
         for backend in context.backends.all().filter(|_| begins) {
             let backend = Arc::clone(backend);
             runtime.spawn(async move { backend.in_background().await });
         }
-        let tellers = Tellers::start(&context, &runtime);
-        let port = Port::new(relay(&runtime, calls.clone()), context.journal.signals());
+        let tellers = OutboundWorkers::start(&context, &runtime);
+        let port = EnginePort::new(
+            forward_requests(&runtime, calls.clone()),
+            context.journal.signals(),
+        );
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
-        runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
-        runtime.spawn(backups::keep(Arc::clone(&context)));
-        runtime.spawn(tell_of_stop(context.journal.store.clone(), calls.clone()));
-        runtime.spawn(tell_of_hold(
+        runtime.spawn(space::watch_space(Arc::clone(&context), calls.clone()));
+        runtime.spawn(backups::run_daily(Arc::clone(&context)));
+        runtime.spawn(forward_store_closed(
+            context.journal.store.clone(),
+            calls.clone(),
+        ));
+        runtime.spawn(publish_database_lock(
             context.journal.store.clone(),
             context.journal.signals(),
         ));
-        runtime.spawn(keep_anchor(
+        runtime.spawn(write_checkpoints(
             context.journal.store.clone(),
-            anchor::Keeper::new(paths)?,
+            anchor::CheckpointWriter::new(paths)?,
             context.journal.subscribe(),
         ));
         Ok(Self {
@@ -171,7 +178,7 @@ impl Host {
 
     /// Returns a port to this host's engine.
     #[must_use]
-    pub fn port(&self) -> Port {
+    pub fn port(&self) -> EnginePort {
         self.port.clone()
     }
 
@@ -190,16 +197,16 @@ impl Host {
     /// Waits until the store is closed for good, and returns why: another host has taken over the
     /// data directory, or the disk failed. All work has been cancelled by then; the process should
     /// exit.
-    pub fn stopped(&self) -> impl Future<Output = Failure> + Send + use<> {
+    pub fn store_closed(&self) -> impl Future<Output = Failure> + Send + use<> {
         let store = self.context.journal.store.clone();
         async move { store.stopped().await }
     }
 
     /// Returns a function that shortens a drain from another thread.
-    pub fn hurry(&self) -> impl Fn() + Send + Sync + 'static {
+    pub fn drain_shortener(&self) -> impl Fn() + Send + Sync + 'static {
         let calls = self.calls.clone();
         move || {
-            let _ = calls.try_send(Call::Hurry);
+            let _ = calls.try_send(SupervisorMsg::ShortenDrain);
         }
     }
 
@@ -210,7 +217,7 @@ impl Host {
     /// # Errors
     /// Errors of closing the database. Everything that was acknowledged is on disk even then.
     pub fn shutdown(self, grace: Duration) -> Result<()> {
-        self.leave(grace, HandOver::Nothing).map(drop)
+        self.hand_over(grace, HandoverScope::NoRuns).map(drop)
     }
 
     /// Like [`shutdown`](Self::shutdown), and requests that the next host resume the runs selected
@@ -218,9 +225,11 @@ impl Host {
     ///
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
-    pub fn leave(self, grace: Duration, over: HandOver) -> Result<usize> {
+    pub fn hand_over(self, grace: Duration, over: HandoverScope) -> Result<usize> {
         let (done, drained) = oneshot::channel();
-        let asked = self.calls.blocking_send(Call::Drain { grace, done });
+        let asked = self
+            .calls
+            .blocking_send(SupervisorMsg::Drain { grace, done });
         // The supervisor drops the sender only when it exits itself; then nothing is running
         // either.
         let paused = if asked.is_ok() {
@@ -233,14 +242,16 @@ impl Host {
         // The order matters: requests for the next host are stored while this one still holds the
         // lock, the checkpoint follows the last write, and the lock is released after the database
         // is closed.
-        let handed = handover::leave_word(&self.context, paused, over)
+        let handed = handover::store_resume_requests(&self.context, paused, over)
             .inspect_err(
                 |failure| tracing::error!(%failure, "could not hand over the runs; they stay paused"),
             )
             .unwrap_or_default();
-        let anchor =
-            || anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep());
-        if let (None, Err(failure)) = (self.context.journal.store.stop(), anchor()) {
+        let anchor = || {
+            anchor::CheckpointWriter::new(&self.context.paths)
+                .and_then(|mut keeper| keeper.write_if_changed())
+        };
+        if let (None, Err(failure)) = (self.context.journal.store.stop_reason(), anchor()) {
             tracing::warn!(%failure, "could not update the integrity checkpoint");
         }
         let closed = self.context.journal.store.close_blocking();
@@ -253,45 +264,52 @@ impl Host {
 ///
 /// # Errors
 /// `config_invalid` for an invalid price.
-pub(crate) fn prices(settings: &Settings, paths: &Paths) -> Result<Prices> {
-    let models = Models::kept(&paths.models(), &settings.openai.base_url);
-    Ok(Prices::new(&settings.prices)?.knowing(models))
+pub(crate) fn prices(settings: &AppSettings, paths: &InstallPaths) -> Result<PriceTable> {
+    let models = ModelList::kept(&paths.model_cache(), &settings.openai.base_url);
+    Ok(PriceTable::new(&settings.prices)?.knowing(models))
 }
 
 /// Creates all backends from the settings.
 ///
 /// # Errors
 /// `config_invalid` for settings that a backend rejects.
-pub(crate) fn backends(settings: &Settings, prices: Prices) -> Result<Vec<Arc<dyn Backend>>> {
+pub(crate) fn backends(
+    settings: &AppSettings,
+    prices: PriceTable,
+) -> Result<Vec<Arc<dyn Backend>>> {
     Ok(vec![
         Arc::new(OpenAi::new(&settings.openai, prices)?.with_servers(settings.mcp.clone())),
-        Arc::new(Acp::new(settings)),
-        Arc::new(Rehearsal::new(settings.rehearsal.pace_ms)),
+        Arc::new(AcpBackend::new(settings)),
+        Arc::new(RehearsalBackend::new(settings.rehearsal.pace_ms)),
     ])
 }
 
 /// Tells the supervisor when the store is closed for good: without it, work must end and requests
 /// must be refused.
-async fn tell_of_stop(store: Store, calls: mpsc::Sender<Call>) {
+async fn forward_store_closed(store: Store, calls: mpsc::Sender<SupervisorMsg>) {
     let why = store.stopped().await;
     tracing::error!(failure = %why, "the store is closed");
-    let _ = calls.send(Call::Stopped(why)).await;
+    let _ = calls.send(SupervisorMsg::StoreClosed(why)).await;
 }
 
 /// Signals when another process locks or unlocks the database. Commits wait until it is unlocked,
 /// so only the operator needs to know.
-async fn tell_of_hold(store: Store, signals: broadcast::Sender<Signal>) {
-    let mut held = store.held();
+async fn publish_database_lock(store: Store, signals: broadcast::Sender<EngineSignal>) {
+    let mut held = store.is_blocked();
     while held.changed().await.is_ok() {
         let held = *held.borrow_and_update();
         tracing::warn!(held, "database locked by another process");
-        let _ = signals.send(Signal::Held(held));
+        let _ = signals.send(EngineSignal::DatabaseLocked(held));
     }
 }
 
 /// Maintains the integrity checkpoint until the store is closed: a host that was replaced must not
 /// touch it.
-async fn keep_anchor(store: Store, keeper: anchor::Keeper, news: broadcast::Receiver<Signal>) {
+async fn write_checkpoints(
+    store: Store,
+    keeper: anchor::CheckpointWriter,
+    news: broadcast::Receiver<EngineSignal>,
+) {
     tokio::select! {
         biased;
         _ = store.stopped() => {}
@@ -300,11 +318,14 @@ async fn keep_anchor(store: Store, keeper: anchor::Keeper, news: broadcast::Rece
 }
 
 /// Forwards the requests of ports to the supervisor as messages.
-fn relay(runtime: &Runtime, calls: mpsc::Sender<Call>) -> mpsc::Sender<Request> {
-    let (requests, mut incoming) = mpsc::channel(CALLS_WAITING);
+fn forward_requests(
+    runtime: &Runtime,
+    calls: mpsc::Sender<SupervisorMsg>,
+) -> mpsc::Sender<CommandRequest> {
+    let (requests, mut incoming) = mpsc::channel(MESSAGE_QUEUE_LEN);
     runtime.spawn(async move {
         while let Some(request) = incoming.recv().await {
-            if calls.send(Call::Request(request)).await.is_err() {
+            if calls.send(SupervisorMsg::Request(request)).await.is_err() {
                 return;
             }
         }
@@ -315,20 +336,20 @@ fn relay(runtime: &Runtime, calls: mpsc::Sender<Call>) -> mpsc::Sender<Request> 
 /// Executes commands from other processes. A command stays open until its answer is stored, so one
 /// that was in progress when the host died is executed again; its token and the rules of the run
 /// make that harmless.
-async fn serve_inbox(context: Arc<Context>, port: Port) {
+async fn serve_inbox(context: Arc<EngineContext>, port: EnginePort) {
     let mut looked_at = None;
     let mut first = true;
     let mut taken = BTreeSet::new();
     // Created before the first read, so that no change is missed in between.
-    let mut bell = Doorbell::new(&context.paths);
+    let mut bell = ChangeWatcher::new(&context.paths);
     let Some(mut reader) = open_reader(&context).await else {
         return;
     };
     loop {
         if !std::mem::take(&mut first) {
-            bell.rung().await;
+            bell.changed().await;
         }
-        let (back, found) = look(reader, looked_at).await;
+        let (back, found) = read_inbox(reader, looked_at).await;
         reader = back;
         let (version, open) = match found {
             Ok(found) => found,
@@ -344,7 +365,7 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
         if !context
             .journal
             .store
-            .holds(reader.connection())
+            .is_current_host(reader.connection())
             .unwrap_or(true)
         {
             let _ = context.journal.store.write(|_| Ok(())).await;
@@ -354,13 +375,17 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
         taken.retain(|token| open.iter().any(|row| row.token == *token));
         for row in open {
             if taken.insert(row.token) {
-                tokio::spawn(attach::serve(Arc::clone(&context), port.clone(), row));
+                tokio::spawn(attach::execute_command(
+                    Arc::clone(&context),
+                    port.clone(),
+                    row,
+                ));
             }
         }
     }
 }
 
-async fn open_reader(context: &Context) -> Option<Reader> {
+async fn open_reader(context: &EngineContext) -> Option<Reader> {
     let path = context.paths.database();
     blocking(move || Reader::open(&path))
         .await
@@ -368,11 +393,11 @@ async fn open_reader(context: &Context) -> Option<Reader> {
         .ok()
 }
 
-type Found = Result<(i64, Option<Vec<crate::model::record::InboxRecord>>)>;
+type InboxRead = Result<(i64, Option<Vec<crate::model::record::InboxRecord>>)>;
 
 /// Reads the open commands, or `None` if the database is unchanged since `looked_at`; returns the
 /// reader as well.
-async fn look(reader: Reader, looked_at: Option<i64>) -> (Reader, Found) {
+async fn read_inbox(reader: Reader, looked_at: Option<i64>) -> (Reader, InboxRead) {
     let version = reader.data_version();
     let found = match version {
         Ok(version) if Some(version) == looked_at => Ok((version, None)),
@@ -387,11 +412,16 @@ async fn look(reader: Reader, looked_at: Option<i64>) -> (Reader, Found) {
 ///
 /// # Errors
 /// Errors of opening or writing the database.
-pub fn give_consent(paths: &Paths, persona: &str, hash: &ContentHash, by: &str) -> Result<()> {
+pub fn give_consent(
+    paths: &InstallPaths,
+    persona: &str,
+    hash: &ContentHash,
+    by: &str,
+) -> Result<()> {
     let persona = persona.to_owned();
     let hash = hash.clone();
     let by = by.to_owned();
-    attach::write_beside(paths, move |tx| {
-        consents::give(tx, &persona, &hash, &by, Timestamp::now())
+    attach::write_alongside_host(paths, move |tx| {
+        consents::insert(tx, &persona, &hash, &by, Timestamp::now())
     })
 }

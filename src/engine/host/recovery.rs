@@ -12,16 +12,18 @@ use tokio::runtime::Runtime;
 
 use crate::engine::agent::desk::close_lost_calls;
 use crate::engine::blocking::blocking;
-use crate::engine::context::Context;
-use crate::engine::driver::{AskedStop, asked_stop};
-use crate::engine::machine::{Activity, Input, Outcome, Plan, decide, wanted};
+use crate::engine::context::EngineContext;
+use crate::engine::driver::{RequestedStop, requested_stop};
+use crate::engine::machine::{
+    AttemptOutcome, MachineInput, PhasePlan, RunActivity, decide, wanted,
+};
 use crate::engine::{final_report, run_files};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
-use crate::model::settings::OnCrash;
+use crate::model::settings::CrashPolicy;
 use crate::model::state::{PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
 use crate::store::failpoint::Step;
@@ -29,17 +31,17 @@ use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{Reader, events, journal, runs, threads, turns};
 
 /// Number of reports written before the host serves commands; the others follow in the background.
-const REPORTS_AT_ONCE: usize = 16;
+const REPORTS_BEFORE_SERVING: usize = 16;
 
 /// Number of resumptions without progress after which a run is no longer resumed automatically.
-const FRUITLESS: usize = 3;
+const MAX_FRUITLESS_RESUMPTIONS: usize = 3;
 /// Number of events inspected for that; each resumption adds two, plus one per skipped phase.
-const LOOKED_BACK: u32 = 256;
+const LOOKBACK_EVENTS: u32 = 256;
 
 /// Work that startup recovery leaves to the host.
-pub struct Recovered {
+pub struct RecoveredRuns {
     /// Runs to resume at once.
-    pub going_on: Vec<RunId>,
+    pub to_resume: Vec<RunId>,
     /// Runs whose final report still has to be written.
     pub reports: Vec<RunId>,
     /// Runs whose rollback still has to be performed.
@@ -47,10 +49,10 @@ pub struct Recovered {
 }
 
 /// Recovery of one run.
-struct Found {
+struct RunRecovery {
     run_id: RunId,
-    facts: Vec<Fact>,
-    goes_on: bool,
+    facts: Vec<RunFact>,
+    resumes: bool,
     rolls_back: bool,
 }
 
@@ -58,14 +60,14 @@ struct Found {
 ///
 /// # Errors
 /// Errors of the database. A run that cannot be recovered is logged and left unchanged.
-pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
+pub fn recover(context: &Arc<EngineContext>, runtime: &Runtime) -> Result<RecoveredRuns> {
     Step::Recovery.before();
     let reader = Reader::open(&context.paths.database())?;
     let mut reports = runs::terminal_without_report(reader.connection())?;
     if planted::is(Bug::ReportForgotten) {
         reports.clear();
     }
-    let later = reports.split_off(reports.len().min(REPORTS_AT_ONCE));
+    let later = reports.split_off(reports.len().min(REPORTS_BEFORE_SERVING));
     runtime.block_on(write_reports(Arc::clone(context), reports));
     context
         .journal
@@ -74,7 +76,7 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
     let mut found = Vec::new();
     for record in runs::non_terminal(reader.connection())? {
         let run_id = record.id;
-        match examine(context.settings.engine.on_crash, &reader, record) {
+        match plan_recovery(context.settings.engine.on_crash, &reader, record) {
             Ok(needs) => found.extend(needs),
             Err(failure) => {
                 tracing::error!(run = %run_id, %failure, "could not recover the run; left unchanged")
@@ -83,15 +85,15 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
     }
     // Concurrently, so that they share commits.
     let stored = runtime.block_on(join_all(found.iter().map(|found| store(context, found))));
-    let mut recovered = Recovered {
-        going_on: Vec::new(),
+    let mut recovered = RecoveredRuns {
+        to_resume: Vec::new(),
         reports: later,
         to_roll_back: Vec::new(),
     };
     for (found, stored) in found.into_iter().zip(stored) {
         match stored {
             Ok(true) => recovered.reports.push(found.run_id),
-            Ok(false) if found.goes_on => recovered.going_on.push(found.run_id),
+            Ok(false) if found.resumes => recovered.to_resume.push(found.run_id),
             Ok(false) => {}
             Err(failure) => {
                 tracing::error!(run = %found.run_id, %failure, "could not recover the run; left unchanged")
@@ -106,14 +108,14 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
 
 /// Writes final reports one after the other. A report that cannot be written is retried at the next
 /// start.
-pub async fn write_reports(context: Arc<Context>, runs: Vec<RunId>) {
+pub async fn write_reports(context: Arc<EngineContext>, runs: Vec<RunId>) {
     for run_id in runs {
-        final_report::write_and_note(&context, run_id).await;
+        final_report::write_and_record(&context, run_id).await;
     }
 }
 
 /// Rewrites final reports whose `.json` or `.md` file has been deleted.
-pub async fn mend_reports(context: Arc<Context>) {
+pub async fn rewrite_missing_reports(context: Arc<EngineContext>) {
     let path = context.paths.database();
     let gone = blocking(move || {
         let reported = runs::reported(Reader::open(&path)?.connection())?;
@@ -135,16 +137,20 @@ pub async fn mend_reports(context: Arc<Context>) {
 }
 
 /// Determines the recovery of a run, if it needs any.
-fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option<Found>> {
+fn plan_recovery(
+    policy: CrashPolicy,
+    reader: &Reader,
+    record: RunRecord,
+) -> Result<Option<RunRecovery>> {
     let run_id = record.id;
     let state = events::state(reader.connection(), run_id)?;
-    let stop = asked_stop(reader.connection(), run_id)
+    let stop = requested_stop(reader.connection(), run_id)
         .inspect_err(|failure| tracing::error!(%failure, "ignoring an unreadable stop request"))
         .unwrap_or_default();
     let facts = match state.status {
         RunStatus::Executing | RunStatus::AwaitingApproval => match &stop {
-            Some(stop) => stopped(record, &state, stop)?,
-            None => after_crash(policy, reader, record, &state)?,
+            Some(stop) => stop_facts(record, &state, stop)?,
+            None => crash_facts(policy, reader, record, &state)?,
         },
         // A run that was never started cannot have crashed.
         _ => Vec::new(),
@@ -154,24 +160,24 @@ fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option
     }
     let goes_on = facts
         .iter()
-        .any(|fact| matches!(fact, Fact::RunResumed { .. }));
+        .any(|fact| matches!(fact, RunFact::RunResumed { .. }));
     let rolls_back = matches!(
         stop,
-        Some(AskedStop::Abort {
+        Some(RequestedStop::Abort {
             roll_back: true,
             ..
         })
     );
-    Ok(Some(Found {
+    Ok(Some(RunRecovery {
         run_id,
         facts,
-        goes_on,
+        resumes: goes_on,
         rolls_back,
     }))
 }
 
 /// Charges the run's open calls, then stores its facts. Returns whether the run has ended.
-async fn store(context: &Context, found: &Found) -> Result<bool> {
+async fn store(context: &EngineContext, found: &RunRecovery) -> Result<bool> {
     let run_id = found.run_id;
     let facts = found.facts.clone();
     let rolls_back = found.rolls_back;
@@ -191,48 +197,50 @@ async fn store(context: &Context, found: &Found) -> Result<bool> {
 }
 
 /// Facts of a stop that an operator requested and the previous host did not complete.
-fn stopped(record: RunRecord, state: &RunState, stop: &AskedStop) -> Result<Vec<Fact>> {
+fn stop_facts(record: RunRecord, state: &RunState, stop: &RequestedStop) -> Result<Vec<RunFact>> {
     let input = match stop.clone() {
-        AskedStop::Pause => Input::Pause(PauseReason::Operator),
-        AskedStop::Abort { who, reason, .. } => Input::Abort {
+        RequestedStop::Pause => MachineInput::Pause(PauseReason::Operator),
+        RequestedStop::Abort { who, reason, .. } => MachineInput::Abort {
             by: who.by,
             via: who.via,
             reason,
         },
     };
     decide(
-        &Plan::unreadable(record.thread),
+        &PhasePlan::unreadable(record.thread),
         state,
         input,
         Timestamp::now(),
     )
 }
 
-fn after_crash(
-    policy: OnCrash,
+fn crash_facts(
+    policy: CrashPolicy,
     reader: &Reader,
     record: RunRecord,
     state: &RunState,
-) -> Result<Vec<Fact>> {
-    if policy == OnCrash::Fail {
-        return Ok(failed(state));
+) -> Result<Vec<RunFact>> {
+    if policy == CrashPolicy::Fail {
+        return Ok(failure_facts(state));
     }
     // A pause needs no plan, so a run whose definitions are unreadable is paused too.
-    let plan = Plan::unreadable(record.thread.clone());
+    let plan = PhasePlan::unreadable(record.thread.clone());
     let rests = decide(
         &plan,
         state,
-        Input::Pause(PauseReason::Crashed),
+        MachineInput::Pause(PauseReason::Crashed),
         Timestamp::now(),
     )?;
-    if policy == OnCrash::Ask {
+    if policy == CrashPolicy::Ask {
         return Ok(rests);
     }
     // A run that waits for an operator does nothing that could crash a host.
-    if state.status == RunStatus::Executing && fruitless(reader, state)? >= FRUITLESS {
-        return given_up(reader, record, state);
+    if state.status == RunStatus::Executing
+        && resumptions_without_progress(reader, state)? >= MAX_FRUITLESS_RESUMPTIONS
+    {
+        return stop_resuming(reader, record, state);
     }
-    match going_on(reader, record, state, &rests) {
+    match resume_facts(reader, record, state, &rests) {
         Ok(goes_on) => Ok(rests.into_iter().chain(goes_on).collect()),
         Err(failure) => {
             tracing::error!(run = %state.run_id, %failure, "cannot resume after a crash; the run is paused");
@@ -243,12 +251,12 @@ fn after_crash(
 
 /// Counts how often the run was resumed after a crash and crashed again without progress. The
 /// journal is a reliable counter: each resumption is stored before it is made.
-fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
+fn resumptions_without_progress(reader: &Reader, state: &RunState) -> Result<usize> {
     let last = events::before(
         reader.connection(),
         state.run_id,
         state.last_seq + 1,
-        LOOKED_BACK,
+        LOOKBACK_EVENTS,
     )?;
     let tries = last.iter().rev().take_while(|event| {
         matches!(
@@ -260,7 +268,7 @@ fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
         .filter(|event| {
             matches!(
                 event.fact,
-                Fact::RunPaused {
+                RunFact::RunPaused {
                     reason: PauseReason::Crashed,
                     ..
                 }
@@ -270,34 +278,37 @@ fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
 }
 
 /// Stops automatic resumption of a run that crashes its host each time.
-fn given_up(reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
-    let files = run_files::load_files(reader.connection(), record)?;
-    let message = format!("the host died {FRUITLESS} times while resuming this run");
+fn stop_resuming(reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<RunFact>> {
+    let files = run_files::load_definitions(reader.connection(), record)?;
+    let message =
+        format!("the host died {MAX_FRUITLESS_RESUMPTIONS} times while resuming this run");
     let failure = Failure::new(Code::SessionRecoveryRequired, message)
         .hint("approve to try once more; reject or abort to end the run");
     let input = match wanted(&files.plan, state) {
-        Some(Activity::Attempt { phase_key, attempt }) => Input::AttemptEnded {
+        Some(RunActivity::Attempt { phase_key, attempt }) => MachineInput::AttemptEnded {
             phase_key,
             attempt,
-            outcome: Outcome::Failed(failure),
+            outcome: AttemptOutcome::Failed(failure),
         },
-        Some(Activity::Commit { phase_key }) => Input::CommitFailed { phase_key, failure },
-        None => Input::Pause(PauseReason::Crashed),
+        Some(RunActivity::Commit { phase_key }) => {
+            MachineInput::CommitFailed { phase_key, failure }
+        }
+        None => MachineInput::Pause(PauseReason::Crashed),
     };
     decide(&files.plan, state, input, Timestamp::now())
 }
 
-fn going_on(
+fn resume_facts(
     reader: &Reader,
     record: RunRecord,
     state: &RunState,
-    rests: &[Fact],
-) -> Result<Vec<Fact>> {
-    let files = run_files::load_files(reader.connection(), record)?;
+    rests: &[RunFact],
+) -> Result<Vec<RunFact>> {
+    let files = run_files::load_definitions(reader.connection(), record)?;
     let mut paused = state.clone();
     for fact in rests {
         let seq = paused.last_seq + 1;
-        paused.apply(&Event {
+        paused.apply(&JournalEvent {
             run_id: state.run_id,
             seq,
             at: Timestamp::now(),
@@ -309,16 +320,16 @@ fn going_on(
     decide(
         &files.plan,
         &paused,
-        Input::Resume { by, via },
+        MachineInput::Resume { by, via },
         Timestamp::now(),
     )
 }
 
 /// Facts of a failed run, followed by those of its sessions.
-fn failed(state: &RunState) -> Vec<Fact> {
+fn failure_facts(state: &RunState) -> Vec<RunFact> {
     let message = "the host died while the run was active, and engine.on_crash is `fail`";
     let hint = "set engine.on_crash to `ask` or `resume` to continue runs after a crash";
-    let end = Fact::RunFailed {
+    let end = RunFact::RunFailed {
         code: Code::SessionRecoveryRequired,
         message: message.to_owned(),
         hint: hint.to_owned(),
@@ -326,7 +337,7 @@ fn failed(state: &RunState) -> Vec<Fact> {
     let sessions = state
         .sessions
         .iter()
-        .map(|(role, session)| Fact::SessionFailed {
+        .map(|(role, session)| RunFact::SessionFailed {
             session_id: session.id,
             role: role.clone(),
             ordinal: session.ordinal + 1,

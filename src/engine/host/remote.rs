@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::model::error::{Code, Failure, Result};
 
 /// Network file systems by the type number that `statfs` returns.
-const REMOTE: &[(u64, &str)] = &[
+const NETWORK_TYPES: &[(u64, &str)] = &[
     (0x6969, "nfs"),
     (0x517b, "smb"),
     (0xff53_4d42, "cifs"),
@@ -23,11 +23,11 @@ const REMOTE: &[(u64, &str)] = &[
 /// `network_file_system` for a network file system that is not allowed. Nothing is created.
 pub fn check(folder: &Path, allowed: bool) -> Result<Option<String>> {
     let there = folder.ancestors().find(|folder| folder.exists());
-    judge(there.and_then(kind), allowed, folder)
+    classify(there.and_then(kind), allowed, folder)
 }
 
-fn judge(kind: Option<u64>, allowed: bool, folder: &Path) -> Result<Option<String>> {
-    let Some(name) = kind.and_then(named) else {
+fn classify(kind: Option<u64>, allowed: bool, folder: &Path) -> Result<Option<String>> {
+    let Some(name) = kind.and_then(type_name) else {
         return Ok(None);
     };
     let message = format!(
@@ -44,8 +44,8 @@ fn judge(kind: Option<u64>, allowed: bool, folder: &Path) -> Result<Option<Strin
         .hint("use a data directory on a local disk, or set host.allow_network_fs = true if only this machine uses it"))
 }
 
-fn named(kind: u64) -> Option<&'static str> {
-    REMOTE
+fn type_name(kind: u64) -> Option<&'static str> {
+    NETWORK_TYPES
         .iter()
         .find(|(number, _)| *number == kind)
         .map(|(_, name)| *name)
@@ -70,10 +70,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_remote_kind_of_disk_is_refused_by_its_name_unless_it_was_allowed() {
+    fn network_file_systems_are_refused_by_name_unless_allowed() {
         let folder = Path::new("/home/kim/data");
-        for (kind, name) in REMOTE {
-            let refused = judge(Some(*kind), false, folder).unwrap_err();
+        for (kind, name) in NETWORK_TYPES {
+            let refused = classify(Some(*kind), false, folder).unwrap_err();
             assert_eq!(refused.code, Code::NetworkFileSystem);
             assert!(
                 refused
@@ -85,7 +85,7 @@ mod tests {
                 refused.hint.contains("host.allow_network_fs = true"),
                 "{refused}"
             );
-            let warning = judge(Some(*kind), true, folder).unwrap().unwrap();
+            let warning = classify(Some(*kind), true, folder).unwrap().unwrap();
             assert!(
                 warning.starts_with(&refused.message)
                     && warning.ends_with("use a data directory on a local disk"),
@@ -93,12 +93,12 @@ mod tests {
             );
         }
         for local in [Some(0xef53), Some(0x0102_1994), None] {
-            assert_eq!(judge(local, false, folder), Ok(None));
+            assert_eq!(classify(local, false, folder), Ok(None));
         }
     }
 
     #[test]
-    fn a_local_disk_is_neither_refused_nor_warned_of_also_before_the_folder_is_there() {
+    fn a_local_disk_is_accepted_even_before_the_directory_exists() {
         let local = tempfile::tempdir().unwrap();
         assert_eq!(check(local.path(), false), Ok(None));
         assert_eq!(check(&local.path().join("not/yet"), false), Ok(None));

@@ -11,20 +11,20 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::engine::blocking::blocking;
-use crate::engine::context::Context;
-use crate::engine::supervisor::Call;
+use crate::engine::context::EngineContext;
+use crate::engine::supervisor::SupervisorMsg;
 use crate::model::error::{Code, Result};
-use crate::store::fence::Claimant;
+use crate::store::fence::HostIdentity;
 use crate::store::{Store, ballast};
 
 /// Interval of the check for free space.
-const LOOK: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Opens the database, on a full disk with the help of the reserved space; returns a notice then.
 ///
 /// # Errors
 /// As [`Store::open_as_host`].
-pub(super) fn open(database: &Path, who: Claimant) -> Result<(Store, Option<String>)> {
+pub(super) fn open_store(database: &Path, who: HostIdentity) -> Result<(Store, Option<String>)> {
     match Store::open_as_host(database, who) {
         Err(full) if full.code == Code::DiskFull && ballast::release(database) => {
             let free = ballast::free_bytes(database).map_or_else(String::new, |free| {
@@ -41,30 +41,30 @@ pub(super) fn open(database: &Path, who: Claimant) -> Result<(Store, Option<Stri
 }
 
 /// Maintains the reserved space, and pauses and resumes runs as the disk fills and empties.
-pub(super) async fn watch(context: Arc<Context>, calls: mpsc::Sender<Call>) {
+pub(super) async fn watch_space(context: Arc<EngineContext>, calls: mpsc::Sender<SupervisorMsg>) {
     let database = context.paths.database();
     let kept = {
         let database = database.clone();
         move || {
             let database = database.clone();
-            blocking(move || Ok(ballast::keep(&database)))
+            blocking(move || Ok(ballast::allocate_reserve(&database)))
         }
     };
     let _ = kept().await;
     loop {
         context.journal.disk_is_full().await;
         tracing::warn!(free = ?ballast::free_bytes(&database), "disk full; pausing all runs");
-        if calls.send(Call::NoSpace).await.is_err() {
+        if calls.send(SupervisorMsg::DiskFull).await.is_err() {
             return;
         }
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             if matches!(kept().await, Ok(true)) {
                 break;
             }
         }
         tracing::warn!("disk space is available again; resuming the runs");
-        if calls.send(Call::SpaceAgain).await.is_err() {
+        if calls.send(SupervisorMsg::DiskSpaceAvailable).await.is_err() {
             return;
         }
     }

@@ -7,19 +7,19 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::engine::paths::Paths;
+use crate::engine::paths::InstallPaths;
 use crate::store::backup;
 use crate::store::failpoint::Step;
 
 /// A process beside the host needs less time than this to write a file.
-const UNDER_WAY: Duration = Duration::from_secs(60);
+const WRITE_TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Prefixes of temporary file names.
 const UNFINISHED: [&str; 2] = ["new-", ".tmp"];
 
 /// Removes temporary files older than `begun` and returns their number. A file that cannot be
 /// removed is left to the next host.
-pub fn unfinished_files(paths: &Paths, begun: SystemTime) -> usize {
+pub fn remove_unfinished_files(paths: &InstallPaths, begun: SystemTime) -> usize {
     let folders = std::fs::read_dir(paths.contents())
         .into_iter()
         .flatten()
@@ -31,11 +31,11 @@ pub fn unfinished_files(paths: &Paths, begun: SystemTime) -> usize {
             paths.state.clone(),
             backup::folder(&paths.database()),
         ])
-        .map(|folder| in_folder(&folder, begun))
+        .map(|folder| remove_in_directory(&folder, begun))
         .sum()
 }
 
-fn in_folder(folder: &Path, begun: SystemTime) -> usize {
+fn remove_in_directory(folder: &Path, begun: SystemTime) -> usize {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let old = files.filter(|file| {
         let name = file.file_name();
@@ -44,7 +44,10 @@ fn in_folder(folder: &Path, begun: SystemTime) -> usize {
             .any(|begin| name.to_string_lossy().starts_with(begin));
         unfinished
             && file.metadata().is_ok_and(|meta| {
-                meta.is_file() && meta.modified().is_ok_and(|at| at + UNDER_WAY < begun)
+                meta.is_file()
+                    && meta
+                        .modified()
+                        .is_ok_and(|at| at + WRITE_TIME_LIMIT < begun)
             })
     });
     old.filter(|file| {
@@ -60,9 +63,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_unfinished_and_old_is_taken_away() {
+    fn only_old_unfinished_files_are_removed() {
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths::beneath(home.path());
+        let paths = InstallPaths::beneath(home.path());
         let folder = paths.contents().join("ab");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::create_dir_all(paths.reports()).unwrap();
@@ -74,18 +77,18 @@ mod tests {
             .chain(&kept)
             .for_each(|path| std::fs::write(path, "x").unwrap());
         assert_eq!(
-            unfinished_files(&paths, SystemTime::now()),
+            remove_unfinished_files(&paths, SystemTime::now()),
             0,
             "another process may still be writing the file"
         );
         assert_eq!(
-            unfinished_files(&paths, SystemTime::now() + 2 * UNDER_WAY),
+            remove_unfinished_files(&paths, SystemTime::now() + 2 * WRITE_TIME_LIMIT),
             2
         );
         assert!(!left.exists() && !report.exists() && kept.iter().all(|path| path.exists()));
         assert_eq!(
-            unfinished_files(
-                &Paths::beneath(&home.path().join("none")),
+            remove_unfinished_files(
+                &InstallPaths::beneath(&home.path().join("none")),
                 SystemTime::now()
             ),
             0

@@ -10,21 +10,21 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::context::Context;
+use crate::engine::context::EngineContext;
 use crate::engine::{notify, telemetry};
 
 /// Time for pending deliveries at shutdown.
-const PATIENCE: Duration = Duration::from_secs(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The outbound workers and their cancellation.
-pub struct Tellers {
+pub struct OutboundWorkers {
     closing: CancellationToken,
     workers: Vec<JoinHandle<()>>,
 }
 
-impl Tellers {
+impl OutboundWorkers {
     /// Starts the workers; one without a configured destination exits at once.
-    pub fn start(context: &Arc<Context>, runtime: &Runtime) -> Self {
+    pub fn start(context: &Arc<EngineContext>, runtime: &Runtime) -> Self {
         let closing = CancellationToken::new();
         let workers = vec![
             runtime.spawn(notify::run(Arc::clone(context), closing.clone())),
@@ -42,6 +42,6 @@ impl Tellers {
             }
         };
         // A worker that does not finish in time is dropped with the runtime.
-        let _ = runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await });
+        let _ = runtime.block_on(async { tokio::time::timeout(SHUTDOWN_TIMEOUT, all).await });
     }
 }

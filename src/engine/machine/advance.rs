@@ -1,31 +1,31 @@
 //! Facts that follow from the state alone: the next gate, a repair, the next phase, the end.
 //!
-//! Each fact is applied to a copy of the state ([`Scratch`]) as it is produced, so later facts are
+//! Each fact is applied to a copy of the state ([`AdvanceContext`]) as it is produced, so later facts are
 //! decided on the resulting state. This module sees no inputs; `decide.rs` handles them on the same
 //! copy and then calls `advance`.
 
 use uuid::Uuid;
 
-use super::plan::Plan;
+use super::plan::PhasePlan;
 use crate::model::error::{Code, Result};
-use crate::model::event::{AttemptCause, Event, Fact};
+use crate::model::event::{AttemptCause, JournalEvent, RunFact};
 use crate::model::id::{GateKey, PhaseKey, RequestId, RoleId, SessionId};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::{Decision, PhaseStatus, RunStatus, Via};
 use crate::model::time::Timestamp;
-use crate::model::workflow::Phase;
+use crate::model::workflow::PhaseDefinition;
 
 /// A copy of the state to which facts are applied as they are produced.
-pub(super) struct Scratch<'a> {
-    pub(super) plan: &'a Plan,
+pub(super) struct AdvanceContext<'a> {
+    pub(super) plan: &'a PhasePlan,
     pub(super) state: RunState,
     pub(super) at: Timestamp,
-    pub(super) facts: Vec<Fact>,
+    pub(super) facts: Vec<RunFact>,
 }
 
-impl Scratch<'_> {
-    pub(super) fn push(&mut self, fact: Fact) -> Result<()> {
-        let event = Event {
+impl AdvanceContext<'_> {
+    pub(super) fn push(&mut self, fact: RunFact) -> Result<()> {
+        let event = JournalEvent {
             run_id: self.state.run_id,
             seq: self.state.last_seq + 1,
             at: self.at,
@@ -41,7 +41,7 @@ impl Scratch<'_> {
         while self.state.status == RunStatus::Executing {
             let before = self.facts.len();
             match self.state.current().cloned() {
-                None => self.push(Fact::RunCompleted {})?,
+                None => self.push(RunFact::RunCompleted {})?,
                 Some(phase) => self.advance_phase(&phase)?,
             }
             if self.facts.len() == before {
@@ -70,11 +70,13 @@ impl Scratch<'_> {
             (PhaseStatus::AwaitingApproval, Some(Decision::Reject)) => {
                 self.reject(phase.key.clone(), "the operator", &phase.comment)
             }
-            (PhaseStatus::AwaitingApproval, Some(Decision::Abort)) => self.push(Fact::RunAborted {
-                by: "the operator".to_owned(),
-                via: Via::Engine,
-                reason: phase.comment.clone(),
-            }),
+            (PhaseStatus::AwaitingApproval, Some(Decision::Abort)) => {
+                self.push(RunFact::RunAborted {
+                    by: "the operator".to_owned(),
+                    via: Via::Engine,
+                    reason: phase.comment.clone(),
+                })
+            }
             (PhaseStatus::Failed, _) => self.fail_run(
                 Code::Internal,
                 format!("phase {} failed before the run could", phase.key),
@@ -96,7 +98,7 @@ impl Scratch<'_> {
         let attempt = phase.attempt + 1;
         self.open_session(&definition)?;
         let persona = self.plan.persona(&definition, &self.state);
-        self.push(Fact::PhaseStarted {
+        self.push(RunFact::PhaseStarted {
             phase_key: phase.key.clone(),
             attempt,
             role: definition.role.clone(),
@@ -105,7 +107,7 @@ impl Scratch<'_> {
         })?;
         if let Some(expected) = definition.expected_artifact {
             let (path, schema) = (expected.path, expected.schema);
-            self.push(Fact::ArtifactExpected {
+            self.push(RunFact::ArtifactExpected {
                 phase_key: phase.key.clone(),
                 attempt,
                 path,
@@ -113,7 +115,7 @@ impl Scratch<'_> {
             })?;
         }
         if cause == AttemptCause::Repair {
-            self.push(Fact::PromptRepaired {
+            self.push(RunFact::PromptRepaired {
                 phase_key: phase.key.clone(),
                 attempt,
                 errors: phase.errors.clone(),
@@ -123,7 +125,7 @@ impl Scratch<'_> {
     }
 
     /// A dry run calls no model, so it has no agent session.
-    fn open_session(&mut self, phase: &Phase) -> Result<()> {
+    fn open_session(&mut self, phase: &PhaseDefinition) -> Result<()> {
         if self.plan.rehearsal || self.state.sessions.contains_key(&phase.role) {
             return Ok(());
         }
@@ -132,7 +134,7 @@ impl Scratch<'_> {
             .binding(&phase.role)
             .map(|binding| binding.backend.clone())
             .unwrap_or_default();
-        self.push(Fact::SessionStarted {
+        self.push(RunFact::SessionStarted {
             session_id: self.session(&phase.role),
             role: phase.role.clone(),
             backend,
@@ -167,7 +169,7 @@ impl Scratch<'_> {
             phase.attempt,
             last.unwrap_or_default()
         );
-        self.push(Fact::PhaseFailed {
+        self.push(RunFact::PhaseFailed {
             phase_key: phase.key.clone(),
             reason,
             message: message.clone(),
@@ -182,7 +184,7 @@ impl Scratch<'_> {
             .and_then(|phase| phase.artifact.clone());
         let request_id = self.next_request();
         let (artifact_sha256, artifact_version) = artifact.map(|a| (a.sha256, a.version)).unzip();
-        self.push(Fact::ApprovalRequested {
+        self.push(RunFact::ApprovalRequested {
             request_id,
             phase_key: Some(phase_key.clone()),
             gate,
@@ -194,7 +196,7 @@ impl Scratch<'_> {
 
     pub(super) fn reject(&mut self, phase_key: PhaseKey, by: &str, comment: &str) -> Result<()> {
         let message = format!("{by} rejected {phase_key}: {comment}");
-        self.push(Fact::PhaseFailed {
+        self.push(RunFact::PhaseFailed {
             phase_key,
             reason: Code::ApprovalRejected,
             message: message.clone(),
@@ -207,7 +209,7 @@ impl Scratch<'_> {
     }
 
     pub(super) fn fail_run(&mut self, code: Code, message: String, hint: &str) -> Result<()> {
-        self.push(Fact::RunFailed {
+        self.push(RunFact::RunFailed {
             code,
             message,
             hint: hint.to_owned(),

@@ -1,17 +1,17 @@
 //! Decisions of the operator: whether one is allowed now, and the facts it produces.
 
-use super::advance::Scratch;
+use super::advance::AdvanceContext;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 use crate::model::hash::ContentHash;
 use crate::model::id::RequestId;
 use crate::model::money::NanoUsd;
-use crate::model::persona::NewSeat;
-use crate::model::question::{Question, Scope};
+use crate::model::persona::SeatChange;
+use crate::model::question::{GateQuestion, PermissionScope};
 use crate::model::run_state::OpenApproval;
 use crate::model::state::{Decision, Via};
 
-impl Scratch<'_> {
+impl AdvanceContext<'_> {
     /// Returns the pending approval that a decision applies to, if the decision is allowed.
     pub(super) fn answerable(
         &self,
@@ -84,9 +84,9 @@ impl Scratch<'_> {
         &self,
         open: &OpenApproval,
         raise: Option<NanoUsd>,
-        seats: &[NewSeat],
+        seats: &[SeatChange],
     ) -> Result<()> {
-        let Some(Question::Budget(budget)) = open.question.as_deref() else {
+        let Some(GateQuestion::Budget(budget)) = open.question.as_deref() else {
             return Ok(());
         };
         if raise.is_some_and(|raise| raise.0 > 0) {
@@ -123,30 +123,31 @@ impl Scratch<'_> {
         Ok(())
     }
 
-    pub(super) fn resolve(&mut self, open: &OpenApproval, said: Said<'_>) -> Result<()> {
+    pub(super) fn resolve(&mut self, open: &OpenApproval, said: GateAnswer<'_>) -> Result<()> {
         self.push(resolved(open, &said))?;
         if !said.seats.is_empty() {
-            self.push(Fact::PersonasChanged {
+            self.push(RunFact::PersonasChanged {
                 request_id: open.request_id,
                 seats: said.seats.clone(),
             })?;
         }
         let phase_key = open.phase_key.clone();
-        let Said {
+        let GateAnswer {
             action,
             comment,
             by,
             via,
             ..
         } = said;
-        if matches!(open.question.as_deref(), Some(Question::Tool(_))) && action != Decision::Abort
+        if matches!(open.question.as_deref(), Some(GateQuestion::Tool(_)))
+            && action != Decision::Abort
         {
             // Rejecting a tool call does not reject the phase: the agent receives the refusal and
             // continues.
             return Ok(());
         }
         match (action, phase_key) {
-            (Decision::Abort, _) => self.push(Fact::RunAborted {
+            (Decision::Abort, _) => self.push(RunFact::RunAborted {
                 by: by.to_owned(),
                 via,
                 reason: comment.to_owned(),
@@ -164,17 +165,17 @@ impl Scratch<'_> {
 }
 
 /// A decision as submitted by the operator.
-pub(super) struct Said<'a> {
+pub(super) struct GateAnswer<'a> {
     pub(super) action: Decision,
     pub(super) comment: &'a str,
     pub(super) by: &'a str,
     pub(super) via: Via,
-    pub(super) scope: Option<Scope>,
+    pub(super) scope: Option<PermissionScope>,
     pub(super) raise: Option<NanoUsd>,
-    pub(super) seats: Vec<NewSeat>,
+    pub(super) seats: Vec<SeatChange>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> GateAnswer<'a> {
     pub(super) fn plain(action: Decision, comment: &'a str, by: &'a str, via: Via) -> Self {
         Self {
             action,
@@ -188,9 +189,9 @@ impl<'a> Said<'a> {
     }
 }
 
-pub(super) fn resolved(open: &OpenApproval, said: &Said<'_>) -> Fact {
+pub(super) fn resolved(open: &OpenApproval, said: &GateAnswer<'_>) -> RunFact {
     let about = open.question.as_deref();
-    Fact::ApprovalResolved {
+    RunFact::ApprovalResolved {
         request_id: open.request_id,
         phase_key: open.phase_key.clone(),
         gate: open.gate.clone(),
@@ -200,8 +201,8 @@ pub(super) fn resolved(open: &OpenApproval, said: &Said<'_>) -> Fact {
         via: said.via,
         artifact_sha256: open.artifact_sha256.clone(),
         scope: about
-            .and_then(Question::tool)
+            .and_then(GateQuestion::tool)
             .map(|_| said.scope.unwrap_or_default()),
-        raise: about.and_then(Question::budget).and(said.raise),
+        raise: about.and_then(GateQuestion::budget).and(said.raise),
     }
 }

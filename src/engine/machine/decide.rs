@@ -1,21 +1,21 @@
 //! Decides which facts an input produces in a state.
 //!
-//! Each input first produces its own facts. [`Scratch::advance`] then adds the facts that follow
+//! Each input first produces its own facts. [`AdvanceContext::advance`] then adds the facts that follow
 //! from the resulting state, until the run has to wait. Because `advance` depends only on the
 //! state, the same rules continue an interrupted run.
 
 use super::SESSION_RECOVERY_GATE;
-use super::advance::Scratch;
-use super::answer::{Said, resolved};
-use super::input::{Input, Outcome};
-use super::plan::Plan;
+use super::advance::AdvanceContext;
+use super::answer::{GateAnswer, resolved};
+use super::input::{AttemptOutcome, MachineInput};
+use super::plan::PhasePlan;
 use super::wanted::passed;
 use crate::model::error::{Code, ErrorClass, Failure, Result};
-use crate::model::event::{ArtifactError, ArtifactRef, Fact, LongWait, Picked, SkipReason};
-use crate::model::going_on::{Refusal, refusal};
+use crate::model::event::{ArtifactError, ArtifactRef, LongWait, PersonaPick, RunFact, SkipReason};
+use crate::model::going_on::{ResumeRefusal, refusal};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey};
-use crate::model::question::{BUDGET_GATE, Question, TOOL_PERMISSION_GATE};
+use crate::model::question::{BUDGET_GATE, GateQuestion, TOOL_PERMISSION_GATE};
 use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, PhaseStatus, RunStatus, Via};
 use crate::model::time::Timestamp;
@@ -29,20 +29,25 @@ const ERRORS_IN_EVENT: usize = 5;
 /// The reason why the operator's request is rejected: `run_already_terminal`,
 /// `no_pending_approval`, `approval_already_resolved`, `artifact_changed`, `usage_invalid`,
 /// `illegal_transition`. The state is unchanged.
-pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Result<Vec<Fact>> {
-    let mut scratch = Scratch {
+pub fn decide(
+    plan: &PhasePlan,
+    state: &RunState,
+    input: MachineInput,
+    at: Timestamp,
+) -> Result<Vec<RunFact>> {
+    let mut scratch = AdvanceContext {
         plan,
         state: state.clone(),
         at,
         facts: Vec::new(),
     };
     match input {
-        Input::Start => scratch.start()?,
-        Input::Resume { by, via } => scratch.resume(&by, via)?,
-        Input::Continue => {}
-        Input::Pause(reason) => scratch.pause(reason)?,
-        Input::Abort { by, via, reason } => scratch.abort(&by, via, &reason)?,
-        Input::Decide {
+        MachineInput::Start => scratch.start()?,
+        MachineInput::Resume { by, via } => scratch.resume(&by, via)?,
+        MachineInput::Continue => {}
+        MachineInput::Pause(reason) => scratch.pause(reason)?,
+        MachineInput::Abort { by, via, reason } => scratch.abort(&by, via, &reason)?,
+        MachineInput::Decide {
             request_id,
             action,
             comment,
@@ -59,7 +64,7 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
             }
             scratch.resolve(
                 &open,
-                Said {
+                GateAnswer {
                     action,
                     comment: &comment,
                     by: &by,
@@ -70,10 +75,10 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
                 },
             )?;
         }
-        Input::ContentChanged { found, replacement } => {
+        MachineInput::ContentChanged { found, replacement } => {
             scratch.content_changed(found, replacement, None, None)?
         }
-        Input::Revised {
+        MachineInput::Revised {
             request_id,
             artifact,
             by,
@@ -86,7 +91,7 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
                 None,
             )?;
         }
-        Input::Picked {
+        MachineInput::Picked {
             artifact,
             picked,
             by,
@@ -98,7 +103,7 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
                 Some(picked),
             )?;
         }
-        Input::AttemptEnded {
+        MachineInput::AttemptEnded {
             phase_key,
             attempt,
             outcome,
@@ -112,7 +117,7 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
                 scratch.attempt_ended(phase_key, attempt, outcome)?;
             }
         }
-        Input::Committed { phase_key, commit } => {
+        MachineInput::Committed { phase_key, commit } => {
             if state
                 .current()
                 .is_some_and(|phase| phase.key == phase_key && passed(plan, phase))
@@ -120,7 +125,7 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
                 scratch.complete(phase_key, commit)?;
             }
         }
-        Input::CommitFailed { phase_key, failure } => {
+        MachineInput::CommitFailed { phase_key, failure } => {
             if state
                 .current()
                 .is_some_and(|phase| phase.key == phase_key && passed(plan, phase))
@@ -133,7 +138,7 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
     Ok(scratch.facts)
 }
 
-impl Scratch<'_> {
+impl AdvanceContext<'_> {
     fn start(&mut self) -> Result<()> {
         if self.state.status != RunStatus::Created {
             return Err(self.not_now("started"));
@@ -142,7 +147,7 @@ impl Scratch<'_> {
     }
 
     fn begin_run(&mut self) -> Result<()> {
-        self.push(Fact::RunStarted {
+        self.push(RunFact::RunStarted {
             workflow: self.plan.workflow.versioned_name(),
             thread: self.plan.thread.clone(),
         })
@@ -150,7 +155,7 @@ impl Scratch<'_> {
 
     fn resume(&mut self, by: &str, via: Via) -> Result<()> {
         match refusal(self.state.status, None) {
-            Some(Refusal::AtWork(_)) => return Ok(()),
+            Some(ResumeRefusal::Active(_)) => return Ok(()),
             Some(_) => return Err(self.not_now("resumed")),
             None if self.state.status == RunStatus::Created => return self.start(),
             // The run was paused while queued for its thread, so it has not started yet.
@@ -177,7 +182,7 @@ impl Scratch<'_> {
             };
             self.push(resolved(
                 &open,
-                &Said::plain(Decision::Approve, words, by, via),
+                &GateAnswer::plain(Decision::Approve, words, by, via),
             ))?;
         }
         self.go_on()
@@ -192,14 +197,14 @@ impl Scratch<'_> {
             .map(|(role, s)| (role.clone(), s.clone()))
             .collect();
         for (role, session) in failed {
-            self.push(Fact::SessionRecovered {
+            self.push(RunFact::SessionRecovered {
                 session_id: session.id,
                 role,
                 ordinal: session.ordinal + 1,
             })?;
         }
         let ordinal = self.state.resumes + 1;
-        self.push(Fact::RunResumed {
+        self.push(RunFact::RunResumed {
             ordinal,
             from_state: self.state.paused_from.unwrap_or(RunStatus::Executing),
         })?;
@@ -211,7 +216,7 @@ impl Scratch<'_> {
             .map(|p| p.key.clone())
             .collect();
         for phase_key in done {
-            self.push(Fact::PhaseSkipped {
+            self.push(RunFact::PhaseSkipped {
                 phase_key,
                 ordinal,
                 reason: SkipReason::AlreadyCompleted,
@@ -231,7 +236,7 @@ impl Scratch<'_> {
                 Ok(())
             }
             status if status.is_terminal() => Err(self.not_now("paused")),
-            from_state => self.push(Fact::RunPaused {
+            from_state => self.push(RunFact::RunPaused {
                 ordinal: self.state.pauses + 1,
                 reason,
                 from_state,
@@ -246,10 +251,10 @@ impl Scratch<'_> {
         if let Some(open) = self.state.approval.clone() {
             self.push(resolved(
                 &open,
-                &Said::plain(Decision::Abort, reason, by, via),
+                &GateAnswer::plain(Decision::Abort, reason, by, via),
             ))?;
         }
-        self.push(Fact::RunAborted {
+        self.push(RunFact::RunAborted {
             by: by.to_owned(),
             via,
             reason: reason.to_owned(),
@@ -263,7 +268,7 @@ impl Scratch<'_> {
         found: Option<ContentHash>,
         replacement: Option<ArtifactRef>,
         by: Option<String>,
-        picked: Option<Picked>,
+        picked: Option<PersonaPick>,
     ) -> Result<()> {
         let Some(open) = self.state.approval.clone() else {
             return Ok(());
@@ -277,7 +282,7 @@ impl Scratch<'_> {
             .map_or(0, |phase| phase.attempt);
         let restored = replacement.is_none();
         let request_id = open.request_id;
-        self.push(Fact::ArtifactChanged {
+        self.push(RunFact::ArtifactChanged {
             phase_key: phase_key.clone(),
             request_id,
             expected,
@@ -289,7 +294,7 @@ impl Scratch<'_> {
         match replacement {
             Some(artifact) => {
                 let by = by.filter(|_| picked.is_none());
-                self.push(Fact::ArtifactValidated {
+                self.push(RunFact::ArtifactValidated {
                     phase_key,
                     attempt,
                     artifact,
@@ -300,7 +305,12 @@ impl Scratch<'_> {
         }
     }
 
-    fn attempt_ended(&mut self, phase_key: PhaseKey, attempt: u32, outcome: Outcome) -> Result<()> {
+    fn attempt_ended(
+        &mut self,
+        phase_key: PhaseKey,
+        attempt: u32,
+        outcome: AttemptOutcome,
+    ) -> Result<()> {
         let path = || {
             self.plan
                 .phase(&phase_key)
@@ -313,13 +323,13 @@ impl Scratch<'_> {
             .phase(&phase_key)
             .map_or(0, |phase| phase.versions);
         match outcome {
-            Outcome::Valid(artifact) => self.push(Fact::ArtifactValidated {
+            AttemptOutcome::Valid(artifact) => self.push(RunFact::ArtifactValidated {
                 phase_key,
                 attempt,
                 artifact,
                 by: None,
             }),
-            Outcome::Invalid {
+            AttemptOutcome::Invalid {
                 sha256,
                 bytes,
                 mut errors,
@@ -327,7 +337,7 @@ impl Scratch<'_> {
             } => {
                 errors.truncate(ERRORS_IN_EVENT);
                 let version = versions + u32::from(sha256.is_some());
-                self.push(Fact::ArtifactInvalid {
+                self.push(RunFact::ArtifactInvalid {
                     path: path(),
                     phase_key,
                     attempt,
@@ -338,13 +348,13 @@ impl Scratch<'_> {
                     errors_total,
                 })
             }
-            Outcome::Missing => {
+            AttemptOutcome::Missing => {
                 let message = format!("the agent ended its turn without writing {}", path());
                 let errors = vec![ArtifactError {
                     pointer: String::new(),
                     message,
                 }];
-                self.push(Fact::ArtifactInvalid {
+                self.push(RunFact::ArtifactInvalid {
                     path: path(),
                     phase_key,
                     attempt,
@@ -355,21 +365,21 @@ impl Scratch<'_> {
                     errors_total: 1,
                 })
             }
-            Outcome::TimedOut { seconds } => self.push(Fact::ArtifactTimeout {
+            AttemptOutcome::TimedOut { seconds } => self.push(RunFact::ArtifactTimeout {
                 phase_key,
                 attempt,
                 seconds,
             }),
-            Outcome::Done { commit } => match self.plan.gates(&phase_key).first().cloned() {
+            AttemptOutcome::Done { commit } => match self.plan.gates(&phase_key).first().cloned() {
                 Some(gate) => self.ask(&phase_key, gate),
                 None => self.complete(phase_key, commit),
             },
-            Outcome::Asks(question) => self.ask_about(
+            AttemptOutcome::Asks(question) => self.ask_about(
                 Some(phase_key),
                 TOOL_PERMISSION_GATE,
-                Question::Tool(*question),
+                GateQuestion::Tool(*question),
             ),
-            Outcome::Waits(wait) => {
+            AttemptOutcome::Waits(wait) => {
                 let LongWait {
                     turn_id,
                     tries,
@@ -378,7 +388,7 @@ impl Scratch<'_> {
                     wait_ms,
                     until,
                 } = wait;
-                self.push(Fact::LlmRetried {
+                self.push(RunFact::LlmRetried {
                     phase_key,
                     turn_id,
                     r#try: tries,
@@ -388,20 +398,20 @@ impl Scratch<'_> {
                     until: Some(until),
                 })
             }
-            Outcome::OverBudget(question) => {
+            AttemptOutcome::OverBudget(question) => {
                 self.pause(PauseReason::Budget)?;
-                self.ask_about(None, BUDGET_GATE, Question::Budget(question))
+                self.ask_about(None, BUDGET_GATE, GateQuestion::Budget(question))
             }
-            Outcome::Stopped => Ok(()),
-            Outcome::Failed(failure) if failure.class() == ErrorClass::Fatal => {
-                self.push(Fact::PhaseFailed {
+            AttemptOutcome::Stopped => Ok(()),
+            AttemptOutcome::Failed(failure) if failure.class() == ErrorClass::Fatal => {
+                self.push(RunFact::PhaseFailed {
                     phase_key,
                     reason: failure.code,
                     message: failure.message.clone(),
                 })?;
                 self.fail_run(failure.code, failure.message, &failure.hint)
             }
-            Outcome::Failed(failure) => self.needs_person(&phase_key, &failure),
+            AttemptOutcome::Failed(failure) => self.needs_person(&phase_key, &failure),
         }
     }
 
@@ -417,7 +427,7 @@ impl Scratch<'_> {
             .map_or(0, |session| session.ordinal)
             + 1;
         let message = format!("{} ({})", failure.message, failure.hint);
-        self.push(Fact::SessionFailed {
+        self.push(RunFact::SessionFailed {
             session_id: self.session(&role),
             role,
             ordinal,
@@ -427,7 +437,7 @@ impl Scratch<'_> {
         self.pause(PauseReason::SessionRecovery)?;
         let request_id = self.next_request();
         let gate = GateKey::from(SESSION_RECOVERY_GATE);
-        self.push(Fact::ApprovalRequested {
+        self.push(RunFact::ApprovalRequested {
             request_id,
             phase_key: None,
             gate,
@@ -442,11 +452,11 @@ impl Scratch<'_> {
         &mut self,
         phase_key: Option<PhaseKey>,
         gate: &str,
-        question: Question,
+        question: GateQuestion,
     ) -> Result<()> {
         let (request_id, question) = (self.next_request(), Some(Box::new(question)));
         let gate = GateKey::from(gate);
-        self.push(Fact::ApprovalRequested {
+        self.push(RunFact::ApprovalRequested {
             request_id,
             phase_key,
             gate,
@@ -461,7 +471,7 @@ impl Scratch<'_> {
             return Ok(());
         };
         let (attempts, duration_ms) = (phase.attempt, phase.working_ms_at(self.at));
-        self.push(Fact::PhaseCompleted {
+        self.push(RunFact::PhaseCompleted {
             phase_key,
             attempts,
             duration_ms,

@@ -1,17 +1,17 @@
 //! Inputs of the run machine.
 
 use crate::model::error::Failure;
-use crate::model::event::{ArtifactError, ArtifactRef, LongWait, Picked};
+use crate::model::event::{ArtifactError, ArtifactRef, LongWait, PersonaPick};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId};
 use crate::model::money::NanoUsd;
-use crate::model::persona::NewSeat;
-use crate::model::question::{BudgetQuestion, Scope, ToolQuestion};
+use crate::model::persona::SeatChange;
+use crate::model::question::{BudgetQuestion, PermissionScope, ToolQuestion};
 use crate::model::state::{Decision, PauseReason, Via};
 
 /// An input to a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum MachineInput {
     /// The run may start.
     Start,
     /// Resume the run.
@@ -38,11 +38,11 @@ pub enum Input {
         /// The content that was reviewed, if the decision is bound to it.
         reviewed: Option<ContentHash>,
         /// Scope of a tool permission.
-        scope: Option<Scope>,
+        scope: Option<PermissionScope>,
         /// Amount by which a budget is raised.
         raise: Option<NanoUsd>,
         /// Cheaper agent assignments; each is frozen with the decision.
-        seats: Vec<NewSeat>,
+        seats: Vec<SeatChange>,
     },
     /// The artifact on disk differs from the validated one.
     ContentChanged {
@@ -62,14 +62,14 @@ pub enum Input {
     Picked {
         artifact: ArtifactRef,
         /// The fork that produced it.
-        picked: Picked,
+        picked: PersonaPick,
         by: String,
     },
     /// An attempt ended.
     AttemptEnded {
         phase_key: PhaseKey,
         attempt: u32,
-        outcome: Outcome,
+        outcome: AttemptOutcome,
     },
     /// A phase was committed to the branch.
     Committed {
@@ -86,7 +86,7 @@ pub enum Input {
 
 /// Result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// The artifact exists and is valid.
     Valid(ArtifactRef),
     /// The artifact exists and is invalid.

@@ -17,9 +17,9 @@ mod wanted;
 mod tests;
 
 pub use decide::{decide, ended};
-pub use input::{Input, Outcome};
-pub use plan::Plan;
-pub use wanted::{Activity, wanted};
+pub use input::{AttemptOutcome, MachineInput};
+pub use plan::PhasePlan;
+pub use wanted::{RunActivity, wanted};
 
 /// The gate that asks the operator to repair or abandon an agent session.
 pub const SESSION_RECOVERY_GATE: &str = "session_recovery_required";

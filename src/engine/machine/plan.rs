@@ -1,22 +1,22 @@
 //! The frozen start data of a run: its workflow and agent assignments.
 
 use crate::model::id::{GateKey, PhaseKey, RoleId, ThreadId, VersionedName};
-use crate::model::persona::Binding;
+use crate::model::persona::RoleBinding;
 use crate::model::run_state::RunState;
-use crate::model::workflow::{Phase, Workflow};
+use crate::model::workflow::{PhaseDefinition, Workflow};
 
 /// Frozen plan of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct PhasePlan {
     pub workflow: Workflow,
     /// Agent assignments by role.
-    pub bindings: Vec<Binding>,
+    pub bindings: Vec<RoleBinding>,
     pub thread: ThreadId,
     /// Whether the whole run is a dry run.
     pub rehearsal: bool,
 }
 
-impl Plan {
+impl PhasePlan {
     /// Substitute for an unreadable plan; sufficient only to pause or abort the run.
     #[must_use]
     pub fn unreadable(thread: ThreadId) -> Self {
@@ -39,7 +39,7 @@ impl Plan {
 
     /// Returns the phase with this key.
     #[must_use]
-    pub fn phase(&self, key: &PhaseKey) -> Option<&Phase> {
+    pub fn phase(&self, key: &PhaseKey) -> Option<&PhaseDefinition> {
         self.workflow.phase(key)
     }
 
@@ -52,14 +52,18 @@ impl Plan {
 
     /// Returns the agent assigned to a role.
     #[must_use]
-    pub fn binding(&self, role: &RoleId) -> Option<&Binding> {
+    pub fn binding(&self, role: &RoleId) -> Option<&RoleBinding> {
         self.bindings.iter().find(|binding| binding.role == *role)
     }
 
     /// Returns the agent of a phase: the one assigned after the start, or else the one assigned to
     /// its role.
     #[must_use]
-    pub fn works_on<'a>(&'a self, phase: &Phase, state: &'a RunState) -> Option<&'a Binding> {
+    pub fn works_on<'a>(
+        &'a self,
+        phase: &PhaseDefinition,
+        state: &'a RunState,
+    ) -> Option<&'a RoleBinding> {
         state
             .new_seat(&phase.key)
             .or_else(|| self.binding(&phase.role))
@@ -67,7 +71,7 @@ impl Plan {
 
     /// Returns the current persona of a phase; loading a plan verifies that it exists.
     #[must_use]
-    pub fn persona(&self, phase: &Phase, state: &RunState) -> VersionedName {
+    pub fn persona(&self, phase: &PhaseDefinition, state: &RunState) -> VersionedName {
         self.works_on(phase, state).map_or_else(
             || VersionedName {
                 name: "unbound".to_owned(),

@@ -7,33 +7,35 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::error::{Code, Failure};
-use crate::model::event::{ArtifactError, ArtifactRef, Event, Fact, LongWait, Picked};
+use crate::model::event::{
+    ArtifactError, ArtifactRef, JournalEvent, LongWait, PersonaPick, RunFact,
+};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::money::NanoUsd;
-use crate::model::persona::Binding;
-use crate::model::question::{BudgetQuestion, Scope, ToolQuestion};
+use crate::model::persona::RoleBinding;
+use crate::model::question::{BudgetQuestion, PermissionScope, ToolQuestion};
 use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, PhaseStatus, RunStatus, Via};
 use crate::model::time::Timestamp;
-use crate::model::workflow::{ExpectedArtifact, Phase, Role, Workflow};
+use crate::model::workflow::{ExpectedArtifact, PhaseDefinition, RoleDefinition, Workflow};
 
-fn resume() -> Input {
-    Input::Resume {
+fn resume() -> MachineInput {
+    MachineInput::Resume {
         by: "kim".to_owned(),
         via: Via::Cli,
     }
 }
 
 /// A run that is told what happens, as the driver would.
-struct Story {
-    plan: Plan,
+struct MachineHarness {
+    plan: PhasePlan,
     state: RunState,
-    journal: Vec<Event>,
+    journal: Vec<JournalEvent>,
     clock: i64,
 }
 
-impl Story {
+impl MachineHarness {
     /// Two phases: `spec` with one gate, `build` with none.
     fn begin() -> Self {
         Self::with(&[("spec", &["spec_approved"]), ("build", &[])])
@@ -48,9 +50,9 @@ impl Story {
             journal: Vec::new(),
             clock: 0,
         };
-        let created = Fact::RunCreated {
+        let created = RunFact::RunCreated {
             workflow: story.plan.workflow.versioned_name(),
-            workflow_hash: ContentHash::of(b"w"),
+            workflow_hash: ContentHash::from_bytes(b"w"),
             thread: story.plan.thread.clone(),
             phases: phases.iter().map(|(key, _)| PhaseKey::from(*key)).collect(),
             rehearsal: true,
@@ -59,10 +61,10 @@ impl Story {
         story
     }
 
-    fn store(&mut self, facts: Vec<Fact>) {
+    fn store(&mut self, facts: Vec<RunFact>) {
         for fact in facts {
             self.clock += 10;
-            let event = Event {
+            let event = JournalEvent {
                 run_id: self.state.run_id,
                 seq: self.state.last_seq + 1,
                 at: Timestamp(self.clock),
@@ -73,17 +75,17 @@ impl Story {
         }
     }
 
-    fn tell(&mut self, input: Input) -> Result<Vec<&'static str>, Failure> {
+    fn tell(&mut self, input: MachineInput) -> Result<Vec<&'static str>, Failure> {
         let facts = decide(&self.plan, &self.state, input, Timestamp(self.clock))?;
-        let kinds = facts.iter().map(Fact::kind).collect();
+        let kinds = facts.iter().map(RunFact::kind).collect();
         self.store(facts);
         Ok(kinds)
     }
 
-    fn ended(&mut self, outcome: Outcome) -> Vec<&'static str> {
+    fn ended(&mut self, outcome: AttemptOutcome) -> Vec<&'static str> {
         let phase = self.state.current().unwrap();
         let (phase_key, attempt) = (phase.key.clone(), phase.attempt);
-        self.tell(Input::AttemptEnded {
+        self.tell(MachineInput::AttemptEnded {
             phase_key,
             attempt,
             outcome,
@@ -93,7 +95,7 @@ impl Story {
 
     fn committed(&mut self) -> Vec<&'static str> {
         let phase_key = self.state.current().unwrap().key.clone();
-        self.tell(Input::Committed {
+        self.tell(MachineInput::Committed {
             phase_key,
             commit: Some("c0ffee".to_owned()),
         })
@@ -104,13 +106,13 @@ impl Story {
         self.tell(answer(action))
     }
 
-    fn wants(&self) -> Option<Activity> {
+    fn wants(&self) -> Option<RunActivity> {
         wanted(&self.plan, &self.state)
     }
 }
 
-fn plan(phases: &[(&str, &[&str])]) -> Plan {
-    let phase = |(key, gates): &(&str, &[&str])| Phase {
+fn plan(phases: &[(&str, &[&str])]) -> PhasePlan {
+    let phase = |(key, gates): &(&str, &[&str])| PhaseDefinition {
         key: (*key).into(),
         title: String::new(),
         risk: crate::model::state::Risk::Low,
@@ -128,7 +130,7 @@ fn plan(phases: &[(&str, &[&str])]) -> Plan {
         name: "w".to_owned(),
         version: 1,
         description: String::new(),
-        roles: vec![Role {
+        roles: vec![RoleDefinition {
             id: "maker".into(),
             required_capabilities: vec![],
             preferred_backends: vec![],
@@ -136,14 +138,14 @@ fn plan(phases: &[(&str, &[&str])]) -> Plan {
         default_gates: vec![],
         phases: phases.iter().map(phase).collect(),
     };
-    let binding = Binding {
+    let binding = RoleBinding {
         role: "maker".into(),
         persona: "maker@1".parse().unwrap(),
-        persona_hash: ContentHash::of(b"p"),
+        persona_hash: ContentHash::from_bytes(b"p"),
         backend: "rehearsal".to_owned(),
         model: None,
     };
-    Plan {
+    PhasePlan {
         workflow,
         bindings: vec![binding],
         thread: "t".into(),
@@ -152,7 +154,7 @@ fn plan(phases: &[(&str, &[&str])]) -> Plan {
 }
 
 fn artifact(content: &str, version: u32) -> ArtifactRef {
-    let sha256 = ContentHash::of(content.as_bytes());
+    let sha256 = ContentHash::from_bytes(content.as_bytes());
     ArtifactRef {
         path: "out/a.json".to_owned(),
         schema: "t/any@1".into(),
@@ -162,25 +164,25 @@ fn artifact(content: &str, version: u32) -> ArtifactRef {
     }
 }
 
-fn valid(content: &str) -> Outcome {
-    Outcome::Valid(artifact(content, 1))
+fn valid(content: &str) -> AttemptOutcome {
+    AttemptOutcome::Valid(artifact(content, 1))
 }
 
-fn invalid(content: &str) -> Outcome {
+fn invalid(content: &str) -> AttemptOutcome {
     let errors = vec![ArtifactError {
         pointer: "/risks".to_owned(),
         message: "is missing".to_owned(),
     }];
-    Outcome::Invalid {
-        sha256: Some(ContentHash::of(content.as_bytes())),
+    AttemptOutcome::Invalid {
+        sha256: Some(ContentHash::from_bytes(content.as_bytes())),
         bytes: 1,
         errors,
         errors_total: 1,
     }
 }
 
-fn answer(action: Decision) -> Input {
-    Input::Decide {
+fn answer(action: Decision) -> MachineInput {
+    MachineInput::Decide {
         request_id: None,
         action,
         comment: "because".to_owned(),
@@ -195,9 +197,9 @@ fn answer(action: Decision) -> Input {
 
 #[test]
 fn a_plain_run_makes_the_events_of_the_specification_in_order() {
-    let mut story = Story::begin();
+    let mut story = MachineHarness::begin();
     assert_eq!(
-        story.tell(Input::Start).unwrap(),
+        story.tell(MachineInput::Start).unwrap(),
         ["run.started", "phase.started", "artifact.expected"]
     );
     assert_eq!(
@@ -212,7 +214,7 @@ fn a_plain_run_makes_the_events_of_the_specification_in_order() {
     );
     assert_eq!(
         story.wants(),
-        Some(Activity::Commit {
+        Some(RunActivity::Commit {
             phase_key: "spec".into()
         })
     );
@@ -236,8 +238,8 @@ fn a_plain_run_makes_the_events_of_the_specification_in_order() {
 
 #[test]
 fn an_invalid_artifact_is_repaired_once_and_then_fails_the_run() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     assert_eq!(
         story.ended(invalid("x")),
         [
@@ -262,11 +264,11 @@ fn an_invalid_artifact_is_repaired_once_and_then_fails_the_run() {
 
 #[test]
 fn a_missing_artifact_and_a_timeout_exhaust_the_attempts_under_one_code() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
-    story.ended(Outcome::TimedOut { seconds: 60 });
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
+    story.ended(AttemptOutcome::TimedOut { seconds: 60 });
     assert_eq!(
-        story.ended(Outcome::Missing),
+        story.ended(AttemptOutcome::Missing),
         ["artifact.invalid", "phase.failed", "run.failed"]
     );
     assert_eq!(
@@ -277,10 +279,10 @@ fn a_missing_artifact_and_a_timeout_exhaust_the_attempts_under_one_code() {
 
 #[test]
 fn two_timeouts_of_two_attempts_are_two_events() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
-    story.ended(Outcome::TimedOut { seconds: 60 });
-    story.ended(Outcome::TimedOut { seconds: 60 });
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
+    story.ended(AttemptOutcome::TimedOut { seconds: 60 });
+    story.ended(AttemptOutcome::TimedOut { seconds: 60 });
     let keys: Vec<_> = story
         .journal
         .iter()
@@ -292,8 +294,8 @@ fn two_timeouts_of_two_attempts_are_two_events() {
 
 #[test]
 fn requested_changes_begin_a_new_attempt_with_repairs_of_its_own() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     story.ended(invalid("x"));
     story.ended(valid("a"));
     assert_eq!(
@@ -305,15 +307,15 @@ fn requested_changes_begin_a_new_attempt_with_repairs_of_its_own() {
         (phase.attempt, phase.repairs, phase.comment.as_str()),
         (3, 0, "because")
     );
-    assert_eq!(phase.previous, Some(ContentHash::of(b"a")));
+    assert_eq!(phase.previous, Some(ContentHash::from_bytes(b"a")));
     story.ended(invalid("z"));
     assert_eq!(story.state.current().unwrap().attempt, 4);
 }
 
 #[test]
 fn a_rejection_fails_phase_and_run() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     story.ended(valid("a"));
     assert_eq!(
         story.answer(Decision::Reject).unwrap(),
@@ -329,10 +331,10 @@ fn a_rejection_fails_phase_and_run() {
 
 #[test]
 fn an_abort_resolves_the_open_question_and_ends_the_run() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     story.ended(valid("a"));
-    let abort = Input::Abort {
+    let abort = MachineInput::Abort {
         by: "me".to_owned(),
         via: Via::Console,
         reason: String::new(),
@@ -354,8 +356,8 @@ fn an_abort_resolves_the_open_question_and_ends_the_run() {
 
 #[test]
 fn gates_are_asked_one_after_the_other() {
-    let mut story = Story::with(&[("spec", &["first", "second"])]);
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::with(&[("spec", &["first", "second"])]);
+    story.tell(MachineInput::Start).unwrap();
     story.ended(valid("a"));
     assert_eq!(
         story.answer(Decision::Approve).unwrap(),
@@ -371,15 +373,17 @@ fn gates_are_asked_one_after_the_other() {
 
 #[test]
 fn a_resume_skips_what_is_done_and_asks_an_open_gate_again_without_an_agent() {
-    let mut story = Story::with(&[("spec", &[]), ("plan", &["plan_approved"])]);
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::with(&[("spec", &[]), ("plan", &["plan_approved"])]);
+    story.tell(MachineInput::Start).unwrap();
     story.ended(valid("a"));
     story.committed();
     story.ended(valid("b"));
     let question = story.state.approval.clone().unwrap().request_id;
     for ordinal in 1..=2 {
         assert_eq!(
-            story.tell(Input::Pause(PauseReason::Crashed)).unwrap(),
+            story
+                .tell(MachineInput::Pause(PauseReason::Crashed))
+                .unwrap(),
             ["run.paused"]
         );
         assert_eq!(
@@ -395,14 +399,16 @@ fn a_resume_skips_what_is_done_and_asks_an_open_gate_again_without_an_agent() {
 
 #[test]
 fn a_half_done_phase_goes_on_with_the_same_attempt() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
-    story.tell(Input::Pause(PauseReason::Shutdown)).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
+    story
+        .tell(MachineInput::Pause(PauseReason::Shutdown))
+        .unwrap();
     assert_eq!(story.wants(), None);
     assert_eq!(story.tell(resume()).unwrap(), ["run.resumed"]);
     assert_eq!(
         story.wants(),
-        Some(Activity::Attempt {
+        Some(RunActivity::Attempt {
             phase_key: "spec".into(),
             attempt: 1
         })
@@ -415,23 +421,25 @@ fn an_answer_given_while_the_run_rests_is_acted_on_when_it_goes_on() {
         (Decision::Approve, None),
         (Decision::RequestChanges, Some(2)),
     ] {
-        let mut story = Story::begin();
-        story.tell(Input::Start).unwrap();
+        let mut story = MachineHarness::begin();
+        story.tell(MachineInput::Start).unwrap();
         story.ended(valid("a"));
-        story.tell(Input::Pause(PauseReason::Operator)).unwrap();
+        story
+            .tell(MachineInput::Pause(PauseReason::Operator))
+            .unwrap();
         assert_eq!(story.answer(action).unwrap(), ["approval.resolved"]);
         assert_eq!(story.state.status, RunStatus::Paused);
         story.tell(resume()).unwrap();
         match next {
             None => assert_eq!(
                 story.wants(),
-                Some(Activity::Commit {
+                Some(RunActivity::Commit {
                     phase_key: "spec".into()
                 })
             ),
             Some(attempt) => assert_eq!(
                 story.wants(),
-                Some(Activity::Attempt {
+                Some(RunActivity::Attempt {
                     phase_key: "spec".into(),
                     attempt
                 })
@@ -440,7 +448,7 @@ fn an_answer_given_while_the_run_rests_is_acted_on_when_it_goes_on() {
     }
 }
 
-fn made_by(story: &Story) -> String {
+fn made_by(story: &MachineHarness) -> String {
     story
         .state
         .current()
@@ -452,15 +460,15 @@ fn made_by(story: &Story) -> String {
 
 #[test]
 fn a_version_taken_from_a_fork_names_who_made_it_until_the_phase_is_made_anew() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     story.ended(valid("a"));
-    let picked = Picked {
+    let picked = PersonaPick {
         fork: RunId(uuid::Uuid::from_u128(5)),
         persona: "terse@2".parse().unwrap(),
     };
     let told = story
-        .tell(Input::Picked {
+        .tell(MachineInput::Picked {
             artifact: artifact("b", 2),
             picked: picked.clone(),
             by: "me".to_owned(),
@@ -482,7 +490,7 @@ fn a_version_taken_from_a_fork_names_who_made_it_until_the_phase_is_made_anew() 
     );
     assert_eq!(made_by(&story), "terse@2");
     story
-        .tell(Input::ContentChanged {
+        .tell(MachineInput::ContentChanged {
             found: None,
             replacement: None,
         })
@@ -494,7 +502,7 @@ fn a_version_taken_from_a_fork_names_who_made_it_until_the_phase_is_made_anew() 
     );
     let own = artifact("c", 3);
     story
-        .tell(Input::ContentChanged {
+        .tell(MachineInput::ContentChanged {
             found: Some(own.sha256.clone()),
             replacement: Some(own),
         })
@@ -508,14 +516,14 @@ fn a_version_taken_from_a_fork_names_who_made_it_until_the_phase_is_made_anew() 
 
 #[test]
 fn changed_content_is_asked_about_anew_and_the_same_bytes_twice_are_two_facts() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     story.ended(valid("a"));
     for (version, content) in [(2, "b"), (3, "a"), (4, "b")] {
         let replacement = artifact(content, version);
         let found = Some(replacement.sha256.clone());
         let told = story
-            .tell(Input::ContentChanged {
+            .tell(MachineInput::ContentChanged {
                 found,
                 replacement: Some(replacement),
             })
@@ -530,7 +538,7 @@ fn changed_content_is_asked_about_anew_and_the_same_bytes_twice_are_two_facts() 
         );
     }
     let told = story
-        .tell(Input::ContentChanged {
+        .tell(MachineInput::ContentChanged {
             found: None,
             replacement: None,
         })
@@ -552,11 +560,11 @@ fn changed_content_is_asked_about_anew_and_the_same_bytes_twice_are_two_facts() 
 
 #[test]
 fn a_version_by_the_operator_is_asked_about_anew_and_an_older_question_takes_none() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     story.ended(valid("a"));
     let request_id = story.state.approval.as_ref().unwrap().request_id;
-    let revised = |version| Input::Revised {
+    let revised = |version| MachineInput::Revised {
         request_id,
         artifact: artifact("b", version),
         by: "kim".to_owned(),
@@ -584,11 +592,11 @@ fn a_version_by_the_operator_is_asked_about_anew_and_an_older_question_takes_non
 
 #[test]
 fn an_agent_that_cannot_work_stops_the_run_where_a_person_can_go_on() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     let failure = Failure::new(Code::LlmAuth, "the provider refused the key").hint("set it");
     assert_eq!(
-        story.ended(Outcome::Failed(failure)),
+        story.ended(AttemptOutcome::Failed(failure)),
         ["session.failed", "run.paused", "approval.requested"]
     );
     assert_eq!(story.state.pause_reason, Some(PauseReason::SessionRecovery));
@@ -598,7 +606,7 @@ fn an_agent_that_cannot_work_stops_the_run_where_a_person_can_go_on() {
     );
     assert_eq!(
         story.wants(),
-        Some(Activity::Attempt {
+        Some(RunActivity::Attempt {
             phase_key: "spec".into(),
             attempt: 1
         })
@@ -607,9 +615,9 @@ fn an_agent_that_cannot_work_stops_the_run_where_a_person_can_go_on() {
 
 #[test]
 fn resuming_answers_the_question_whether_to_go_on() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
-    story.ended(Outcome::Failed(Failure::new(Code::LlmAuth, "no")));
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
+    story.ended(AttemptOutcome::Failed(Failure::new(Code::LlmAuth, "no")));
     assert_eq!(
         story.tell(resume()).unwrap(),
         ["approval.resolved", "session.recovered", "run.resumed"]
@@ -618,15 +626,15 @@ fn resuming_answers_the_question_whether_to_go_on() {
 
 #[test]
 fn answers_that_cannot_be_given_say_why_and_change_nothing() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     assert_eq!(
         story.answer(Decision::Approve).unwrap_err().code,
         Code::NoPendingApproval
     );
     story.ended(valid("a"));
     let before = story.state.clone();
-    let wordless = Input::Decide {
+    let wordless = MachineInput::Decide {
         request_id: None,
         action: Decision::Reject,
         comment: " ".to_owned(),
@@ -638,19 +646,19 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         seats: Vec::new(),
     };
     assert_eq!(story.tell(wordless).unwrap_err().code, Code::UsageInvalid);
-    let other = Input::Decide {
+    let other = MachineInput::Decide {
         request_id: None,
         action: Decision::Approve,
         comment: String::new(),
         by: "me".to_owned(),
         via: Via::Cli,
-        reviewed: Some(ContentHash::of(b"something else")),
+        reviewed: Some(ContentHash::from_bytes(b"something else")),
         scope: None,
         raise: None,
         seats: Vec::new(),
     };
     assert_eq!(story.tell(other).unwrap_err().code, Code::ArtifactChanged);
-    let stale = Input::Decide {
+    let stale = MachineInput::Decide {
         request_id: Some(crate::model::id::RequestId::new()),
         action: Decision::Approve,
         comment: String::new(),
@@ -670,10 +678,10 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
 
 #[test]
 fn an_end_of_an_older_attempt_is_dropped() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     story.ended(invalid("x"));
-    let late = Input::AttemptEnded {
+    let late = MachineInput::AttemptEnded {
         phase_key: "spec".into(),
         attempt: 1,
         outcome: valid("late"),

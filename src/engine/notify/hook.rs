@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::message::Message;
+use super::message::NotificationMessage;
 use crate::model::error::{Code, Failure, Result};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// `io_failed` if it cannot be started, exits with a nonzero code, or times out.
-pub async fn tell(command: &[String], message: &Message) -> Result<()> {
+pub async fn tell(command: &[String], message: &NotificationMessage) -> Result<()> {
     let Some((program, arguments)) = command.split_first() else {
         return Ok(());
     };

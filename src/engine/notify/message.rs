@@ -2,18 +2,18 @@
 
 use serde::Serialize;
 
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::{RequestId, RunId};
 use crate::model::record::{ApprovalRecord, RunRecord};
 use crate::model::safe_text::safe_line;
-use crate::model::settings::{Notice, NotifySettings};
+use crate::model::settings::{NoticeKind, NotifySettings};
 use crate::model::time::Timestamp;
 
 /// A notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Message {
+pub struct NotificationMessage {
     /// What kind of thing happened.
-    pub notice: Notice,
+    pub notice: NoticeKind,
     /// One sentence for people; safe to show.
     pub summary: String,
     /// Of which run.
@@ -33,12 +33,12 @@ pub struct Message {
     /// What it says.
     pub payload: serde_json::Value,
     /// The question that waits.
-    pub question: Option<Question>,
+    pub question: Option<PendingApproval>,
 }
 
 /// A question that waits, and how to answer it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Question {
+pub struct PendingApproval {
     /// Which.
     pub request_id: RequestId,
     /// Which gate.
@@ -53,11 +53,11 @@ pub struct Question {
     pub token: Option<String>,
 }
 
-impl Message {
+impl NotificationMessage {
     /// The notice of an event.
     #[must_use]
     pub fn new(
-        event: &Event,
+        event: &JournalEvent,
         run: &RunRecord,
         question: Option<&ApprovalRecord>,
         token: Option<String>,
@@ -66,7 +66,7 @@ impl Message {
             .map(|mut value| value["payload"].take())
             .unwrap_or_default();
         Self {
-            notice: notice(&event.fact).unwrap_or(Notice::End),
+            notice: notice(&event.fact).unwrap_or(NoticeKind::End),
             summary: summary(event, run, question),
             run_id: run.id,
             workflow: run.workflow.clone(),
@@ -76,7 +76,7 @@ impl Message {
             event: event.fact.kind(),
             at: event.at,
             payload,
-            question: question.map(|asked| Question {
+            question: question.map(|asked| PendingApproval {
                 request_id: asked.id,
                 gate: asked.gate.to_string(),
                 phase_key: asked.phase_key.as_ref().map(ToString::to_string),
@@ -90,24 +90,24 @@ impl Message {
 
 /// Whether the operator wants to hear of it.
 #[must_use]
-pub fn matters(fact: &Fact, settings: &NotifySettings) -> bool {
+pub fn matters(fact: &RunFact, settings: &NotifySettings) -> bool {
     notice(fact).is_some_and(|notice| settings.on.contains(&notice))
 }
 
-fn notice(fact: &Fact) -> Option<Notice> {
+fn notice(fact: &RunFact) -> Option<NoticeKind> {
     match fact {
-        Fact::ApprovalRequested { .. } => Some(Notice::Gate),
-        Fact::RunFailed { .. } | Fact::SessionFailed { .. } => Some(Notice::Failure),
-        Fact::BudgetWarned { .. } | Fact::BudgetExceeded { .. } => Some(Notice::Budget),
-        Fact::RunCompleted {} | Fact::RunAborted { .. } => Some(Notice::End),
+        RunFact::ApprovalRequested { .. } => Some(NoticeKind::Gate),
+        RunFact::RunFailed { .. } | RunFact::SessionFailed { .. } => Some(NoticeKind::Failure),
+        RunFact::BudgetWarned { .. } | RunFact::BudgetExceeded { .. } => Some(NoticeKind::Budget),
+        RunFact::RunCompleted {} | RunFact::RunAborted { .. } => Some(NoticeKind::End),
         _ => None,
     }
 }
 
-fn summary(event: &Event, run: &RunRecord, question: Option<&ApprovalRecord>) -> String {
+fn summary(event: &JournalEvent, run: &RunRecord, question: Option<&ApprovalRecord>) -> String {
     let who = format!("{} ({}, {})", run.thread, run.workflow, run.id.short());
     let what = match &event.fact {
-        Fact::ApprovalRequested { gate, .. } => {
+        RunFact::ApprovalRequested { gate, .. } => {
             let about =
                 question.and_then(|asked| asked.phase_key.as_ref().zip(asked.artifact_version));
             let about = about
@@ -115,11 +115,11 @@ fn summary(event: &Event, run: &RunRecord, question: Option<&ApprovalRecord>) ->
                 .unwrap_or_default();
             format!("waits for you at {gate}{about}")
         }
-        Fact::RunFailed { message, .. } => format!("failed: {message}"),
-        Fact::SessionFailed { .. } => "lost its agent".to_owned(),
-        Fact::BudgetWarned { .. } => "has used most of its budget".to_owned(),
-        Fact::BudgetExceeded { .. } => "has reached its budget".to_owned(),
-        Fact::RunAborted { .. } => "was aborted".to_owned(),
+        RunFact::RunFailed { message, .. } => format!("failed: {message}"),
+        RunFact::SessionFailed { .. } => "lost its agent".to_owned(),
+        RunFact::BudgetWarned { .. } => "has used most of its budget".to_owned(),
+        RunFact::BudgetExceeded { .. } => "has reached its budget".to_owned(),
+        RunFact::RunAborted { .. } => "was aborted".to_owned(),
         _ => "is done".to_owned(),
     };
     safe_line(&format!("{who} {what}"))

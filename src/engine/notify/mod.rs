@@ -9,13 +9,13 @@ use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use self::message::{Message, matters};
-use super::api::Signal;
-use super::context::Context;
+use self::message::{NotificationMessage, matters};
+use super::api::EngineSignal;
+use super::context::EngineContext;
 use super::gate_token;
-use super::retried::retried;
+use super::retried::retry;
 use crate::model::error::{Failure, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RunId;
 use crate::model::state::ApprovalStatus;
 use crate::model::time::Timestamp;
@@ -32,17 +32,17 @@ const TRIES: u32 = 5;
 
 /// Delivers notifications until `closing`, then the remaining ones. Returns at once if no channel
 /// is configured.
-pub async fn run(context: Arc<Context>, closing: CancellationToken) {
+pub async fn run(context: Arc<EngineContext>, closing: CancellationToken) {
     let settings = &context.settings.notify;
     if settings.command.is_empty() && settings.webhook.is_empty() {
         return;
     }
-    let webhook = match webhook::Webhook::new(settings) {
+    let webhook = match webhook::WebhookClient::new(settings) {
         Ok(webhook) => webhook,
         Err(failure) => return tracing::error!(%failure, "no webhook"),
     };
     let mut signals = context.journal.subscribe();
-    let teller = Teller {
+    let teller = NotificationWorker {
         context: Arc::clone(&context),
         webhook,
     };
@@ -55,10 +55,10 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
             () = closing.cancelled() => Err(RecvError::Closed),
         };
         let told = match signal {
-            Ok(Signal::Event(event)) if matters(&event.fact, &context.settings.notify) => {
+            Ok(EngineSignal::Event(event)) if matters(&event.fact, &context.settings.notify) => {
                 teller.run_moved(event.run_id).await
             }
-            Ok(Signal::Lagged) | Err(RecvError::Lagged(_)) => teller.catch_up().await,
+            Ok(EngineSignal::Lagged) | Err(RecvError::Lagged(_)) => teller.catch_up().await,
             Ok(_) => Ok(()),
             Err(RecvError::Closed) => {
                 if let Err(failure) = teller.catch_up().await {
@@ -73,12 +73,12 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
     }
 }
 
-struct Teller {
-    context: Arc<Context>,
-    webhook: Option<webhook::Webhook>,
+struct NotificationWorker {
+    context: Arc<EngineContext>,
+    webhook: Option<webhook::WebhookClient>,
 }
 
-impl Teller {
+impl NotificationWorker {
     /// Delivers what the last host did not. Runs without a stored position start at their pending
     /// approval.
     async fn catch_up(&self) -> Result<()> {
@@ -118,7 +118,7 @@ impl Teller {
             .await
     }
 
-    async fn tell(&self, event: &Event) -> Result<()> {
+    async fn tell(&self, event: &JournalEvent) -> Result<()> {
         let Some(message) = self.message(event).await? else {
             return Ok(());
         };
@@ -126,17 +126,17 @@ impl Teller {
         // The failed channel was logged; the next notification tries it again.
         if !settings.command.is_empty() {
             let again = |failure: &Failure| is_worth_another_try("the notify command", failure);
-            let _ = retried(TRIES, again, || hook::tell(&settings.command, &message)).await;
+            let _ = retry(TRIES, again, || hook::tell(&settings.command, &message)).await;
         }
         if let Some(webhook) = &self.webhook {
             let again = |failure: &Failure| is_worth_another_try("the webhook", failure);
-            let _ = retried(TRIES, again, || webhook.tell(&message)).await;
+            let _ = retry(TRIES, again, || webhook.tell(&message)).await;
         }
         Ok(())
     }
 
     /// Returns the notification to send; none if the approval was resolved meanwhile.
-    async fn message(&self, event: &Event) -> Result<Option<Message>> {
+    async fn message(&self, event: &JournalEvent) -> Result<Option<NotificationMessage>> {
         let (id, asked) = (event.run_id, asked(&event.fact));
         let read = move |conn: &rusqlite::Connection| {
             let question = approvals::of_run(conn, id)?
@@ -160,12 +160,17 @@ impl Teller {
             }
             None => None,
         };
-        Ok(Some(Message::new(event, &run, question.as_ref(), token)))
+        Ok(Some(NotificationMessage::new(
+            event,
+            &run,
+            question.as_ref(),
+            token,
+        )))
     }
 }
 
-fn asked(fact: &Fact) -> Option<crate::model::id::RequestId> {
-    if let Fact::ApprovalRequested { request_id, .. } = fact {
+fn asked(fact: &RunFact) -> Option<crate::model::id::RequestId> {
+    if let RunFact::ApprovalRequested { request_id, .. } = fact {
         Some(*request_id)
     } else {
         None

@@ -11,7 +11,7 @@ use reqwest::{Client, Url};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::message::Message;
+use super::message::NotificationMessage;
 use crate::engine::http;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::NotifySettings;
@@ -21,13 +21,13 @@ use crate::model::time::Timestamp;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Client for one receiver.
-pub struct Webhook {
+pub struct WebhookClient {
     client: Client,
     url: Url,
     secret: Option<SecretString>,
 }
 
-impl Webhook {
+impl WebhookClient {
     /// Creates the configured webhook; `None` if none is configured.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Webhook {
     ///
     /// # Errors
     /// `recoverable` failures may be retried; a request that the receiver rejects may not.
-    pub async fn tell(&self, message: &Message) -> Result<()> {
+    pub async fn tell(&self, message: &NotificationMessage) -> Result<()> {
         let body = serde_json::to_vec(message).map_err(Failure::internal)?;
         let mut request = self
             .client

@@ -11,11 +11,11 @@ const MOST_HELD: usize = 64 * 1024;
 
 /// Text that is not released yet.
 #[derive(Clone, Debug, Default)]
-pub struct Live {
+pub struct LiveRedactor {
     held: String,
 }
 
-impl Live {
+impl LiveRedactor {
     /// Appends a chunk and returns the text that can be released.
     #[must_use]
     pub fn push(&mut self, redactor: &Redactor, piece: &str) -> String {
@@ -57,7 +57,7 @@ mod tests {
     }
 
     fn shown(redactor: &Redactor, pieces: &[&str]) -> String {
-        let mut live = Live::default();
+        let mut live = LiveRedactor::default();
         let mut all: String = pieces
             .iter()
             .map(|piece| live.push(redactor, piece))
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn what_can_be_no_secret_is_shown_at_once_and_a_flood_is_not_kept() {
         let redactor = redactor();
-        let mut live = Live::default();
+        let mut live = LiveRedactor::default();
         assert_eq!(live.push(&redactor, "I look at the "), "I look at the ");
         assert_eq!(live.push(&redactor, "file, and c"), "file, and ");
         assert_eq!(live.push(&redactor, "ontinue. "), "continue. ");

@@ -2,12 +2,12 @@
 
 use super::costs;
 use super::shape::{
-    AbortReport, ArtifactReport, DecisionReport, ErrorReport, EventReport, PhaseReport, Report,
-    RunReport, SeatReport, Unresolved, UnresolvedKind,
+    AbortReport, ArtifactReport, DecisionReport, ErrorReport, EventReport, PhaseReport, RunReport,
+    RunsReport, SeatReport, UnresolvedKind, UnresolvedReport,
 };
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::hash::ContentHash;
-use crate::model::persona::{Binding, NewSeat};
+use crate::model::persona::{RoleBinding, SeatChange};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, LedgerRecord, RunRecord};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::{ApprovalStatus, PhaseStatus};
@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 /// Events at the end of a report.
 const LAST_EVENTS: usize = 20;
 
-impl Report {
+impl RunsReport {
     /// Builds the report of a run from its rows. Of `last_events` (oldest first) the last 20 count.
     #[must_use]
     #[expect(
@@ -29,11 +29,11 @@ impl Report {
         run: &RunRecord,
         state: &RunState,
         workflow: Option<&Workflow>,
-        bindings: &[Binding],
+        bindings: &[RoleBinding],
         artifacts: &[ArtifactRecord],
         approvals: &[ApprovalRecord],
         ledger: &[LedgerRecord],
-        last_events: &[Event],
+        last_events: &[JournalEvent],
     ) -> Self {
         Self {
             report_version: VERSION,
@@ -111,8 +111,8 @@ fn error(run: &RunRecord, state: &RunState) -> Option<ErrorReport> {
     })
 }
 
-fn abort(fact: &Fact) -> Option<AbortReport> {
-    let Fact::RunAborted { by, via, reason } = fact else {
+fn abort(fact: &RunFact) -> Option<AbortReport> {
+    let RunFact::RunAborted { by, via, reason } = fact else {
         return None;
     };
     Some(AbortReport {
@@ -126,13 +126,13 @@ fn unresolved(
     state: &RunState,
     approvals: &[ApprovalRecord],
     ledger: &[LedgerRecord],
-) -> Vec<Unresolved> {
+) -> Vec<UnresolvedReport> {
     let pending = approvals
         .iter()
         .filter(|approval| approval.state == ApprovalStatus::Pending)
         .map(|approval| {
             let phase_key = approval.phase_key.as_ref().map(ToString::to_string);
-            Unresolved {
+            UnresolvedReport {
                 kind: UnresolvedKind::PendingApproval,
                 phase_key,
                 what: format!("the question '{}' was never answered", approval.gate),
@@ -148,7 +148,7 @@ fn unresolved(
                 "has no known price"
             };
             let what = format!("call {} to {} {how}", call.turn_id, call.model);
-            Unresolved {
+            UnresolvedReport {
                 kind: UnresolvedKind::UnknownCost,
                 phase_key: Some(call.phase_key.to_string()),
                 what,
@@ -170,7 +170,7 @@ fn unresolved(
                 ),
             ),
         };
-        Some(Unresolved {
+        Some(UnresolvedReport {
             kind,
             phase_key: Some(phase.key.to_string()),
             what,
@@ -179,7 +179,7 @@ fn unresolved(
     pending.chain(unknown).chain(phases).collect()
 }
 
-fn seat(binding: &Binding) -> SeatReport {
+fn seat(binding: &RoleBinding) -> SeatReport {
     SeatReport {
         role: binding.role.to_string(),
         persona: binding.persona.to_string(),
@@ -191,7 +191,7 @@ fn seat(binding: &Binding) -> SeatReport {
     }
 }
 
-fn new_seat(new: &NewSeat) -> SeatReport {
+fn new_seat(new: &SeatChange) -> SeatReport {
     SeatReport {
         phase_key: Some(new.phase_key.to_string()),
         instead_of: Some(new.was.to_string()),
@@ -259,7 +259,7 @@ fn decision(row: &ApprovalRecord) -> DecisionReport {
     }
 }
 
-fn event(event: &Event) -> EventReport {
+fn event(event: &JournalEvent) -> EventReport {
     let payload = serde_json::to_value(&event.fact)
         .ok()
         .and_then(|mut fact| fact.get_mut("payload").map(serde_json::Value::take));

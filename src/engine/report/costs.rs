@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::shape::{CostReport, Costs};
+use super::shape::{CostReport, CostTotals};
 use crate::model::record::LedgerRecord;
 use crate::model::run_state::RunState;
 
 /// What the calls cost: together, by phase in the order of the phases, by model in the order of names.
-pub fn of(state: &RunState, ledger: &[LedgerRecord]) -> Costs {
+pub fn of(state: &RunState, ledger: &[LedgerRecord]) -> CostTotals {
     let phases = state.phases.iter().map(|phase| {
         (
             phase.key.as_str(),
@@ -21,7 +21,7 @@ pub fn of(state: &RunState, ledger: &[LedgerRecord]) -> Costs {
     for call in ledger {
         models.entry(&call.model).or_default().push(call);
     }
-    Costs {
+    CostTotals {
         total: line("total", &ledger.iter().collect::<Vec<_>>()),
         by_phase: phases
             .filter(|(_, calls): &(_, Vec<_>)| !calls.is_empty())

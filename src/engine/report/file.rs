@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use jsonschema::Validator;
 use serde_json::Value;
 
-use super::{Report, SCHEMA, render_markdown, to_json};
+use super::{RunsReport, SCHEMA, render_markdown, to_json};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
@@ -20,7 +20,7 @@ use crate::store::failpoint::Step;
 /// # Errors
 /// `internal` when the report does not fit the schema that ships, and nothing is written then;
 /// `io_failed` or `disk_full` naming the file.
-pub fn write(dir: &Path, run_id: RunId, report: &Report) -> Result<PathBuf> {
+pub fn write(dir: &Path, run_id: RunId, report: &RunsReport) -> Result<PathBuf> {
     let json = to_json(report)?;
     check(&json)?;
     create_private_dir(dir)?;

@@ -5,7 +5,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::shape::{ArtifactReport, CostReport, DecisionReport, PhaseReport, Report};
+use super::shape::{ArtifactReport, CostReport, DecisionReport, PhaseReport, RunsReport};
 use crate::model::money::NanoUsd;
 use crate::model::safe_text::{safe_block, safe_line};
 use crate::model::state::{ApprovalStatus, PhaseStatus};
@@ -17,11 +17,11 @@ const STYLE: &str = include_str!("report.css");
 const WIDTH: u64 = 1000;
 
 /// The text of an artifact version, to be shown with it: phase, version, text.
-pub type Contents<'a> = &'a [(String, u32, String)];
+pub type HeadingList<'a> = &'a [(String, u32, String)];
 
 /// Renders the report as one self-contained page.
 #[must_use]
-pub fn render_html(report: &Report, contents: Contents<'_>) -> String {
+pub fn render_html(report: &RunsReport, contents: HeadingList<'_>) -> String {
     let title = format!(
         "{} - {}",
         report.run.workflow,
@@ -52,7 +52,7 @@ pub fn render_html(report: &Report, contents: Contents<'_>) -> String {
     page.into_string()
 }
 
-fn outcome(report: &Report) -> Markup {
+fn outcome(report: &RunsReport) -> Markup {
     let run = &report.run;
     let done = report
         .phases
@@ -84,7 +84,7 @@ fn fact(name: &str, value: Option<&str>) -> Markup {
     html! { @if let Some(value) = value { dt { (name) } dd { (safe_line(value)) } } }
 }
 
-fn attention(report: &Report) -> Markup {
+fn attention(report: &RunsReport) -> Markup {
     html! {
         @if let Some(error) = &report.error {
             section.bad { h2 { "What went wrong" } p { strong { (safe_line(&error.message)) } " " code { (safe_line(&error.code)) } }
@@ -101,7 +101,7 @@ fn attention(report: &Report) -> Markup {
 }
 
 /// One row a phase: when it ran, how much of that was work and how much was waiting.
-fn timeline(report: &Report) -> Markup {
+fn timeline(report: &RunsReport) -> Markup {
     let began = report.run.created_at;
     let whole = report.run.elapsed_ms.max(1);
     html! {
@@ -141,7 +141,7 @@ fn bar(phase: &PhaseReport, began: Timestamp, whole: u64) -> Markup {
     }
 }
 
-fn costs(report: &Report) -> Markup {
+fn costs(report: &RunsReport) -> Markup {
     let costs = &report.costs;
     html! {
         @if costs.total.calls > 0 {
@@ -204,7 +204,7 @@ fn decisions(decisions: &[DecisionReport]) -> Markup {
     }
 }
 
-fn artifacts(artifacts: &[ArtifactReport], contents: Contents<'_>) -> Markup {
+fn artifacts(artifacts: &[ArtifactReport], contents: HeadingList<'_>) -> Markup {
     html! {
         @if !artifacts.is_empty() {
             section { h2 { "Artifacts" } @for artifact in artifacts {
@@ -224,14 +224,14 @@ fn artifacts(artifacts: &[ArtifactReport], contents: Contents<'_>) -> Markup {
     }
 }
 
-fn content_of<'a>(artifact: &ArtifactReport, contents: Contents<'a>) -> Option<&'a str> {
+fn content_of<'a>(artifact: &ArtifactReport, contents: HeadingList<'a>) -> Option<&'a str> {
     let found = contents
         .iter()
         .find(|(phase, version, _)| *phase == artifact.phase_key && *version == artifact.version);
     found.map(|(_, _, text)| text.as_str())
 }
 
-fn people(report: &Report) -> Markup {
+fn people(report: &RunsReport) -> Markup {
     html! {
         section { h2 { "Who worked" } table { thead { tr { th { "Role" } th { "Persona" } th { "Backend" } th { "Model" } } }
             tbody { @for seat in &report.bindings { tr {
@@ -240,7 +240,7 @@ fn people(report: &Report) -> Markup {
     }
 }
 
-fn events(report: &Report) -> Markup {
+fn events(report: &RunsReport) -> Markup {
     html! {
         section { h2 { "Last events" } table { tbody { @for event in &report.last_events { tr {
             td.number { (event.seq) } td { (event.at.to_string()) } td { code { (safe_line(&event.kind)) } }

@@ -8,16 +8,16 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::shape::{
-    ArtifactReport, CostReport, DecisionReport, EventReport, PhaseReport, Report, RunReport,
+    ArtifactReport, CostReport, DecisionReport, EventReport, PhaseReport, RunReport, RunsReport,
 };
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{CallCost, NanoUsd};
 use crate::model::safe_text::{safe_block, safe_line};
 use crate::model::state::{ApprovalStatus, PhaseStatus};
 use crate::model::time::human_duration;
 
 /// Renders the report as markdown.
 #[must_use]
-pub fn render_markdown(report: &Report) -> String {
+pub fn render_markdown(report: &RunsReport) -> String {
     let mut out = String::new();
     title(&mut out, report);
     outcome(&mut out, report);
@@ -32,7 +32,7 @@ pub fn render_markdown(report: &Report) -> String {
     out
 }
 
-fn title(out: &mut String, report: &Report) {
+fn title(out: &mut String, report: &RunsReport) {
     let state = report.run.state.replace('_', " ");
     let _ = writeln!(
         out,
@@ -45,7 +45,7 @@ fn title(out: &mut String, report: &Report) {
     }
 }
 
-fn outcome(out: &mut String, report: &Report) {
+fn outcome(out: &mut String, report: &RunsReport) {
     let run = &report.run;
     let done = report
         .phases
@@ -105,7 +105,7 @@ fn outcome(out: &mut String, report: &Report) {
     }
 }
 
-fn attention(out: &mut String, report: &Report) {
+fn attention(out: &mut String, report: &RunsReport) {
     if let Some(error) = &report.error {
         let _ = write!(
             out,
@@ -285,7 +285,7 @@ fn artifacts(out: &mut String, artifacts: &[ArtifactReport]) {
     }
 }
 
-fn costs(out: &mut String, report: &Report) {
+fn costs(out: &mut String, report: &RunsReport) {
     let costs = &report.costs;
     if costs.total.calls == 0 {
         out.push_str("\n## Costs\n\nNo model was called.\n");
@@ -341,7 +341,7 @@ fn costs(out: &mut String, report: &Report) {
     }
 }
 
-fn seats(out: &mut String, report: &Report) {
+fn seats(out: &mut String, report: &RunsReport) {
     let rows = report.bindings.iter().map(|seat| {
         vec![
             plain(&seat.seat()),
@@ -411,7 +411,7 @@ fn table(out: &mut String, title: &str, head: &[&str], rows: impl Iterator<Item 
 
 /// Money as people read it; unknown stays a question mark.
 fn money(line: &CostReport) -> String {
-    Cost {
+    CallCost {
         known: NanoUsd(line.known_nano_usd.unwrap_or(0)),
         unknown_calls: line.unknown_calls,
     }

@@ -6,11 +6,11 @@
 //! path on the run, is the caller.
 
 pub use self::file::write;
-pub use self::html::{Contents, render_html};
+pub use self::html::{HeadingList, render_html};
 pub use self::markdown::render_markdown;
 pub use self::shape::{
-    AbortReport, ArtifactReport, CostReport, Costs, DecisionReport, ErrorReport, EventReport,
-    PhaseReport, Report, RunReport, SeatReport, Unresolved, UnresolvedKind,
+    AbortReport, ArtifactReport, CostReport, CostTotals, DecisionReport, ErrorReport, EventReport,
+    PhaseReport, RunReport, RunsReport, SeatReport, UnresolvedKind, UnresolvedReport,
 };
 use crate::model::error::{Failure, Result};
 use crate::model::safe_text::safe_json;
@@ -32,7 +32,7 @@ pub const SCHEMA: &str = include_str!("../../../schemas/output/report.schema.jso
 ///
 /// # Errors
 /// `internal` when the JSON library refuses.
-pub fn to_json(report: &Report) -> Result<String> {
+pub fn to_json(report: &RunsReport) -> Result<String> {
     let text = serde_json::to_string_pretty(report).map_err(Failure::internal)?;
     Ok(safe_json(&text) + "\n")
 }

@@ -4,14 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::event::{ArtifactError, Tokens};
+use crate::model::event::{ArtifactError, TokenUsage};
 use crate::model::state::{ApprovalStatus, PhaseStatus, Risk, Via};
 use crate::model::time::Timestamp;
 
 /// The final report of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Report {
+#[schemars(rename = "Report")]
+pub struct RunsReport {
     /// The version of this shape; counts up when a field changes its meaning.
     pub report_version: u32,
     /// Whether everything in it is rehearsal: no model was asked, no artifact is real.
@@ -23,7 +24,7 @@ pub struct Report {
     /// Who ended it, where it was aborted; null where it was not.
     pub aborted: Option<AbortReport>,
     /// What is open at the end.
-    pub unresolved: Vec<Unresolved>,
+    pub unresolved: Vec<UnresolvedReport>,
     /// Who sat in which seat.
     pub bindings: Vec<SeatReport>,
     /// The phases in order.
@@ -33,7 +34,7 @@ pub struct Report {
     /// Every question to the operator, in the order they were asked.
     pub decisions: Vec<DecisionReport>,
     /// What the calls to models cost.
-    pub costs: Costs,
+    pub costs: CostTotals,
     /// The last events of the journal, oldest first; at most 20.
     pub last_events: Vec<EventReport>,
 }
@@ -103,7 +104,8 @@ pub struct AbortReport {
 /// Something that is open at the end of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Unresolved {
+#[schemars(rename = "Unresolved")]
+pub struct UnresolvedReport {
     /// What kind of thing.
     pub kind: UnresolvedKind,
     /// The phase it is about, where it is about one.
@@ -252,7 +254,8 @@ pub struct DecisionReport {
 /// What the calls to models cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Costs {
+#[schemars(rename = "Costs")]
+pub struct CostTotals {
     /// All calls.
     pub total: CostReport,
     /// By phase, in the order of the phases.
@@ -278,7 +281,7 @@ pub struct CostReport {
     /// Nano-dollars of the calls with a known price; null when there are calls and none has one.
     pub known_nano_usd: Option<i64>,
     /// What they used.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
 }
 
 /// One event of the journal.

@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::event::{CallStatus, Event, Fact, Tokens};
+use crate::model::event::{CallStatus, JournalEvent, RunFact, TokenUsage};
 use crate::model::money::NanoUsd;
-use crate::model::persona::Binding;
+use crate::model::persona::RoleBinding;
 use crate::model::record::{ApprovalRecord, ArtifactRecord, LedgerRecord, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
@@ -14,20 +14,20 @@ const REQUEST: &str = "01930000-0000-7000-8000-000000000001";
 const TURN: &str = "01930000-0000-7000-8000-000000000002";
 
 /// Everything that a report is built from.
-struct Rows {
+struct ReportFixture {
     run: RunRecord,
     state: RunState,
     workflow: Workflow,
-    bindings: Vec<Binding>,
+    bindings: Vec<RoleBinding>,
     artifacts: Vec<ArtifactRecord>,
     approvals: Vec<ApprovalRecord>,
     ledger: Vec<LedgerRecord>,
-    events: Vec<Event>,
+    events: Vec<JournalEvent>,
 }
 
-impl Rows {
-    fn report(&self) -> Report {
-        Report::build(
+impl ReportFixture {
+    fn report(&self) -> RunsReport {
+        RunsReport::build(
             &self.run,
             &self.state,
             Some(&self.workflow),
@@ -40,12 +40,12 @@ impl Rows {
     }
 }
 
-fn fact(kind: &str, payload: Value) -> Fact {
+fn fact(kind: &str, payload: Value) -> RunFact {
     serde_json::from_value(json!({ "type": kind, "payload": payload })).unwrap()
 }
 
 /// A run of two phases whose first artifact was rejected, with one call that nobody knows the price of.
-fn rejected_run() -> Rows {
+fn rejected_run() -> ReportFixture {
     let hash = |c: char| c.to_string().repeat(64);
     let workflow = json!({ "name": "development", "version": 1, "roles": [{ "id": "architect" }], "phases": [
         { "key": "spec", "title": "Specify", "role": "architect" }, { "key": "plan", "role": "architect", "risk": "high" }] });
@@ -55,7 +55,7 @@ fn rejected_run() -> Rows {
         .as_object_mut()
         .unwrap()
         .extend(artifact.as_object().unwrap().clone());
-    let tokens = Tokens {
+    let tokens = TokenUsage {
         input: 1200,
         output: 300,
         cached: 1000,
@@ -114,10 +114,10 @@ fn rejected_run() -> Rows {
             ),
         ),
     ];
-    let events: Vec<Event> = facts
+    let events: Vec<JournalEvent> = facts
         .into_iter()
         .zip(1..)
-        .map(|((at, fact), seq)| Event {
+        .map(|((at, fact), seq)| JournalEvent {
             run_id: RUN.parse().unwrap(),
             seq,
             at: Timestamp(at),
@@ -129,7 +129,7 @@ fn rejected_run() -> Rows {
         "requirements": "Greet people.\n# Not a heading | <b>\u{202e}x", "repo": "/src/app", "base_branch": "main", "base_commit": "0123456789abcdef",
         "branch": "phasedeck/deadbeef", "phases_total": 2, "phases_done": 0, "rehearsal": false, "options": {}, "error_code": "approval_rejected",
         "created_at": Timestamp(0), "started_at": Timestamp(1000), "ended_at": Timestamp(93_000), "updated_at": Timestamp(93_000), "last_seq": 8,
-        "cost": { "known": 410_000_000, "unknown_calls": 1 }, "tokens": Tokens::default(), "calls": 2 });
+        "cost": { "known": 410_000_000, "unknown_calls": 1 }, "tokens": TokenUsage::default(), "calls": 2 });
     let call = |model: &str, cost: Option<i64>| LedgerRecord {
         turn_id: TURN.parse().unwrap(),
         run_id: RUN.parse().unwrap(),
@@ -147,7 +147,7 @@ fn rejected_run() -> Rows {
         provider_request_id: None,
         at: Timestamp(2000),
     };
-    Rows {
+    ReportFixture {
         run: serde_json::from_value(run).unwrap(),
         state,
         workflow: serde_json::from_value(workflow).unwrap(),
@@ -280,7 +280,7 @@ fn an_abort_says_who_and_why() {
         "run.aborted",
         json!({ "by": "ada", "via": "cli", "reason": "wrong branch" }),
     );
-    rows.events.push(Event {
+    rows.events.push(JournalEvent {
         run_id: rows.run.id,
         seq: 5,
         at: Timestamp(40_000),
@@ -335,7 +335,7 @@ fn an_unknown_price_is_null_in_every_sum_it_is_part_of() {
     );
     assert_eq!(
         costs.total.tokens,
-        Tokens {
+        TokenUsage {
             input: 2400,
             output: 600,
             cached: 2000,
@@ -383,7 +383,7 @@ fn everything_open_is_listed() {
 fn only_the_last_twenty_events_are_kept() {
     let mut rows = rejected_run();
     let last = rows.events.last().unwrap().clone();
-    rows.events.extend((9..40).map(|seq| Event {
+    rows.events.extend((9..40).map(|seq| JournalEvent {
         seq,
         ..last.clone()
     }));
@@ -401,7 +401,7 @@ fn the_json_fits_the_schema_reads_back_and_misleads_nobody() {
     let report = rejected_run().report();
     let text = to_json(&report).unwrap();
     file::check(&text).unwrap();
-    assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    assert_eq!(serde_json::from_str::<RunsReport>(&text).unwrap(), report);
     assert!(text.contains("\\u202ex") && !text.contains('\u{202e}'));
     assert!(file::check("{}").is_err());
 }
@@ -437,7 +437,7 @@ fn a_report_is_written_twice_with_the_same_bytes_and_for_its_owner_alone() {
 }
 
 /// What `docs/events.md` says: its rows by event type, and its examples.
-fn documented() -> (Vec<(String, String)>, Vec<Event>) {
+fn documented() -> (Vec<(String, String)>, Vec<JournalEvent>) {
     let text = include_str!("../../../docs/events.md");
     let row = regex::Regex::new(r"(?m)^\| `([a-z]+\.[a-z]+)` \|(.*)$").unwrap();
     let rows = row

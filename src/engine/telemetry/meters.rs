@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RequestId;
 use crate::model::time::Timestamp;
 
@@ -15,11 +15,11 @@ pub const BOUNDS: [f64; 10] = [
 ];
 
 /// Labels that identify a series.
-pub type Labels = Vec<(&'static str, String)>;
+pub type MetricLabels = Vec<(&'static str, String)>;
 
 /// Counts of values per bucket, including the overflow bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Histogram {
+pub struct MetricHistogram {
     /// One more bucket than there are bounds.
     pub counts: [u64; BOUNDS.len() + 1],
     /// Sum of all values, in seconds.
@@ -28,17 +28,17 @@ pub struct Histogram {
 
 /// All metrics since the host started.
 #[derive(Clone, Debug)]
-pub struct Meters {
+pub struct RunMetrics {
     /// Start time.
     pub since: Timestamp,
     /// Sums by name and labels.
-    pub sums: BTreeMap<(&'static str, Labels), i64>,
+    pub sums: BTreeMap<(&'static str, MetricLabels), i64>,
     /// Histograms by name and labels.
-    pub histograms: BTreeMap<(&'static str, Labels), Histogram>,
+    pub histograms: BTreeMap<(&'static str, MetricLabels), MetricHistogram>,
     asked: BTreeMap<RequestId, Timestamp>,
 }
 
-impl Meters {
+impl RunMetrics {
     /// Creates empty metrics.
     #[must_use]
     pub fn since(since: Timestamp) -> Self {
@@ -51,18 +51,18 @@ impl Meters {
     }
 
     /// Counts an event.
-    pub fn take(&mut self, event: &Event) {
+    pub fn take(&mut self, event: &JournalEvent) {
         match &event.fact {
-            Fact::RunCompleted {} => {
+            RunFact::RunCompleted {} => {
                 self.add("phasedeck.runs", vec![("state", "completed".to_owned())], 1)
             }
-            Fact::RunFailed { .. } => {
+            RunFact::RunFailed { .. } => {
                 self.add("phasedeck.runs", vec![("state", "failed".to_owned())], 1)
             }
-            Fact::RunAborted { .. } => {
+            RunFact::RunAborted { .. } => {
                 self.add("phasedeck.runs", vec![("state", "aborted".to_owned())], 1)
             }
-            Fact::PhaseCompleted {
+            RunFact::PhaseCompleted {
                 phase_key,
                 duration_ms,
                 ..
@@ -73,7 +73,7 @@ impl Meters {
                     *duration_ms,
                 );
             }
-            Fact::LlmCalled {
+            RunFact::LlmCalled {
                 model,
                 tokens,
                 cost,
@@ -99,10 +99,10 @@ impl Meters {
                     cost.map_or(0, |cost| cost.0),
                 );
             }
-            Fact::ApprovalRequested { request_id, .. } => {
+            RunFact::ApprovalRequested { request_id, .. } => {
                 drop(self.asked.insert(*request_id, event.at))
             }
-            Fact::ApprovalResolved {
+            RunFact::ApprovalResolved {
                 request_id, gate, ..
             } => {
                 if let Some(asked) = self.asked.remove(request_id) {
@@ -117,13 +117,13 @@ impl Meters {
         }
     }
 
-    fn add(&mut self, name: &'static str, labels: Labels, more: i64) {
+    fn add(&mut self, name: &'static str, labels: MetricLabels, more: i64) {
         let sum = self.sums.entry((name, labels)).or_default();
         *sum = sum.saturating_add(more);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "seconds in a chart")]
-    fn record(&mut self, name: &'static str, labels: Labels, ms: u64) {
+    fn record(&mut self, name: &'static str, labels: MetricLabels, ms: u64) {
         let seconds = ms as f64 / 1000.0;
         let histogram = self.histograms.entry((name, labels)).or_default();
         let slot = BOUNDS

@@ -12,13 +12,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::meters::Meters;
-use self::otlp::Collector;
-use self::spans::{Span, Spans};
-use super::api::Signal;
-use super::context::Context;
+use self::meters::RunMetrics;
+use self::otlp::OtlpCollector;
+use self::spans::{SpanBuilder, TraceSpan};
+use super::api::EngineSignal;
+use super::context::EngineContext;
 use crate::model::error::Result;
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::id::RunId;
 use crate::model::time::Timestamp;
 use crate::store::events;
@@ -35,18 +35,18 @@ const BATCH: usize = 256;
 const PAGE: u32 = 512;
 
 /// Exports until `closing`, then the remaining data. Returns at once if no endpoint is set.
-pub async fn run(context: Arc<Context>, closing: CancellationToken) {
-    let collector = match Collector::new(&context.settings.telemetry) {
+pub async fn run(context: Arc<EngineContext>, closing: CancellationToken) {
+    let collector = match OtlpCollector::new(&context.settings.telemetry) {
         Ok(Some(collector)) => collector,
         Ok(None) => return,
         Err(failure) => return tracing::error!(%failure, "no telemetry"),
     };
     let mut signals = context.journal.subscribe();
-    let mut watcher = Watcher {
+    let mut watcher = TelemetryWorker {
         context,
         collector,
         runs: BTreeMap::new(),
-        meters: Meters::since(Timestamp::now()),
+        meters: RunMetrics::since(Timestamp::now()),
         ended: Vec::new(),
     };
     let mut flush: Option<Instant> = None;
@@ -65,7 +65,7 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
             () = due => None,
         };
         match signal {
-            Some(Ok(Signal::Event(event))) => {
+            Some(Ok(EngineSignal::Event(event))) => {
                 if let Err(failure) = watcher.take(&event).await {
                     tracing::warn!(%failure, "a run cannot be traced");
                 }
@@ -81,25 +81,25 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
     }
 }
 
-struct Watcher {
-    context: Arc<Context>,
-    collector: Collector,
-    runs: BTreeMap<RunId, Spans>,
-    meters: Meters,
-    ended: Vec<Span>,
+struct TelemetryWorker {
+    context: Arc<EngineContext>,
+    collector: OtlpCollector,
+    runs: BTreeMap<RunId, SpanBuilder>,
+    meters: RunMetrics,
+    ended: Vec<TraceSpan>,
 }
 
-impl Watcher {
+impl TelemetryWorker {
     /// Processes an event, after any missed events of its run.
-    async fn take(&mut self, event: &Event) -> Result<()> {
-        let known = self.runs.get(&event.run_id).map(Spans::seq);
+    async fn take(&mut self, event: &JournalEvent) -> Result<()> {
+        let known = self.runs.get(&event.run_id).map(SpanBuilder::seq);
         if known.is_none_or(|seq| seq + 1 < event.seq) {
             self.catch_up(event.run_id, event.seq).await?;
         }
         let spans = self
             .runs
             .entry(event.run_id)
-            .or_insert_with(|| Spans::of(event.run_id));
+            .or_insert_with(|| SpanBuilder::of(event.run_id));
         if spans.seq() >= event.seq {
             return Ok(());
         }
@@ -116,13 +116,13 @@ impl Watcher {
     async fn catch_up(&mut self, run: RunId, before: u64) -> Result<()> {
         let is_new = !self.runs.contains_key(&run);
         loop {
-            let from = self.runs.get(&run).map_or(0, Spans::seq) + 1;
+            let from = self.runs.get(&run).map_or(0, SpanBuilder::seq) + 1;
             let events = self
                 .context
                 .journal
                 .read(move |conn| events::from(conn, run, from, PAGE))
                 .await?;
-            let spans = self.runs.entry(run).or_insert_with(|| Spans::of(run));
+            let spans = self.runs.entry(run).or_insert_with(|| SpanBuilder::of(run));
             let mut moved = false;
             for event in events.iter().filter(|event| event.seq < before) {
                 let ended = spans.take(event);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use reqwest::{Client, Url};
 use serde_json::{Value as Json, json};
 
-use super::meters::{BOUNDS, Labels, Meters};
-use super::spans::{Span, Value};
+use super::meters::{BOUNDS, MetricLabels, RunMetrics};
+use super::spans::{AttributeValue, TraceSpan};
 use crate::engine::http;
-use crate::engine::retried::retried;
+use crate::engine::retried::retry;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::TelemetrySettings;
 use crate::model::time::Timestamp;
@@ -21,12 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TRIES: u32 = 3;
 
 /// Client for one collector.
-pub struct Collector {
+pub struct OtlpCollector {
     client: Client,
     endpoint: Url,
 }
 
-impl Collector {
+impl OtlpCollector {
     /// Creates the configured collector client; `None` if none is configured.
     ///
     /// # Errors
@@ -63,12 +63,12 @@ impl Collector {
     }
 
     /// Sends spans; logs and drops what the collector rejects.
-    pub async fn traces(&self, spans: &[Span]) {
+    pub async fn traces(&self, spans: &[TraceSpan]) {
         self.send("v1/traces", &traces(spans)).await;
     }
 
     /// Sends all metrics.
-    pub async fn metrics(&self, meters: &Meters, now: Timestamp) {
+    pub async fn metrics(&self, meters: &RunMetrics, now: Timestamp) {
         if !(meters.sums.is_empty() && meters.histograms.is_empty()) {
             self.send("v1/metrics", &metrics(meters, now)).await;
         }
@@ -78,9 +78,9 @@ impl Collector {
         let Ok(url) = self.endpoint.join(path) else {
             return;
         };
-        if let Err(refusal) = retried(
+        if let Err(refusal) = retry(
             TRIES,
-            |refusal: &Refusal| refusal.may_pass,
+            |refusal: &ExportRefusal| refusal.may_pass,
             || self.post(&url, body),
         )
         .await
@@ -93,17 +93,17 @@ impl Collector {
         }
     }
 
-    async fn post(&self, url: &Url, body: &Json) -> Result<(), Refusal> {
+    async fn post(&self, url: &Url, body: &Json) -> Result<(), ExportRefusal> {
         match self.client.post(url.clone()).json(body).send().await {
             Ok(reply) if reply.status().is_success() => Ok(()),
             Ok(reply) => {
                 let status = reply.status();
-                Err(Refusal {
+                Err(ExportRefusal {
                     may_pass: !status.is_client_error() || status.as_u16() == 429,
                     why: status.to_string(),
                 })
             }
-            Err(error) => Err(Refusal {
+            Err(error) => Err(ExportRefusal {
                 may_pass: true,
                 why: error.without_url().to_string(),
             }),
@@ -112,17 +112,17 @@ impl Collector {
 }
 
 /// Why a request failed, and whether a retry may succeed.
-struct Refusal {
+struct ExportRefusal {
     may_pass: bool,
     why: String,
 }
 
-fn traces(spans: &[Span]) -> Json {
+fn traces(spans: &[TraceSpan]) -> Json {
     let spans: Vec<Json> = spans.iter().map(span).collect();
     json!({ "resourceSpans": [{ "resource": resource(), "scopeSpans": [{ "scope": { "name": "phasedeck" }, "spans": spans }] }] })
 }
 
-fn span(span: &Span) -> Json {
+fn span(span: &TraceSpan) -> Json {
     let attributes: Vec<Json> = span
         .attributes
         .iter()
@@ -138,7 +138,7 @@ fn span(span: &Span) -> Json {
     })
 }
 
-fn metrics(meters: &Meters, now: Timestamp) -> Json {
+fn metrics(meters: &RunMetrics, now: Timestamp) -> Json {
     let (start, end) = (nanos(meters.since), nanos(now));
     let sums = meters.sums.iter().map(|((name, labels), value)| {
         let point = json!({ "attributes": labelled(labels), "startTimeUnixNano": start, "timeUnixNano": end, "asInt": value.to_string() });
@@ -176,17 +176,17 @@ fn resource() -> Json {
     json!({ "attributes": [text("service.name", "phasedeck"), text("service.version", env!("CARGO_PKG_VERSION"))] })
 }
 
-fn labelled(labels: &Labels) -> Vec<Json> {
+fn labelled(labels: &MetricLabels) -> Vec<Json> {
     labels
         .iter()
         .map(|(key, value)| json!({ "key": key, "value": { "stringValue": value } }))
         .collect()
 }
 
-fn any(value: &Value) -> Json {
+fn any(value: &AttributeValue) -> Json {
     match value {
-        Value::Text(text) => json!({ "stringValue": text }),
-        Value::Whole(number) => json!({ "intValue": number.to_string() }),
+        AttributeValue::Text(text) => json!({ "stringValue": text }),
+        AttributeValue::Whole(number) => json!({ "intValue": number.to_string() }),
     }
 }
 
@@ -197,14 +197,14 @@ fn nanos(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::{Event, Fact};
+    use crate::model::event::{JournalEvent, RunFact};
     use crate::model::id::{PhaseKey, RunId};
 
     #[test]
     fn a_metric_is_named_once_and_has_a_point_for_each_of_its_series() {
-        let mut meters = Meters::since(Timestamp(1_000));
+        let mut meters = RunMetrics::since(Timestamp(1_000));
         for (phase, duration_ms) in [("spec", 2_000), ("plan", 90_000), ("spec", 500)] {
-            meters.take(&Event {
+            meters.take(&JournalEvent {
                 run_id: RunId::new(),
                 seq: 1,
                 at: Timestamp(2_000),
@@ -241,8 +241,8 @@ mod tests {
         );
     }
 
-    fn completed(phase: &str, duration_ms: u64) -> Fact {
-        Fact::PhaseCompleted {
+    fn completed(phase: &str, duration_ms: u64) -> RunFact {
+        RunFact::PhaseCompleted {
             phase_key: PhaseKey(phase.to_owned()),
             attempts: 1,
             duration_ms,

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::model::event::{CallStatus, Event, Fact, ToolOutcome};
+use crate::model::event::{CallStatus, JournalEvent, RunFact, ToolOutcome};
 use crate::model::id::{PhaseKey, RequestId, RunId};
 use crate::model::time::Timestamp;
 
 /// A trace span.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Span {
+pub struct TraceSpan {
     /// Trace id: the run id as 32 hex digits.
     pub trace: String,
     /// Span id: 16 hex digits.
@@ -25,25 +25,25 @@ pub struct Span {
     pub name: String,
     pub begun: Timestamp,
     pub ended: Timestamp,
-    pub attributes: Vec<(&'static str, Value)>,
+    pub attributes: Vec<(&'static str, AttributeValue)>,
     /// Error message, if the span failed.
     pub error: Option<String>,
 }
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum AttributeValue {
     Text(String),
     Whole(i64),
 }
 
-impl From<&str> for Value {
+impl From<&str> for AttributeValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<u64> for Value {
+impl From<u64> for AttributeValue {
     fn from(number: u64) -> Self {
         Self::Whole(i64::try_from(number).unwrap_or(i64::MAX))
     }
@@ -51,24 +51,24 @@ impl From<u64> for Value {
 
 /// Start of an open span: its time and event.
 #[derive(Clone, Copy, Debug)]
-struct Begun {
+struct OpenSpan {
     at: Timestamp,
     seq: u64,
 }
 
 /// Open spans of one run.
 #[derive(Clone, Debug)]
-pub struct Spans {
+pub struct SpanBuilder {
     run: RunId,
     seq: u64,
-    begun: Option<Begun>,
+    begun: Option<OpenSpan>,
     workflow: String,
-    phases: BTreeMap<PhaseKey, Begun>,
-    attempts: BTreeMap<PhaseKey, (u32, String, Begun)>,
-    gates: BTreeMap<RequestId, Begun>,
+    phases: BTreeMap<PhaseKey, OpenSpan>,
+    attempts: BTreeMap<PhaseKey, (u32, String, OpenSpan)>,
+    gates: BTreeMap<RequestId, OpenSpan>,
 }
 
-impl Spans {
+impl SpanBuilder {
     /// Creates an empty state.
     #[must_use]
     pub fn of(run: RunId) -> Self {
@@ -91,18 +91,18 @@ impl Spans {
     }
 
     /// Processes the next event and returns the spans that it ends.
-    pub fn take(&mut self, event: &Event) -> Vec<Span> {
+    pub fn take(&mut self, event: &JournalEvent) -> Vec<TraceSpan> {
         self.seq = event.seq;
-        let here = Begun {
+        let here = OpenSpan {
             at: event.at,
             seq: event.seq,
         };
         match &event.fact {
-            Fact::RunCreated { workflow, .. } => {
+            RunFact::RunCreated { workflow, .. } => {
                 (self.begun, self.workflow) = (Some(here), workflow.to_string());
                 Vec::new()
             }
-            Fact::PhaseStarted {
+            RunFact::PhaseStarted {
                 phase_key,
                 attempt,
                 persona,
@@ -114,33 +114,41 @@ impl Spans {
                     .insert(phase_key.clone(), (*attempt, persona.to_string(), here));
                 ended
             }
-            Fact::ArtifactValidated { phase_key, .. } => self.end_attempt(phase_key, event, None),
-            Fact::ArtifactInvalid { phase_key, .. } => {
+            RunFact::ArtifactValidated { phase_key, .. } => {
+                self.end_attempt(phase_key, event, None)
+            }
+            RunFact::ArtifactInvalid { phase_key, .. } => {
                 self.end_attempt(phase_key, event, Some("artifact invalid"))
             }
-            Fact::ArtifactTimeout { phase_key, .. } => {
+            RunFact::ArtifactTimeout { phase_key, .. } => {
                 self.end_attempt(phase_key, event, Some("artifact timeout"))
             }
-            Fact::PhaseCompleted { phase_key, .. } => self.end_phase(phase_key, event, None),
-            Fact::PhaseFailed {
+            RunFact::PhaseCompleted { phase_key, .. } => self.end_phase(phase_key, event, None),
+            RunFact::PhaseFailed {
                 phase_key, reason, ..
             } => self.end_phase(phase_key, event, Some(reason.as_str())),
-            Fact::ApprovalRequested { request_id, .. } => {
+            RunFact::ApprovalRequested { request_id, .. } => {
                 self.gates.insert(*request_id, here);
                 Vec::new()
             }
-            Fact::ApprovalResolved { .. } => self.gate(event).into_iter().collect(),
-            Fact::LlmCalled { .. } => self.turn(event).into_iter().collect(),
-            Fact::ToolCalled { .. } => self.tool(event).into_iter().collect(),
-            Fact::RunCompleted {} => self.end_run(event, None),
-            Fact::RunFailed { code, .. } => self.end_run(event, Some(code.as_str())),
-            Fact::RunAborted { .. } => self.end_run(event, Some("aborted")),
+            RunFact::ApprovalResolved { .. } => self.gate(event).into_iter().collect(),
+            RunFact::LlmCalled { .. } => self.turn(event).into_iter().collect(),
+            RunFact::ToolCalled { .. } => self.tool(event).into_iter().collect(),
+            RunFact::RunCompleted {} => self.end_run(event, None),
+            RunFact::RunFailed { code, .. } => self.end_run(event, Some(code.as_str())),
+            RunFact::RunAborted { .. } => self.end_run(event, Some("aborted")),
             _ => Vec::new(),
         }
     }
 
-    fn span(&self, begun: Begun, ended: Timestamp, parent: Option<Begun>, name: String) -> Span {
-        Span {
+    fn span(
+        &self,
+        begun: OpenSpan,
+        ended: Timestamp,
+        parent: Option<OpenSpan>,
+        name: String,
+    ) -> TraceSpan {
+        TraceSpan {
             trace: self.run.0.simple().to_string(),
             id: self.id(begun),
             parent: parent.map(|parent| self.id(parent)).unwrap_or_default(),
@@ -152,13 +160,13 @@ impl Spans {
         }
     }
 
-    fn id(&self, begun: Begun) -> String {
+    fn id(&self, begun: OpenSpan) -> String {
         hex::encode(&Sha256::digest(format!("{}:{}", self.run, begun.seq))[..8])
     }
 
-    fn end_run(&mut self, event: &Event, error: Option<&str>) -> Vec<Span> {
+    fn end_run(&mut self, event: &JournalEvent, error: Option<&str>) -> Vec<TraceSpan> {
         let open: Vec<PhaseKey> = self.phases.keys().cloned().collect();
-        let mut ended: Vec<Span> = open
+        let mut ended: Vec<TraceSpan> = open
             .iter()
             .flat_map(|phase| self.end_phase(phase, event, error))
             .collect();
@@ -172,7 +180,12 @@ impl Spans {
         ended
     }
 
-    fn end_phase(&mut self, phase: &PhaseKey, event: &Event, error: Option<&str>) -> Vec<Span> {
+    fn end_phase(
+        &mut self,
+        phase: &PhaseKey,
+        event: &JournalEvent,
+        error: Option<&str>,
+    ) -> Vec<TraceSpan> {
         let mut ended = self.end_attempt(phase, event, error);
         if let Some(begun) = self.phases.remove(phase) {
             // The run starts with its first event; a phase never starts with the same one, so ids
@@ -186,7 +199,12 @@ impl Spans {
         ended
     }
 
-    fn end_attempt(&mut self, phase: &PhaseKey, event: &Event, error: Option<&str>) -> Vec<Span> {
+    fn end_attempt(
+        &mut self,
+        phase: &PhaseKey,
+        event: &JournalEvent,
+        error: Option<&str>,
+    ) -> Vec<TraceSpan> {
         let Some((attempt, persona, begun)) = self.attempts.remove(phase) else {
             return Vec::new();
         };
@@ -206,13 +224,19 @@ impl Spans {
         vec![span]
     }
 
-    fn attempt_id(&self, begun: Begun) -> String {
+    fn attempt_id(&self, begun: OpenSpan) -> String {
         hex::encode(&Sha256::digest(format!("{}:{}:attempt", self.run, begun.seq))[..8])
     }
 
     /// Creates the span of a model or tool call, as a child of the open attempt.
-    fn work(&self, event: &Event, phase: &PhaseKey, took_ms: u64, name: String) -> Span {
-        let begun = Begun {
+    fn work(
+        &self,
+        event: &JournalEvent,
+        phase: &PhaseKey,
+        took_ms: u64,
+        name: String,
+    ) -> TraceSpan {
+        let begun = OpenSpan {
             at: Timestamp(
                 event
                     .at
@@ -230,8 +254,8 @@ impl Spans {
         span
     }
 
-    fn turn(&self, event: &Event) -> Option<Span> {
-        let Fact::LlmCalled {
+    fn turn(&self, event: &JournalEvent) -> Option<TraceSpan> {
+        let RunFact::LlmCalled {
             phase_key,
             turn,
             model,
@@ -251,13 +275,13 @@ impl Spans {
             ("gen_ai.usage.output_tokens", tokens.output.into()),
         ]);
         span.attributes
-            .extend(cost.map(|cost| ("phasedeck.cost_nano_usd", Value::Whole(cost.0))));
+            .extend(cost.map(|cost| ("phasedeck.cost_nano_usd", AttributeValue::Whole(cost.0))));
         span.error = (*status != CallStatus::Ok).then(|| "the call gave no answer".to_owned());
         Some(span)
     }
 
-    fn tool(&self, event: &Event) -> Option<Span> {
-        let Fact::ToolCalled {
+    fn tool(&self, event: &JournalEvent) -> Option<TraceSpan> {
+        let RunFact::ToolCalled {
             phase_key,
             tool,
             target,
@@ -275,8 +299,8 @@ impl Spans {
         Some(span)
     }
 
-    fn gate(&mut self, event: &Event) -> Option<Span> {
-        let Fact::ApprovalResolved {
+    fn gate(&mut self, event: &JournalEvent) -> Option<TraceSpan> {
+        let RunFact::ApprovalResolved {
             request_id,
             phase_key,
             gate,
@@ -310,10 +334,10 @@ mod tests {
 
     use super::*;
 
-    fn spans(facts: &[(i64, serde_json::Value)]) -> Vec<Span> {
+    fn spans(facts: &[(i64, serde_json::Value)]) -> Vec<TraceSpan> {
         let run: RunId = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-        let mut fold = Spans::of(run);
-        let event = |(seq, (at, fact)): (usize, &(i64, serde_json::Value))| Event {
+        let mut fold = SpanBuilder::of(run);
+        let event = |(seq, (at, fact)): (usize, &(i64, serde_json::Value))| JournalEvent {
             run_id: run,
             seq: seq as u64 + 1,
             at: Timestamp(*at),
@@ -393,7 +417,7 @@ mod tests {
         assert_eq!(ids.len(), 5);
         assert!(
             turn.attributes
-                .contains(&("phasedeck.cost_nano_usd", Value::Whole(7)))
+                .contains(&("phasedeck.cost_nano_usd", AttributeValue::Whole(7)))
         );
     }
 

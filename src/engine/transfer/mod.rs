@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use self::redacted::without_words;
-use super::artifact::contents::Contents;
-use super::host::write_beside;
-use super::paths::Paths;
+use super::artifact::contents::WorktreeContents;
+use super::host::write_alongside_host;
+use super::paths::InstallPaths;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
 use crate::model::state::{RunStatus, Via};
 use crate::model::time::Timestamp;
-use crate::store::transfer::{self, Row};
+use crate::store::transfer::{self, TransferRow};
 use crate::store::{Reader, journal, runs};
 
 mod redacted;
@@ -33,7 +33,8 @@ const VERSION: u32 = 1;
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Line {
+#[schemars(rename = "Line")]
+pub enum TransferLine {
     /// What the file is: the first line.
     PhasedeckExport {
         /// The version of the file's shape.
@@ -52,7 +53,7 @@ pub enum Line {
         /// Which table.
         table: String,
         /// The row by its columns' names.
-        values: Row,
+        values: TransferRow,
     },
     /// A content that is text.
     Text {
@@ -79,7 +80,8 @@ pub enum Line {
 
 /// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Imported {
+#[schemars(rename = "Imported")]
+pub struct ImportSummary {
     pub run_id: RunId,
     /// Number of events.
     pub events: u64,
@@ -95,16 +97,16 @@ pub struct Imported {
 ///
 /// # Errors
 /// `run_not_found`; `db_corrupt` for a missing content; `io_failed` if writing fails.
-pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> Result<()> {
+pub fn export(paths: &InstallPaths, run: RunId, redact: bool, out: &mut dyn Write) -> Result<()> {
     let reader = Reader::open(&paths.database())?;
     runs::get(reader.connection(), run)?;
-    let mut file = Lines {
+    let mut file = LineReader {
         out,
         hash: Sha256::new(),
         count: 0,
     };
     let program = env!("CARGO_PKG_VERSION").to_owned();
-    file.line(&Line::PhasedeckExport {
+    file.line(&TransferLine::PhasedeckExport {
         version: VERSION,
         program,
         run_id: run,
@@ -119,27 +121,27 @@ pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> R
         if table == "events" {
             wanted.extend(hashes_in(&values));
         }
-        file.line(&Line::Row {
+        file.line(&TransferLine::Row {
             table: table.to_owned(),
             values,
         })
     })?;
-    let contents = Contents::new(paths.contents());
+    let contents = WorktreeContents::new(paths.contents());
     for sha256 in wanted.into_iter().filter(|_| !redact) {
         // Prompts that contained a secret were never stored; every stored content must be complete.
         let Some(bytes) = contents.find(reader.connection(), &sha256)? else {
             continue;
         };
         file.line(&match String::from_utf8(bytes) {
-            Ok(text) => Line::Text { sha256, text },
-            Err(error) => Line::Bytes {
+            Ok(text) => TransferLine::Text { sha256, text },
+            Err(error) => TransferLine::Bytes {
                 sha256,
                 hex: hex::encode(error.into_bytes()),
             },
         })?;
     }
     let sha256 = ContentHash(hex::encode(file.hash.clone().finalize()));
-    let end = Line::End {
+    let end = TransferLine::End {
         lines: file.count,
         sha256,
     };
@@ -151,9 +153,9 @@ pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> R
 /// # Errors
 /// `usage_invalid` for an invalid line (with its number), a truncated file, an existing run, or a
 /// newer format. Nothing is stored then except large contents, which are unreferenced.
-pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Imported> {
-    let read = Read::whole(file)?;
-    let contents = Contents::new(paths.contents());
+pub fn import(paths: &InstallPaths, file: &mut dyn BufRead, by: &str) -> Result<ImportSummary> {
+    let read = ParsedTransfer::whole(file)?;
+    let contents = WorktreeContents::new(paths.contents());
     paths.create()?;
     let mut kept = Vec::new();
     for (sha256, bytes) in &read.contents {
@@ -175,15 +177,15 @@ pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Importe
         .filter(|state| RunStatus::parse(state).is_none_or(|state| !state.is_terminal()));
     let events = rows.iter().filter(|(table, _)| table == "events").count() as u64;
     let end = aborted_from.clone();
-    write_beside(paths, move |tx| {
+    write_alongside_host(paths, move |tx| {
         kept.iter().try_for_each(|content| content.store(tx))?;
-        transfer::put(tx, run, &rows)?;
+        transfer::insert_rows(tx, run, &rows)?;
         if let Some(state) = end {
             let reason = format!("imported to be read; it stood at {state} where it came from");
             journal::append(
                 tx,
                 run,
-                &[Fact::RunAborted {
+                &[RunFact::RunAborted {
                     by,
                     via: Via::Cli,
                     reason,
@@ -193,7 +195,7 @@ pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Importe
         }
         Ok(())
     })?;
-    Ok(Imported {
+    Ok(ImportSummary {
         run_id: run,
         events,
         contents: read.contents.len() as u64,
@@ -203,7 +205,7 @@ pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Importe
 }
 
 /// Returns the hashes that an event refers to.
-fn hashes_in(event: &Row) -> Vec<ContentHash> {
+fn hashes_in(event: &TransferRow) -> Vec<ContentHash> {
     let payload = event
         .get("payload")
         .and_then(|payload| payload.as_str())
@@ -217,14 +219,14 @@ fn hashes_in(event: &Row) -> Vec<ContentHash> {
         .collect()
 }
 
-struct Lines<'a> {
+struct LineReader<'a> {
     out: &'a mut dyn Write,
     hash: Sha256,
     count: u64,
 }
 
-impl Lines<'_> {
-    fn line(&mut self, line: &Line) -> Result<()> {
+impl LineReader<'_> {
+    fn line(&mut self, line: &TransferLine) -> Result<()> {
         let text = serde_json::to_string(line).map_err(Failure::internal)? + "\n";
         self.hash.update(text.as_bytes());
         self.count += 1;
@@ -235,14 +237,14 @@ impl Lines<'_> {
 }
 
 /// Parses a whole file and verifies it against its trailer.
-struct Read {
+struct ParsedTransfer {
     run_id: RunId,
     redacted: bool,
-    rows: Vec<(String, Row)>,
+    rows: Vec<(String, TransferRow)>,
     contents: Vec<(ContentHash, Vec<u8>)>,
 }
 
-impl Read {
+impl ParsedTransfer {
     fn whole(file: &mut dyn BufRead) -> Result<Self> {
         let (mut hash, mut count, mut text) = (Sha256::new(), 0u64, String::new());
         let mut read: Option<Self> = None;
@@ -254,12 +256,12 @@ impl Read {
             if length == 0 {
                 return Err(wrong("the file was cut: it has no end".to_owned()));
             }
-            let line: Line = serde_json::from_str(&text)
+            let line: TransferLine = serde_json::from_str(&text)
                 .map_err(|e| wrong(format!("line {}: {e}", count + 1)))?;
             let so_far = ContentHash(hex::encode(hash.clone().finalize()));
             match (line, &mut read) {
                 (
-                    Line::PhasedeckExport {
+                    TransferLine::PhasedeckExport {
                         version,
                         run_id,
                         redacted,
@@ -283,19 +285,21 @@ impl Read {
                     });
                 }
                 (_, None) => return Err(wrong("the file is no export of phasedeck".to_owned())),
-                (Line::PhasedeckExport { .. }, Some(_)) => {
+                (TransferLine::PhasedeckExport { .. }, Some(_)) => {
                     return Err(wrong(format!("line {}: a second head", count + 1)));
                 }
-                (Line::Row { table, values }, Some(read)) => read.rows.push((table, values)),
-                (Line::Text { sha256, text }, Some(read)) => {
+                (TransferLine::Row { table, values }, Some(read)) => {
+                    read.rows.push((table, values))
+                }
+                (TransferLine::Text { sha256, text }, Some(read)) => {
                     read.contents.push((sha256, text.into_bytes()))
                 }
-                (Line::Bytes { sha256, hex }, Some(read)) => {
+                (TransferLine::Bytes { sha256, hex }, Some(read)) => {
                     let bytes =
                         hex::decode(hex).map_err(|e| wrong(format!("line {}: {e}", count + 1)))?;
                     read.contents.push((sha256, bytes));
                 }
-                (Line::End { lines, sha256 }, Some(_)) => {
+                (TransferLine::End { lines, sha256 }, Some(_)) => {
                     if lines != count || sha256 != so_far {
                         return Err(wrong("the file is not what was exported: its end does not fit the lines before it".to_owned()));
                     }

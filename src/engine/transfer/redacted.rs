@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::store::transfer::Row;
+use crate::store::transfer::TransferRow;
 
 /// Event fields that contain text of people or agents.
 const WORDS: &[&str] = &[
@@ -11,7 +11,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// Removes text from a row; returns whether the row is kept.
-pub fn without_words(table: &str, row: &mut Row) -> bool {
+pub fn without_words(table: &str, row: &mut TransferRow) -> bool {
     match table {
         "session_transcript" => return false,
         "runs" => {
@@ -48,7 +48,7 @@ pub fn without_words(table: &str, row: &mut Row) -> bool {
     true
 }
 
-fn blank(row: &mut Row, names: &[&str]) {
+fn blank(row: &mut TransferRow, names: &[&str]) {
     for name in names {
         if let Some(Value::String(text)) = row.get(*name) {
             let blanked = told(text);

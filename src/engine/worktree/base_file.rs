@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::repo::Repo;
+use super::repo::GitRepository;
 use crate::model::error::{Code, Failure, Result};
 
 /// Returns the file's bytes, or `None` if the commit has no such file. Blocks on git.
@@ -15,7 +15,7 @@ pub fn read(repo: &str, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
         .build()
         .map_err(|e| Failure::io("cannot run git", &e))?;
     runtime.block_on(async {
-        let Some(found) = Repo::discover(Path::new(repo)).await? else {
+        let Some(found) = GitRepository::discover(Path::new(repo)).await? else {
             return Err(Failure::new(
                 Code::WorktreeMissing,
                 format!("the repository {repo} is gone"),

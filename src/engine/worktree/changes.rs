@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::program::Git;
+use super::program::GitCommand;
 use crate::model::error::{Code, Failure, Result};
 
 /// Returns the differing paths, each terminated by NUL. Tracked paths come first, so that a file
@@ -20,8 +20,8 @@ use crate::model::error::{Code, Failure, Result};
 /// # Errors
 /// `git_failed`, also for a forced path inside a submodule.
 pub(super) async fn changed_paths(
-    git: &Git,
-    nested: &Nested<'_>,
+    git: &GitCommand,
+    nested: &NestedRepositories<'_>,
     forced: &[&str],
 ) -> Result<Vec<u8>> {
     let listed = git
@@ -36,7 +36,7 @@ pub(super) async fn changed_paths(
             "--exclude-standard",
         ])
         .await?;
-    let mut listing = Listing::parse(&listed);
+    let mut listing = ChangeListing::parse(&listed);
     for path in forced
         .iter()
         .filter(|path| nested.root.join(path).symlink_metadata().is_ok())
@@ -60,16 +60,16 @@ pub(super) async fn changed_paths(
 }
 
 /// Context for listing git repositories nested in the folder.
-pub(super) struct Nested<'a> {
+pub(super) struct NestedRepositories<'a> {
     pub root: &'a Path,
     /// The git folder used for queries; never that of the nested repository.
     pub git_dir: &'a Path,
     /// A path without a file, which git reads as an empty index.
     pub no_index: &'a Path,
-    pub git: &'a Git,
+    pub git: &'a GitCommand,
 }
 
-impl Nested<'_> {
+impl NestedRepositories<'_> {
     async fn files_of(&self, mut folders: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
         let mut files = Vec::new();
         while let Some(folder) = folders.pop() {
@@ -103,14 +103,14 @@ impl Nested<'_> {
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Listing<'a> {
+struct ChangeListing<'a> {
     changed: Vec<&'a [u8]>,
     // A trailing slash marks a nested git repository.
     new: Vec<&'a [u8]>,
     submodules: Vec<&'a [u8]>,
 }
 
-impl<'a> Listing<'a> {
+impl<'a> ChangeListing<'a> {
     // `? path`, or `TAG MODE ID STAGE<tab>path`; a path may contain any byte except NUL.
     fn parse(listed: &'a [u8]) -> Self {
         let mut listing = Self::default();
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_listing_is_read_whatever_the_names_contain() {
         let listed = b"? new\tname\n\0? nest/\0H 100644 ab 0\tsame\0C 100644 ab 0\t? odd\0R 100755 ab 0\tgone\xff\0H 160000 ab 0\tsub\0C 160000 ab 0\tsub\0";
-        let listing = Listing::parse(listed);
+        let listing = ChangeListing::parse(listed);
         assert_eq!(listing.new, [&b"new\tname\n"[..], b"nest/"]);
         assert_eq!(listing.changed, [&b"? odd"[..], b"gone\xff"]);
         assert_eq!(listing.submodules, [&b"sub"[..], b"sub"]);

@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::program::Git;
-use super::repo::Repo;
+use super::program::GitCommand;
+use super::repo::GitRepository;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
@@ -27,22 +27,27 @@ const ADD_PAUSE: Duration = Duration::from_millis(20);
 
 /// A git worktree on branch `phasedeck/<run>`.
 #[derive(Clone, Debug)]
-pub struct Worktree {
+pub struct GitWorktree {
     pub(super) path: PathBuf,
     pub(super) branch: String,
     // The worktree's git folder inside the repository's git folder. The `.git` file in `path` is
     // never used, because an agent can rewrite it.
     pub(super) git_dir: PathBuf,
-    pub(super) git: Git,
+    pub(super) git: GitCommand,
 }
 
-impl Worktree {
+impl GitWorktree {
     /// Creates the worktree at `path` from `commit`. After a crash, a second call completes it with
     /// the same result.
     ///
     /// # Errors
     /// `git_failed`, `io_failed`, `disk_full`; the call can be repeated.
-    pub async fn create(repo: &Repo, run: RunId, commit: &str, path: &Path) -> Result<Self> {
+    pub async fn create(
+        repo: &GitRepository,
+        run: RunId,
+        commit: &str,
+        path: &Path,
+    ) -> Result<Self> {
         let branch = branch_of(run);
         make_branch(repo, &branch, commit).await?;
         Self::find_or_make(repo, branch, path).await
@@ -52,7 +57,7 @@ impl Worktree {
     ///
     /// # Errors
     /// `worktree_missing` if the branch is missing too; `git_failed`, `io_failed`, `disk_full`.
-    pub async fn open(repo: &Repo, run: RunId, path: &Path) -> Result<Self> {
+    pub async fn open(repo: &GitRepository, run: RunId, path: &Path) -> Result<Self> {
         let branch = branch_of(run);
         if !repo.branch_exists(&branch).await? {
             let folder = if path.is_dir() {
@@ -75,7 +80,7 @@ impl Worktree {
     ///
     /// # Errors
     /// `io_failed`.
-    pub(super) fn find(repo: &Repo, run: RunId, path: &Path) -> Result<Option<Self>> {
+    pub(super) fn find(repo: &GitRepository, run: RunId, path: &Path) -> Result<Option<Self>> {
         if !path.is_dir() {
             return Ok(None);
         }
@@ -115,7 +120,7 @@ impl Worktree {
             .await
     }
 
-    async fn find_or_make(repo: &Repo, branch: String, path: &Path) -> Result<Self> {
+    async fn find_or_make(repo: &GitRepository, branch: String, path: &Path) -> Result<Self> {
         let path = settled(path)?;
         let mut git_dir = find_git_dir(&repo.common_dir, &path);
         if !git_dir
@@ -143,7 +148,7 @@ pub fn branch_of(run: RunId) -> String {
     format!("phasedeck/{run}")
 }
 
-async fn make_branch(repo: &Repo, branch: &str, commit: &str) -> Result<()> {
+async fn make_branch(repo: &GitRepository, branch: &str, commit: &str) -> Result<()> {
     // An empty old value makes `update-ref` fail if the ref exists.
     let made = repo
         .git
@@ -169,7 +174,7 @@ async fn make_branch(repo: &Repo, branch: &str, commit: &str) -> Result<()> {
     Err(failure)
 }
 
-async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
+async fn make(repo: &GitRepository, branch: &str, path: &Path) -> Result<PathBuf> {
     let add = [
         "worktree", "add", "--quiet", "--lock", "--reason", BEING_MADE,
     ];
@@ -225,7 +230,7 @@ pub(super) async fn make_durable(path: PathBuf) -> Result<()> {
 }
 
 // Renames whatever exists at `path` and removes git's record of the previous worktree.
-async fn clear_the_way(repo: &Repo, path: &Path, is_known: bool) -> Result<()> {
+async fn clear_the_way(repo: &GitRepository, path: &Path, is_known: bool) -> Result<()> {
     if path.symlink_metadata().is_ok() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let aside = path.with_file_name(format!("{name}.aside-{}", uuid::Uuid::now_v7().simple()));

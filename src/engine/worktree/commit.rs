@@ -8,9 +8,9 @@
 
 use std::path::Path;
 
-use super::changes::{Nested, changed_paths};
-use super::checkout::{LAST_COMMIT, Worktree};
-use super::program::Git;
+use super::changes::{NestedRepositories, changed_paths};
+use super::checkout::{GitWorktree, LAST_COMMIT};
+use super::program::GitCommand;
 use crate::model::error::{Code, Failure, Result};
 use crate::store::failpoint::Step;
 use crate::store::failpoint::planted::{self, Bug};
@@ -21,7 +21,7 @@ const TIP_FORMAT: &str = "--format=%(HEAD)%00%(refname)%00%(objectname)%00%(tree
 // Stored beside the index of the worktree.
 const KEPT_INDEX: &str = "phasedeck-index";
 
-impl Worktree {
+impl GitWorktree {
     /// Commits everything in the worktree that is not ignored, and `forced` paths even if they are
     /// ignored. Creates a commit even if nothing changed. If the branch's last commit already ends
     /// with exactly these trailers, returns that commit, so a repeated call does nothing.
@@ -80,11 +80,11 @@ impl Worktree {
         made.map_err(|e| Failure::io(format!("cannot write in {}", self.git_dir.display()), &e))
     }
 
-    async fn write_tree(&self, dir: &Path, tip: &Tip, forced: &[&str]) -> Result<String> {
+    async fn write_tree(&self, dir: &Path, tip: &BranchTip, forced: &[&str]) -> Result<String> {
         let index = dir.join("index");
         let git = self.git.with_index(&index);
         self.read_tip(&git, &index, tip).await?;
-        let nested = Nested {
+        let nested = NestedRepositories {
             root: &self.path,
             git_dir: &self.git_dir,
             no_index: &dir.join("none"),
@@ -110,7 +110,7 @@ impl Worktree {
     }
 
     // The tip's tree, with the known stat data of the files.
-    async fn read_tip(&self, git: &Git, index: &Path, tip: &Tip) -> Result<()> {
+    async fn read_tip(&self, git: &GitCommand, index: &Path, tip: &BranchTip) -> Result<()> {
         let kept = self.git_dir.join(KEPT_INDEX);
         // Hard-link the index to keep its modification time: git uses it to detect files that
         // changed within the timestamp granularity of the last check ("racily clean").
@@ -158,7 +158,7 @@ impl Worktree {
 
     // Returns the branch's last commit if the worktree is on the branch and the branch still
     // contains our last commit. Commits that an agent added on top are kept.
-    pub(super) async fn own_tip(&self) -> Result<Tip> {
+    pub(super) async fn own_tip(&self) -> Result<BranchTip> {
         if !self.path.is_dir() {
             let message = format!("the worktree {} is gone", self.path.display());
             return Err(Failure::new(Code::WorktreeMissing, message)
@@ -182,7 +182,7 @@ impl Worktree {
                 let is_head = head.ends_with('*');
                 tip = Some((
                     is_head,
-                    Tip {
+                    BranchTip {
                         commit: commit.to_owned(),
                         tree: tree.to_owned(),
                         message: message.to_owned(),
@@ -259,7 +259,7 @@ fn keep(index: &Path, kept: &Path) {
     }
 }
 
-pub(super) struct Tip {
+pub(super) struct BranchTip {
     pub(super) commit: String,
     tree: String,
     message: String,

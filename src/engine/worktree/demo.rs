@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::program::Git;
+use super::program::GitCommand;
 use super::repo::allowed_env;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
@@ -51,8 +51,8 @@ pub(super) async fn make_with(dir: &Path, env: &[(OsString, OsString)]) -> Resul
         ("GIT_COMMITTER_EMAIL", "phasedeck@localhost"),
     ];
     let git_dir = dir.join(".git");
-    let quiet =
-        Git::quiet(dir, env).with_env(someone.map(|(key, value)| (key.into(), value.into())));
+    let quiet = GitCommand::quiet(dir, env)
+        .with_env(someone.map(|(key, value)| (key.into(), value.into())));
     let git = quiet.at(&git_dir, dir);
     git.run(&["init", "--quiet", "--template=", "--initial-branch=main"])
         .await?;

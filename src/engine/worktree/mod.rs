@@ -1,17 +1,17 @@
 //! A run's workspace: a git worktree on its own branch, or a plain folder.
 //!
-//! [`Repo`] is the operator's repository, opened once at the start. [`Worktree`] is a checkout of
+//! [`GitRepository`] is the operator's repository, opened once at the start. [`GitWorktree`] is a checkout of
 //! it on branch `phasedeck/<run>`, where each phase becomes a commit. Git runs as a program with as
 //! few features as possible; `program` lists what is disabled and why. The agents' tools enforce
 //! what may be changed in the folder. `removal` removes worktrees and branches of finished runs.
 
 use std::path::{Path, PathBuf};
 
-pub use self::checkout::{Worktree, branch_of};
+pub use self::checkout::{GitWorktree, branch_of};
 pub use self::demo::make_demo_repo;
-pub use self::removal::Standing;
-pub use self::replace::{Replacement, copy_tree};
-pub use self::repo::{Base, Repo};
+pub use self::removal::BranchState;
+pub use self::replace::{WorktreeReplacement, copy_tree};
+pub use self::repo::{BaseCommit, GitRepository};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::Result;
 
@@ -27,14 +27,14 @@ mod repo;
 
 /// Workspace of a run.
 #[derive(Clone, Debug)]
-pub enum Workspace {
+pub enum RunWorkspace {
     /// A git worktree; each phase is a commit.
-    Git(Worktree),
+    Git(GitWorktree),
     /// A plain folder; nothing is committed.
     Plain(PathBuf),
 }
 
-impl Workspace {
+impl RunWorkspace {
     /// Creates a plain folder, or opens an existing one.
     ///
     /// # Errors
@@ -82,10 +82,10 @@ impl Workspace {
         }
     }
 
-    /// Commits the folder; see [`Worktree::commit`]. Returns `None` for a plain folder.
+    /// Commits the folder; see [`GitWorktree::commit`]. Returns `None` for a plain folder.
     ///
     /// # Errors
-    /// As [`Worktree::commit`].
+    /// As [`GitWorktree::commit`].
     pub async fn commit(
         &self,
         message: &str,

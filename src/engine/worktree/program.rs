@@ -6,7 +6,7 @@
 //! - The git folder is always named; a `.git` file that an agent has rewritten is never looked at.
 //! - Attributes in the tree are not read (`GIT_ATTR_SOURCE` is the empty tree), the filters that the
 //!   repository's own settings define are emptied by name, and the settings of user and system are
-//!   left out. What must be known from them (name, address, ignored files) is read once by [`Git::of_operator`].
+//!   left out. What must be known from them (name, address, ignored files) is read once by [`GitCommand::of_operator`].
 //! - The environment is an allow-list, there is no input but ours, no prompt, no terminal, and a time limit.
 //!
 //! Content is stored byte for byte: no line ending conversion and no large file filters.
@@ -21,7 +21,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use crate::model::error::{Code, Failure, Result};
-use crate::store::failpoint::Family;
+use crate::store::failpoint::FailpointFamily;
 
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 const TOLD_LINES: usize = 4;
@@ -47,7 +47,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// Result of a git command.
-pub(super) struct Output {
+pub(super) struct GitOutput {
     /// Exit code; -1 if a signal killed git.
     pub code: i32,
     /// Standard output as bytes, because paths need not be UTF-8.
@@ -57,13 +57,13 @@ pub(super) struct Output {
 
 /// Configured git invocation: git folder, optional work tree, disabled features.
 #[derive(Clone, Debug)]
-pub(super) struct Git {
+pub(super) struct GitCommand {
     place: Vec<OsString>,
     env: Arc<Vec<(OsString, OsString)>>,
     index: Option<PathBuf>,
 }
 
-impl Git {
+impl GitCommand {
     /// Git in `dir` with the operator's settings; used only to read them.
     pub fn of_operator(dir: &Path, allowed: &[(OsString, OsString)]) -> Self {
         let mut env = allowed.to_vec();
@@ -174,18 +174,18 @@ impl Git {
     ///
     /// # Errors
     /// `git_failed` if git cannot be started or times out.
-    pub async fn attempt<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Result<Output> {
+    pub async fn attempt<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Result<GitOutput> {
         let verb = args
             .first()
             .map(|verb| verb.as_ref().to_string_lossy().into_owned())
             .unwrap_or_default();
-        Family::Git.before(&verb);
+        FailpointFamily::Git.before(&verb);
         let child = self
             .command(args, !input.is_empty())
             .spawn()
             .map_err(|e| cannot_run(&e))?;
         let group = child.id();
-        let Ok(done) = tokio::time::timeout(TIME_LIMIT, talk(child, input)).await else {
+        let Ok(done) = tokio::time::timeout(TIME_LIMIT, exchange(child, input)).await else {
             end_group(group);
             let message = format!(
                 "`{}` did not end within {} seconds",
@@ -196,9 +196,9 @@ impl Git {
                 .hint("check the disk and the repository, then resume the run"));
         };
         let done = done.map_err(|e| cannot_run(&e))?;
-        Family::Git.after(&verb);
+        FailpointFamily::Git.after(&verb);
         let told = String::from_utf8_lossy(&done.stderr).into_owned();
-        Ok(Output {
+        Ok(GitOutput {
             code: done.status.code().unwrap_or(-1),
             bytes: done.stdout,
             told,
@@ -232,7 +232,7 @@ impl Git {
     }
 }
 
-impl Output {
+impl GitOutput {
     /// Returns standard output as text without the last line ending.
     pub fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
@@ -278,7 +278,7 @@ impl Output {
     }
 }
 
-async fn talk(mut child: Child, input: &[u8]) -> std::io::Result<std::process::Output> {
+async fn exchange(mut child: Child, input: &[u8]) -> std::io::Result<std::process::Output> {
     let stdin = child.stdin.take();
     let write = async {
         if let Some(mut stdin) = stdin {

@@ -1,20 +1,20 @@
 //! Removes what finished runs leave in the operator's repository: worktree and branch.
 //!
-//! [`Repo::standing`] reports what would be lost. [`Repo::remove`] removes it and returns the
+//! [`GitRepository::standing`] reports what would be lost. [`GitRepository::remove`] removes it and returns the
 //! branch's last commit, so that it can be restored. The caller selects the runs and obtains the
 //! operator's consent.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::checkout::{Worktree, branch_of};
-use super::repo::Repo;
+use super::checkout::{GitWorktree, branch_of};
+use super::repo::GitRepository;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
 
 /// What removing a run's worktree and branch would lose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum BranchState {
     /// Neither worktree nor branch exists.
     Gone,
     /// Another branch contains every commit, and the folder has no other changes.
@@ -25,28 +25,28 @@ pub enum Standing {
     Uncommitted,
 }
 
-impl Repo {
+impl GitRepository {
     /// Returns what removing the worktree at `path` and the branch of `run` would lose.
     ///
     /// # Errors
     /// `git_failed`, `io_failed`.
-    pub async fn standing(&self, run: RunId, path: &Path) -> Result<Standing> {
+    pub async fn standing(&self, run: RunId, path: &Path) -> Result<BranchState> {
         let branch = branch_of(run);
         let there = path.symlink_metadata().is_ok();
         if !self.branch_exists(&branch).await? {
             return Ok(if there {
-                Standing::Uncommitted
+                BranchState::Uncommitted
             } else {
-                Standing::Gone
+                BranchState::Gone
             });
         }
         if there && !self.is_clean(run, path).await? {
-            return Ok(Standing::Uncommitted);
+            return Ok(BranchState::Uncommitted);
         }
         Ok(if self.is_elsewhere(&branch).await? {
-            Standing::Merged
+            BranchState::Merged
         } else {
-            Standing::Unmerged
+            BranchState::Unmerged
         })
     }
 
@@ -56,7 +56,7 @@ impl Repo {
     /// # Errors
     /// `git_failed`, `io_failed`; a second call removes what is left.
     pub async fn remove(&self, run: RunId, path: &Path) -> Result<Option<String>> {
-        if Worktree::find(self, run, path)?.is_some() {
+        if GitWorktree::find(self, run, path)?.is_some() {
             // Git requires `--force` twice to remove a locked worktree.
             let args = ["worktree", "remove", "--force", "--force"].map(OsStr::new);
             self.git
@@ -86,7 +86,7 @@ impl Repo {
     }
 
     async fn is_clean(&self, run: RunId, path: &Path) -> Result<bool> {
-        match Worktree::find(self, run, path)? {
+        match GitWorktree::find(self, run, path)? {
             Some(worktree) => worktree.is_clean().await,
             None => Ok(false),
         }

@@ -7,8 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Workspace;
-use super::checkout::{LAST_COMMIT, Worktree};
+use super::RunWorkspace;
+use super::checkout::{GitWorktree, LAST_COMMIT};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
@@ -16,31 +16,31 @@ use crate::store::failpoint::Step;
 
 /// Prepared content that will replace a run's folder.
 #[derive(Debug)]
-pub struct Replacement {
+pub struct WorktreeReplacement {
     root: PathBuf,
     fresh: tempfile::TempDir,
-    moves: Option<Moves>,
+    moves: Option<RenameSteps>,
 }
 
 #[derive(Debug)]
-struct Moves {
-    worktree: Worktree,
+struct RenameSteps {
+    worktree: GitWorktree,
     commands: String,
     index: tempfile::TempDir,
 }
 
-impl Workspace {
+impl RunWorkspace {
     /// Prepares the rollback of the folder and the branch to `base`; without git, an empty folder.
     /// Changes nothing yet.
     ///
     /// # Errors
     /// `git_failed` if the worktree or the branch is no longer as the run left it;
     /// `worktree_missing`, `io_failed`, `disk_full`.
-    pub async fn going_back(&self, run: RunId, base: Option<&str>) -> Result<Replacement> {
+    pub async fn going_back(&self, run: RunId, base: Option<&str>) -> Result<WorktreeReplacement> {
         let root = self.root().to_path_buf();
         let fresh = beside(&root)?;
         let (Self::Git(worktree), Some(base)) = (self, base) else {
-            return Ok(Replacement {
+            return Ok(WorktreeReplacement {
                 root,
                 fresh,
                 moves: None,
@@ -57,10 +57,10 @@ impl Workspace {
             "{kept}update refs/heads/{} {base} {tip}\nupdate {LAST_COMMIT} {base}\n",
             worktree.branch
         );
-        Ok(Replacement {
+        Ok(WorktreeReplacement {
             root,
             fresh,
-            moves: Some(Moves {
+            moves: Some(RenameSteps {
                 worktree: worktree.clone(),
                 commands,
                 index,
@@ -72,14 +72,18 @@ impl Workspace {
     ///
     /// # Errors
     /// `git_failed`, `io_failed`, `disk_full`.
-    pub async fn content_of(&self, commit: Option<&str>, folder: &Path) -> Result<Replacement> {
+    pub async fn content_of(
+        &self,
+        commit: Option<&str>,
+        folder: &Path,
+    ) -> Result<WorktreeReplacement> {
         let root = self.root().to_path_buf();
         let fresh = beside(&root)?;
         match (self, commit) {
             (Self::Git(worktree), Some(commit)) => drop(worktree.fill(fresh.path(), commit).await?),
             _ => copy_tree(folder, fresh.path())?,
         }
-        Ok(Replacement {
+        Ok(WorktreeReplacement {
             root,
             fresh,
             moves: None,
@@ -87,7 +91,7 @@ impl Workspace {
     }
 }
 
-impl Worktree {
+impl GitWorktree {
     /// Writes the files of `commit` into `dir` as the future worktree folder; returns its index.
     async fn fill(&self, dir: &Path, commit: &str) -> Result<tempfile::TempDir> {
         let index = tempfile::Builder::new()
@@ -109,7 +113,7 @@ impl Worktree {
     }
 }
 
-impl Replacement {
+impl WorktreeReplacement {
     /// Swaps the folders and moves the refs.
     ///
     /// # Errors
@@ -141,7 +145,7 @@ impl Replacement {
             back().map_err(|e| failed("bring back", e))?;
             return Err(failed("replace", error));
         }
-        let Some(Moves {
+        let Some(RenameSteps {
             worktree,
             commands,
             index,

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::program::Git;
+use super::program::GitCommand;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 
@@ -16,25 +16,25 @@ const NOBODY: (&str, &str) = ("phasedeck", "phasedeck@localhost");
 
 /// The operator's repository.
 #[derive(Clone, Debug)]
-pub struct Repo {
+pub struct GitRepository {
     // Folder with refs, objects and worktree metadata; `git` runs there.
     pub(super) common_dir: PathBuf,
-    pub(super) git: Git,
+    pub(super) git: GitCommand,
     // The operator's checkout, which determines HEAD.
-    own: Git,
+    own: GitCommand,
     dir: PathBuf,
 }
 
 /// Base commit of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Base {
+pub struct BaseCommit {
     /// The branch, without `refs/heads/`; absent for a commit, a tag or a detached HEAD.
     pub branch: Option<String>,
     /// Full commit id.
     pub commit: String,
 }
 
-impl Repo {
+impl GitRepository {
     /// Opens the repository that contains `dir`; `None` if there is none.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Repo {
             )
             .hint("name a repository's folder"));
         }
-        let operator = Git::of_operator(dir, env);
+        let operator = GitCommand::of_operator(dir, env);
         let ask = [
             "rev-parse",
             "--path-format=absolute",
@@ -79,10 +79,10 @@ impl Repo {
             PathBuf::from(OsStr::from_bytes(common)),
             PathBuf::from(OsStr::from_bytes(own)),
         );
-        let asked = Asked::of(&operator).await?;
-        let settings = settings(&asked, &operator, &Git::quiet(&common_dir, env)).await?;
+        let asked = RepositoryQuery::of(&operator).await?;
+        let settings = settings(&asked, &operator, &GitCommand::quiet(&common_dir, env)).await?;
         let git = |dir: &Path| {
-            Git::quiet(dir, env)
+            GitCommand::quiet(dir, env)
                 .with_settings(&settings)
                 .with_env(asked.environment(format))
         };
@@ -123,14 +123,14 @@ impl Repo {
     ///
     /// # Errors
     /// `usage_invalid` if there is no such commit; `git_failed`.
-    pub async fn resolve(&self, base: Option<&str>) -> Result<Base> {
+    pub async fn resolve(&self, base: Option<&str>) -> Result<BaseCommit> {
         let Some(base) = base else {
             let head = self
                 .own
                 .attempt(&["symbolic-ref", "--quiet", "--short", "HEAD"], b"")
                 .await?;
             let branch = (head.code == 0).then(|| head.text());
-            return Ok(Base {
+            return Ok(BaseCommit {
                 branch,
                 commit: self
                     .own
@@ -156,7 +156,7 @@ impl Repo {
         if found.code != 0 {
             return Err(self.unknown(base).await);
         }
-        Ok(Base {
+        Ok(BaseCommit {
             branch: is_branch.then(|| base.to_owned()),
             commit: found.text(),
         })
@@ -234,14 +234,14 @@ fn no_commit(dir: &Path) -> Failure {
 
 // Reads the relevant settings of the operator, unparsed.
 #[derive(Default)]
-struct Asked {
+struct RepositoryQuery {
     name: Option<String>,
     email: Option<String>,
     excludes: Option<String>,
 }
 
-impl Asked {
-    async fn of(operator: &Git) -> Result<Self> {
+impl RepositoryQuery {
+    async fn of(operator: &GitCommand) -> Result<Self> {
         let wanted = "^(user\\.(name|email)|core\\.excludesfile)$";
         let found = operator
             .attempt(&["config", "--null", "--get-regexp", wanted], b"")
@@ -294,7 +294,11 @@ impl Asked {
 
 // Returns the operator's ignore file, and empty commands for every filter that the repository
 // defines.
-async fn settings(asked: &Asked, operator: &Git, quiet: &Git) -> Result<Vec<(String, String)>> {
+async fn settings(
+    asked: &RepositoryQuery,
+    operator: &GitCommand,
+    quiet: &GitCommand,
+) -> Result<Vec<(String, String)>> {
     let mut settings = Vec::new();
     if let Some(path) = &asked.excludes {
         // Let git expand paths such as `~/ignored`.

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::repo::Repo;
-use super::{Worktree, branch_of};
+use super::repo::GitRepository;
+use super::{GitWorktree, branch_of};
 use crate::model::id::RunId;
 
 mod canaries;
@@ -25,12 +25,12 @@ const TRAILERS: &[(&str, &str)] = &[
 ];
 
 /// A home, the operator's repository with one commit on `main`, and where worktrees go.
-struct Scene {
+struct GitFixture {
     dir: tempfile::TempDir,
     env: Vec<(OsString, OsString)>,
 }
 
-impl Scene {
+impl GitFixture {
     fn new() -> Self {
         let scene = Self::without_commit();
         scene.write("repo/README.md", "# a project\n");
@@ -113,8 +113,8 @@ impl Scene {
         command
     }
 
-    async fn repo(&self) -> Repo {
-        Repo::discover_with(&self.at("repo"), &self.env)
+    async fn repo(&self) -> GitRepository {
+        GitRepository::discover_with(&self.at("repo"), &self.env)
             .await
             .unwrap()
             .unwrap()
@@ -124,9 +124,9 @@ impl Scene {
         self.at("data/runs/main")
     }
 
-    async fn worktree(&self) -> Worktree {
+    async fn worktree(&self) -> GitWorktree {
         let commit = self.git("repo", &["rev-parse", "HEAD"]);
-        Worktree::create(&self.repo().await, run(), &commit, &self.tree())
+        GitWorktree::create(&self.repo().await, run(), &commit, &self.tree())
             .await
             .unwrap()
     }

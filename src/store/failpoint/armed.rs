@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::trace::TraceEvent;
 
-use super::{Family, Step};
+use super::{FailpointFamily, Step};
 
-struct Armed {
+struct ArmedFailpoint {
     /// Counts down to the crash.
     left: AtomicU64,
     /// The point, or `any`.
@@ -23,8 +23,8 @@ thread_local! {
     static UNCOMMITTED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
 }
 
-fn armed() -> Option<&'static Armed> {
-    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+fn armed() -> Option<&'static ArmedFailpoint> {
+    static ARMED: OnceLock<Option<ArmedFailpoint>> = OnceLock::new();
     ARMED
         .get_or_init(|| {
             let wanted = std::env::var("PHASEDECK_FAILPOINT").ok();
@@ -34,7 +34,7 @@ fn armed() -> Option<&'static Armed> {
                 Some((left, at)) => (left.parse().unwrap_or(0), at.to_owned()),
                 None => (0, String::new()),
             };
-            (left > 0 || log.is_some()).then(|| Armed {
+            (left > 0 || log.is_some()).then(|| ArmedFailpoint {
                 left: left.into(),
                 at,
                 log: log.and_then(Result::ok),
@@ -65,14 +65,14 @@ pub(super) fn pass(name: &str, side: &str) {
 }
 
 pub(super) fn fact(kind: &'static str) {
-    Family::Fact.before(kind);
+    FailpointFamily::Fact.before(kind);
     UNCOMMITTED.with_borrow_mut(|facts| facts.push(kind));
 }
 
 pub(super) fn committed() {
     Step::Commit.after();
     for kind in UNCOMMITTED.take() {
-        Family::Fact.after(kind);
+        FailpointFamily::Fact.after(kind);
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn statement(event: TraceEvent<'_>) {
     if let TraceEvent::Stmt(_, sql) = event
         && let Some(kind) = kind(sql)
     {
-        Family::Sql.before(&kind);
+        FailpointFamily::Sql.before(&kind);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Failpoints: named durable steps of the program at which tests inject a crash.
 //!
 //! Whatever leaves something behind that a later start reads (a file, a folder's entry, a commit, a
-//! request that is paid for) passes a [`Step`], and whatever comes in many kinds passes a [`Family`]
+//! request that is paid for) passes a [`Step`], and whatever comes in many kinds passes a [`FailpointFamily`]
 //! with the name of the kind: every fact of a journal, every writing statement of SQLite, every call
 //! of git, every tool. A test reads the source and refuses a durable effect without a step. Without
 //! the feature `failpoints` all of this is nothing.
@@ -92,7 +92,7 @@ steps! {
 
 /// Steps that come in many kinds, each kind a point of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub enum FailpointFamily {
     /// A fact written in a transaction, by its type; and once more when that is committed.
     Fact,
     /// A writing statement of SQLite, by verb and table.
@@ -125,7 +125,7 @@ impl Step {
     }
 }
 
-impl Family {
+impl FailpointFamily {
     /// Just before the effect of this kind.
     #[cfg_attr(
         not(feature = "failpoints"),
@@ -192,7 +192,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// What makes something last. The rows of the database have [`super::watch`].
-    const LASTING: &[&str] = &[
+    const DURABLE_CALLS: &[&str] = &[
         ".sync_all()",
         ".persist(",
         "fs::rename(",
@@ -202,7 +202,7 @@ mod tests {
     ];
 
     /// Files whose effects are no state of a run: what a crash leaves of them is read by nobody.
-    const APART: &[&str] = &["app/shell/", "cli/", "engine/agent/openai/model_list.rs"];
+    const EXEMPT_PATHS: &[&str] = &["app/shell/", "cli/", "engine/agent/openai/model_list.rs"];
 
     fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
@@ -230,7 +230,7 @@ mod tests {
                 .replace('\\', "/");
             if inner.contains("/tests/")
                 || inner.starts_with("store/failpoint")
-                || APART.iter().any(|apart| inner.starts_with(apart))
+                || EXEMPT_PATHS.iter().any(|apart| inner.starts_with(apart))
             {
                 continue;
             }
@@ -241,7 +241,7 @@ mod tests {
                 .unwrap_or_default();
             // A function reaches from the word that begins it to the next one.
             for function in own.split("fn ") {
-                let lasting = LASTING.iter().find(|mark| function.contains(**mark));
+                let lasting = DURABLE_CALLS.iter().find(|mark| function.contains(**mark));
                 if let (Some(mark), false) = (lasting, function.contains("Step::")) {
                     without.push(format!(
                         "{inner}: {mark} in `{}`",

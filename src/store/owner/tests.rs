@@ -15,10 +15,10 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 fn agree(tx: &Transaction<'_>, name: &str) -> Result<()> {
-    consents::give(
+    consents::insert(
         tx,
         name,
-        &ContentHash::of(name.as_bytes()),
+        &ContentHash::from_bytes(name.as_bytes()),
         "kim",
         Timestamp(1),
     )
@@ -38,14 +38,14 @@ fn queue<T: Send + 'static>(
         store
             .sender()
             .unwrap()
-            .blocking_send(Message::Job(work))
+            .blocking_send(WriterMsg::Job(work))
             .is_ok()
     );
     answer
 }
 
 /// Holds the thread in a job until told to go on, so that what is queued meanwhile shares a commit.
-fn hold(store: &Store) -> (Receiver<()>, Sender<()>) {
+fn block_writer(store: &Store) -> (Receiver<()>, Sender<()>) {
     let ((entered, inside), (release, go)) = (channel(), channel::<()>());
     let _answer = queue(store, move |_| {
         entered.send(()).unwrap();
@@ -60,7 +60,7 @@ fn hold(store: &Store) -> (Receiver<()>, Sender<()>) {
 fn nobody_is_answered_before_the_commit_that_holds_their_job() {
     let (_dir, store) = store();
     let reader = store.reader().unwrap();
-    let (_inside, release) = hold(&store);
+    let (_inside, release) = block_writer(&store);
     let mut first = queue(&store, |tx| agree(tx, "first"));
     let ((entered, inside), (end, go)) = (channel(), channel::<()>());
     let second = queue(&store, move |tx| {
@@ -92,7 +92,7 @@ fn every_acknowledged_write_is_seen_by_a_second_connection_at_once() {
                 let reader = store.reader().unwrap();
                 for n in 0..25 {
                     let name = format!("{writer}-{n}");
-                    let hash = ContentHash::of(name.as_bytes());
+                    let hash = ContentHash::from_bytes(name.as_bytes());
                     store.write_blocking(move |tx| agree(tx, &name)).unwrap();
                     assert!(consents::all(reader.connection()).unwrap().contains(&hash));
                 }
@@ -108,7 +108,7 @@ fn every_acknowledged_write_is_seen_by_a_second_connection_at_once() {
 #[test]
 fn a_job_that_fails_or_panics_undoes_itself_alone() {
     let (_dir, store) = store();
-    let (_inside, release) = hold(&store);
+    let (_inside, release) = block_writer(&store);
     let before = queue(&store, |tx| agree(tx, "before"));
     let failing = queue(&store, |tx| {
         agree(tx, "failing").and(Err::<(), _>(Failure::new(Code::GitFailed, "no")))
@@ -129,7 +129,7 @@ fn a_job_that_fails_or_panics_undoes_itself_alone() {
     assert!(panicked.message.contains("on purpose"), "{panicked}");
     after.blocking_recv().unwrap().unwrap();
     let want: std::collections::BTreeSet<_> = ["before", "after"]
-        .map(|name| ContentHash::of(name.as_bytes()))
+        .map(|name| ContentHash::from_bytes(name.as_bytes()))
         .into();
     assert_eq!(
         consents::all(store.reader().unwrap().connection()).unwrap(),
@@ -147,13 +147,13 @@ fn a_full_disk_is_named_acknowledges_nothing_of_its_group_and_passes() {
             Ok(tx.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(()))?)
         })
         .unwrap();
-    let (_inside, release) = hold(&store);
+    let (_inside, release) = block_writer(&store);
     let before = queue(&store, |tx| agree(tx, "before"));
     let large = queue(&store, |tx| {
-        consents::give(
+        consents::insert(
             tx,
             &"x".repeat(1_000_000),
-            &ContentHash::of(b"large"),
+            &ContentHash::from_bytes(b"large"),
             "kim",
             Timestamp(1),
         )
@@ -167,10 +167,10 @@ fn a_full_disk_is_named_acknowledges_nothing_of_its_group_and_passes() {
     let acknowledged = [("before", before), ("after", after)]
         .map(|(name, answer)| (name, answer.blocking_recv().unwrap().is_ok()));
     let there = consents::all(store.reader().unwrap().connection()).unwrap();
-    assert!(there.contains(&ContentHash::of(b"kept")));
+    assert!(there.contains(&ContentHash::from_bytes(b"kept")));
     for (name, told) in acknowledged {
         assert_eq!(
-            there.contains(&ContentHash::of(name.as_bytes())),
+            there.contains(&ContentHash::from_bytes(name.as_bytes())),
             told,
             "{name}"
         );
@@ -257,13 +257,13 @@ fn a_store_in_doubt_writes_nothing_more() {
     let (_dir, store) = store();
     let conn = open::writer(store.path()).unwrap();
     let ((stops, _stopped), (holds, _held)) = (watch::channel(None), watch::channel(false));
-    let mut owner = Owner {
+    let mut owner = StoreWriter {
         conn,
-        doubt: Some(error::corrupt("a flush failed")),
+        stopped: Some(error::corrupt("a flush failed")),
         backlog: None,
         claimed: None,
         stops,
-        holds,
+        blocked: holds,
     };
     let (work, answer) = wrap(|tx| agree(tx, "never"));
     owner.commit_together(vec![work]);
@@ -279,7 +279,7 @@ fn a_store_in_doubt_writes_nothing_more() {
 async fn a_host_that_was_overtaken_stores_nothing_more_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("phasedeck.db");
-    let process = |pid| Claimant {
+    let process = |pid| HostIdentity {
         pid,
         lock_device: 1,
         lock_inode: 1,
@@ -288,11 +288,14 @@ async fn a_host_that_was_overtaken_stores_nothing_more_and_says_so() {
     first.write(|tx| agree(tx, "first")).await.unwrap();
     let reader = first.reader().unwrap();
     assert_eq!(
-        (first.holds(reader.connection()), first.stop()),
+        (
+            first.is_current_host(reader.connection()),
+            first.stop_reason()
+        ),
         (Ok(true), None)
     );
     let second = Store::open_as_host(&path, process(8)).unwrap();
-    assert_eq!(first.holds(reader.connection()), Ok(false));
+    assert_eq!(first.is_current_host(reader.connection()), Ok(false));
     // Who writes beside a host claims nothing, before and after.
     Store::open(&path)
         .unwrap()
@@ -312,7 +315,7 @@ async fn a_host_that_was_overtaken_stores_nothing_more_and_says_so() {
     let why = first.stopped().await;
     assert!(why.message.contains("process 8, since"), "{why}");
     assert_eq!(
-        (first.stop(), first.close().await),
+        (first.stop_reason(), first.close().await),
         (Some(why.clone()), Err(why))
     );
     second.write(|tx| agree(tx, "second")).await.unwrap();
@@ -325,14 +328,14 @@ async fn a_panic_of_the_thread_itself_stops_everything_and_says_why() {
     let (_dir, store) = store();
     store.write(|tx| agree(tx, "before")).await.unwrap();
     let reader = store.reader().unwrap();
-    let breaks: Work = Box::new(|_| Done {
+    let breaks: WriteJob = Box::new(|_| FinishedJob {
         failure: None,
         reply: Box::new(|_| panic!("a defect, made on purpose")),
     });
     store
         .sender()
         .unwrap()
-        .send(Message::Job(breaks))
+        .send(WriterMsg::Job(breaks))
         .await
         .unwrap();
     let why = store.stopped().await;
@@ -344,7 +347,7 @@ async fn a_panic_of_the_thread_itself_stops_everything_and_says_why() {
     );
     assert_eq!(store.write(|tx| agree(tx, "after")).await, Err(why.clone()));
     assert_eq!(
-        (store.stop(), store.close().await),
+        (store.stop_reason(), store.close().await),
         (Some(why.clone()), Err(why))
     );
     assert_eq!(agreed(&reader), 1);

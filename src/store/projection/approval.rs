@@ -2,17 +2,17 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Head;
+use super::RunHead;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::{PhaseKey, RequestId, RunId};
-use crate::model::question::Scope;
+use crate::model::question::PermissionScope;
 use crate::model::state::ApprovalStatus;
 use crate::model::time::Timestamp;
 
 /// Stores a new question; one that still waited gives way to it.
-pub(super) fn requested(tx: &Connection, head: &mut Head, event: &Event) -> Result<()> {
-    let Fact::ApprovalRequested {
+pub(super) fn requested(tx: &Connection, head: &mut RunHead, event: &JournalEvent) -> Result<()> {
+    let RunFact::ApprovalRequested {
         request_id,
         phase_key,
         gate,
@@ -51,8 +51,8 @@ pub(super) fn requested(tx: &Connection, head: &mut Head, event: &Event) -> Resu
 ///
 /// # Errors
 /// `approval_already_resolved` saying who was first; `no_pending_approval` for a question never asked.
-pub(super) fn resolved(tx: &Connection, head: &mut Head, event: &Event) -> Result<()> {
-    let Fact::ApprovalResolved {
+pub(super) fn resolved(tx: &Connection, head: &mut RunHead, event: &JournalEvent) -> Result<()> {
+    let RunFact::ApprovalResolved {
         request_id,
         action,
         comment,
@@ -80,7 +80,7 @@ pub(super) fn resolved(tx: &Connection, head: &mut Head, event: &Event) -> Resul
             comment,
             by,
             via.as_str(),
-            scope.map(Scope::as_str),
+            scope.map(PermissionScope::as_str),
             raise.map(|raise| raise.0),
         ))?;
     if changed != 1 {
@@ -98,7 +98,7 @@ pub(super) fn pending_has_phase(tx: &Connection, run: RunId) -> Result<bool> {
 }
 
 /// Closes the question that waits, if any, without an answer.
-pub(super) fn close_pending(tx: &Connection, head: &mut Head, to: ApprovalStatus) -> Result<()> {
+pub(super) fn close_pending(tx: &Connection, head: &mut RunHead, to: ApprovalStatus) -> Result<()> {
     if head.pending.take().is_some() {
         tx.prepare_cached(
             "UPDATE approval_requests SET state = ?2 WHERE run_id = ?1 AND state = 'pending'",

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::row;
-use super::Head;
+use super::RunHead;
 use crate::model::error::{Failure, Result};
-use crate::model::event::{ArtifactRef, Event, Fact};
+use crate::model::event::{ArtifactRef, JournalEvent, RunFact};
 use crate::model::id::{PhaseKey, SchemaId};
 
 const INSERT: &str = "INSERT INTO artifacts (run_id, phase_key, version, attempt, path, schema_id, sha256, bytes, valid, errors, at_ms) \
@@ -13,7 +13,7 @@ const INSERT: &str = "INSERT INTO artifacts (run_id, phase_key, version, attempt
 
 pub(super) fn expected(
     tx: &Connection,
-    head: &Head,
+    head: &RunHead,
     key: &PhaseKey,
     path: &str,
     schema: &SchemaId,
@@ -32,7 +32,7 @@ pub(super) fn validated(
     key: &PhaseKey,
     attempt: u32,
     artifact: &ArtifactRef,
-    event: &Event,
+    event: &JournalEvent,
 ) -> Result<()> {
     let run = event.run_id.to_string();
     tx.prepare_cached("UPDATE run_phases SET artifact_sha256 = ?3, artifact_path = ?4 WHERE run_id = ?1 AND phase_key = ?2")?.execute((
@@ -58,8 +58,8 @@ pub(super) fn validated(
 }
 
 /// A version only where there was content: an attempt without a file leaves no row.
-pub(super) fn invalid(tx: &Connection, event: &Event) -> Result<()> {
-    let Fact::ArtifactInvalid {
+pub(super) fn invalid(tx: &Connection, event: &JournalEvent) -> Result<()> {
+    let RunFact::ArtifactInvalid {
         phase_key,
         attempt,
         path,

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
-use super::super::chain::{self, Link};
+use super::super::chain::{self, ChainHash};
 use super::super::{error, row, runs};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{Event, Tokens};
+use crate::model::event::{JournalEvent, TokenUsage};
 use crate::model::id::{GateKey, RunId};
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{CallCost, NanoUsd};
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
 
@@ -31,12 +31,12 @@ pub(in crate::store) const PROGRESS: &str = "SELECT count(*) FILTER (WHERE state
 
 /// What the journal moves of a run's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Head {
+pub(in crate::store) struct RunHead {
     pub(in crate::store) run_id: RunId,
     pub(in crate::store) status: RunStatus,
     pub(in crate::store) last_seq: u64,
     pub(in crate::store) updated_at: Timestamp,
-    pub(in crate::store) chain: Option<Link>,
+    pub(in crate::store) chain: Option<ChainHash>,
     pub(super) error: Option<(String, String, String)>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) pending: Option<(GateKey, Timestamp)>,
@@ -47,8 +47,8 @@ pub(in crate::store) struct Head {
     current_phase: Option<String>,
     phases_total: u32,
     phases_done: u32,
-    cost: Cost,
-    tokens: Tokens,
+    cost: CallCost,
+    tokens: TokenUsage,
     calls: u32,
     created_at: Timestamp,
     ended_at: Option<Timestamp>,
@@ -56,7 +56,7 @@ pub(in crate::store) struct Head {
     stored: (RunStatus, Timestamp),
 }
 
-impl Head {
+impl RunHead {
     /// Reads the row of a run.
     pub(in crate::store) fn load(tx: &Connection, run_id: RunId) -> Result<Self> {
         let mut query = tx.prepare_cached(LOAD)?;
@@ -95,11 +95,11 @@ impl Head {
             current_phase: text(3)?,
             phases_total: row::count(row, 4)?,
             phases_done: row::count(row, 5)?,
-            cost: Cost {
+            cost: CallCost {
                 known: NanoUsd(row.get(12)?),
                 unknown_calls: row::count(row, 13)?,
             },
-            tokens: Tokens {
+            tokens: TokenUsage {
                 input: row::large(row, 15)?,
                 output: row::large(row, 16)?,
                 cached: row::large(row, 17)?,
@@ -127,8 +127,8 @@ impl Head {
             current_phase: None,
             phases_total: 0,
             phases_done: 0,
-            cost: Cost::default(),
-            tokens: Tokens::default(),
+            cost: CallCost::default(),
+            tokens: TokenUsage::default(),
             calls: 0,
             ended_at: None,
             ..self
@@ -215,7 +215,7 @@ impl Head {
     }
 
     /// Goes to a state that is not an end.
-    pub(super) fn enter(&mut self, to: RunStatus, event: &Event) -> Result<()> {
+    pub(super) fn enter(&mut self, to: RunStatus, event: &JournalEvent) -> Result<()> {
         use RunStatus::{AwaitingApproval, Created, Executing, Paused};
         let legal = matches!(
             (self.status, to),
@@ -231,7 +231,7 @@ impl Head {
     }
 
     /// Stops, remembering where.
-    pub(super) fn pause(&mut self, reason: PauseReason, event: &Event) -> Result<()> {
+    pub(super) fn pause(&mut self, reason: PauseReason, event: &JournalEvent) -> Result<()> {
         let from = self.status;
         self.enter(RunStatus::Paused, event)?;
         (self.paused_from, self.pause_reason) = (Some(from), Some(reason));
@@ -239,14 +239,14 @@ impl Head {
     }
 
     /// Begins; it may have rested while it waited for its thread.
-    pub(super) fn start(&mut self, event: &Event) -> Result<()> {
+    pub(super) fn start(&mut self, event: &JournalEvent) -> Result<()> {
         self.enter(RunStatus::Executing, event)?;
         (self.paused_from, self.pause_reason) = (None, None);
         Ok(())
     }
 
     /// Goes on: back to the gate where a phase's question still waits.
-    pub(super) fn resume(&mut self, waits: bool, event: &Event) -> Result<()> {
+    pub(super) fn resume(&mut self, waits: bool, event: &JournalEvent) -> Result<()> {
         self.enter(
             if waits {
                 RunStatus::AwaitingApproval
@@ -260,7 +260,7 @@ impl Head {
     }
 
     /// The question was answered.
-    pub(super) fn question_answered(&mut self, event: &Event) -> Result<()> {
+    pub(super) fn question_answered(&mut self, event: &JournalEvent) -> Result<()> {
         if self.paused_from == Some(RunStatus::AwaitingApproval) {
             self.paused_from = Some(RunStatus::Executing);
         }
@@ -279,7 +279,7 @@ impl Head {
     }
 
     /// Ends the run.
-    pub(super) fn end(&mut self, to: RunStatus, event: &Event) -> Result<()> {
+    pub(super) fn end(&mut self, to: RunStatus, event: &JournalEvent) -> Result<()> {
         if to == RunStatus::Completed && self.status != RunStatus::Executing {
             return Err(self.illegal(event, to));
         }
@@ -290,16 +290,16 @@ impl Head {
     }
 
     /// A call was settled.
-    pub(super) fn called(&mut self, tokens: &Tokens, cost: Option<NanoUsd>) {
+    pub(super) fn called(&mut self, tokens: &TokenUsage, cost: Option<NanoUsd>) {
         self.calls = self.calls.saturating_add(1);
-        self.cost += Cost::of_call(cost);
+        self.cost += CallCost::from_call(cost);
         self.tokens.input += tokens.input;
         self.tokens.output += tokens.output;
         self.tokens.cached += tokens.cached;
         self.tokens.reasoning += tokens.reasoning;
     }
 
-    fn illegal(&self, event: &Event, to: RunStatus) -> Failure {
+    fn illegal(&self, event: &JournalEvent, to: RunStatus) -> Failure {
         Failure::new(
             Code::IllegalTransition,
             format!(

@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::Head;
+use super::RunHead;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::id::PhaseKey;
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{CallCost, NanoUsd};
 use crate::model::state::PhaseStatus;
 
-pub(super) fn insert_all(tx: &Connection, head: &mut Head, phases: &[PhaseKey]) -> Result<()> {
+pub(super) fn insert_all(tx: &Connection, head: &mut RunHead, phases: &[PhaseKey]) -> Result<()> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO run_phases (run_id, position, phase_key) VALUES (?1, ?2, ?3)",
     )?;
@@ -22,10 +22,10 @@ pub(super) fn insert_all(tx: &Connection, head: &mut Head, phases: &[PhaseKey]) 
 
 pub(super) fn started(
     tx: &Connection,
-    head: &mut Head,
+    head: &mut RunHead,
     key: &PhaseKey,
     attempt: u32,
-    event: &Event,
+    event: &JournalEvent,
 ) -> Result<()> {
     head.started_at.get_or_insert(event.at);
     enter(tx, head, key, PhaseStatus::Running, event)?;
@@ -39,10 +39,10 @@ pub(super) fn started(
 
 pub(super) fn completed(
     tx: &Connection,
-    head: &mut Head,
+    head: &mut RunHead,
     key: &PhaseKey,
     commit: Option<&str>,
-    event: &Event,
+    event: &JournalEvent,
 ) -> Result<()> {
     enter(tx, head, key, PhaseStatus::Completed, event)?;
     tx.prepare_cached(
@@ -55,9 +55,9 @@ pub(super) fn completed(
 /// Leaves a phase out; of one that this run completed itself it says no more than that.
 pub(super) fn skipped(
     tx: &Connection,
-    head: &mut Head,
+    head: &mut RunHead,
     key: &PhaseKey,
-    event: &Event,
+    event: &JournalEvent,
 ) -> Result<()> {
     must_exist(tx, head, key, event)?;
     let mut query = tx.prepare_cached(
@@ -73,10 +73,10 @@ pub(super) fn skipped(
 /// Goes to `to`; an end is noted with its moment.
 pub(super) fn enter(
     tx: &Connection,
-    head: &mut Head,
+    head: &mut RunHead,
     key: &PhaseKey,
     to: PhaseStatus,
-    event: &Event,
+    event: &JournalEvent,
 ) -> Result<()> {
     let ended = matches!(
         to,
@@ -107,12 +107,12 @@ fn is_done(state: &str) -> bool {
 
 pub(super) fn called(
     tx: &Connection,
-    head: &Head,
+    head: &RunHead,
     key: &PhaseKey,
     cost: Option<NanoUsd>,
-    event: &Event,
+    event: &JournalEvent,
 ) -> Result<()> {
-    let cost = Cost::of_call(cost);
+    let cost = CallCost::from_call(cost);
     let changed = tx
         .prepare_cached(
             "UPDATE run_phases SET cost_nano = cost_nano + ?3, unknown_calls = unknown_calls + ?4 WHERE run_id = ?1 AND phase_key = ?2",
@@ -127,9 +127,9 @@ pub(super) fn called(
 
 pub(super) fn must_exist(
     tx: &Connection,
-    head: &Head,
+    head: &RunHead,
     key: &PhaseKey,
-    event: &Event,
+    event: &JournalEvent,
 ) -> Result<()> {
     let mut query =
         tx.prepare_cached("SELECT 1 FROM run_phases WHERE run_id = ?1 AND phase_key = ?2")?;
@@ -140,7 +140,7 @@ pub(super) fn must_exist(
     }
 }
 
-fn unknown(key: &PhaseKey, event: &Event) -> Failure {
+fn unknown(key: &PhaseKey, event: &JournalEvent) -> Failure {
     Failure::new(
         Code::IllegalTransition,
         format!(

@@ -3,18 +3,18 @@
 use rusqlite::Connection;
 
 use crate::model::error::Result;
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::{RoleId, SessionId};
 use crate::model::state::SessionStatus;
 
-pub(super) fn apply(tx: &Connection, event: &Event) -> Result<()> {
+pub(super) fn apply(tx: &Connection, event: &JournalEvent) -> Result<()> {
     match &event.fact {
-        Fact::SessionStarted {
+        RunFact::SessionStarted {
             session_id,
             role,
             backend,
             ordinal,
-        } => put(
+        } => upsert(
             tx,
             event,
             *session_id,
@@ -23,11 +23,11 @@ pub(super) fn apply(tx: &Connection, event: &Event) -> Result<()> {
             *ordinal,
             SessionStatus::Ready,
         ),
-        Fact::SessionRecovered {
+        RunFact::SessionRecovered {
             session_id,
             role,
             ordinal,
-        } => put(
+        } => upsert(
             tx,
             event,
             *session_id,
@@ -36,12 +36,12 @@ pub(super) fn apply(tx: &Connection, event: &Event) -> Result<()> {
             *ordinal,
             SessionStatus::Ready,
         ),
-        Fact::SessionFailed {
+        RunFact::SessionFailed {
             session_id,
             role,
             ordinal,
             ..
-        } => put(
+        } => upsert(
             tx,
             event,
             *session_id,
@@ -55,9 +55,9 @@ pub(super) fn apply(tx: &Connection, event: &Event) -> Result<()> {
 }
 
 /// Where no event has named the backend, the run's binding does.
-fn put(
+fn upsert(
     tx: &Connection,
-    event: &Event,
+    event: &JournalEvent,
     id: SessionId,
     role: &RoleId,
     backend: Option<&str>,

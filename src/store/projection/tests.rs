@@ -11,7 +11,7 @@ use super::super::fixture::{self, BEGIN};
 use super::super::{approvals, artifacts, events, journal, open, phases, runs, sessions};
 use super::*;
 use crate::model::error::Code;
-use crate::model::event::{ArtifactError, ArtifactRef, Tokens};
+use crate::model::event::{ArtifactError, ArtifactRef, TokenUsage};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RoleId, SessionId, TurnId};
 use crate::model::money::NanoUsd;
@@ -22,9 +22,9 @@ use crate::model::time::Timestamp;
 const PHASES: [&str; 3] = ["spec", "plan", "build"];
 
 /// One random choice: what kind of fact, about which phase, with which detail.
-type Choice = (u8, u8, u8);
+type FactChoice = (u8, u8, u8);
 
-fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<Fact> {
+fn fact(state: &RunState, (kind, phase, detail): FactChoice, count: u32) -> Option<RunFact> {
     let key: PhaseKey = PHASES
         .get(usize::from(phase))
         .copied()
@@ -37,55 +37,55 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
     let session = state.sessions.get(&RoleId::from("architect"));
     Some(match kind {
         0 => fixture::started(),
-        1 => Fact::RunPaused {
+        1 => RunFact::RunPaused {
             ordinal: state.pauses + 1,
             reason: PauseReason::Operator,
             from_state: state.status,
         },
-        2 => Fact::RunResumed {
+        2 => RunFact::RunResumed {
             ordinal: state.resumes + 1,
             from_state: state.status,
         },
-        3 if rarely => Fact::RunCompleted {},
-        4 if rarely => Fact::RunFailed {
+        3 if rarely => RunFact::RunCompleted {},
+        4 if rarely => RunFact::RunFailed {
             code: Code::BudgetExceeded,
             message: "m".to_owned(),
             hint: "h".to_owned(),
         },
-        5 if rarely => Fact::RunAborted {
+        5 if rarely => RunFact::RunAborted {
             by: "kim".to_owned(),
             via: Via::Cli,
             reason: String::new(),
         },
         6 | 7 => fixture::phase_started(key.as_str(), attempt),
-        8 => Fact::PhaseCompleted {
+        8 => RunFact::PhaseCompleted {
             phase_key: key,
             attempts: count,
             duration_ms: 1,
             commit: Some(format!("c{count}")),
         },
-        9 if rarely => Fact::PhaseFailed {
+        9 if rarely => RunFact::PhaseFailed {
             phase_key: key,
             reason: Code::AgentLoopDetected,
             message: String::new(),
         },
-        10 => Fact::ArtifactExpected {
+        10 => RunFact::ArtifactExpected {
             phase_key: key,
             attempt: count,
             path: "spec.json".to_owned(),
             schema: "dev/spec@1".into(),
         },
-        11 => Fact::ArtifactTimeout {
+        11 => RunFact::ArtifactTimeout {
             phase_key: key,
             attempt: count,
             seconds: 3,
         },
-        12 => Fact::ArtifactInvalid {
+        12 => RunFact::ArtifactInvalid {
             phase_key: key,
             attempt: count,
             path: "spec.json".to_owned(),
             version,
-            sha256: (!rarely).then(|| ContentHash::of(&[detail])),
+            sha256: (!rarely).then(|| ContentHash::from_bytes(&[detail])),
             bytes: 1,
             errors: vec![ArtifactError {
                 pointer: "/a".to_owned(),
@@ -97,21 +97,21 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
             let artifact = ArtifactRef {
                 path: "spec.json".to_owned(),
                 schema: "dev/spec@1".into(),
-                sha256: ContentHash::of(&[detail]),
+                sha256: ContentHash::from_bytes(&[detail]),
                 bytes: 1,
                 version,
             };
-            Fact::ArtifactValidated {
+            RunFact::ArtifactValidated {
                 phase_key: key,
                 attempt: count,
                 artifact,
                 by: rarely.then(|| "ann".to_owned()),
             }
         }
-        15 => Fact::ArtifactChanged {
+        15 => RunFact::ArtifactChanged {
             phase_key: key,
             request_id: state.approval.as_ref()?.request_id,
-            expected: ContentHash::of(b"x"),
+            expected: ContentHash::from_bytes(b"x"),
             found: None,
             restored: rarely,
             by: None,
@@ -130,7 +130,7 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
             )
         }
         22 => {
-            let tokens = Tokens {
+            let tokens = TokenUsage {
                 input: u64::from(detail),
                 output: 2,
                 cached: 1,
@@ -146,7 +146,7 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
         23 => match (session, detail % 3) {
             (Some(known), 0) => {
                 let (session_id, ordinal) = (known.id, known.ordinal + 1);
-                Fact::SessionFailed {
+                RunFact::SessionFailed {
                     session_id,
                     role: "architect".into(),
                     ordinal,
@@ -154,19 +154,19 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
                     message: String::new(),
                 }
             }
-            (Some(known), 1) => Fact::SessionRecovered {
+            (Some(known), 1) => RunFact::SessionRecovered {
                 session_id: known.id,
                 role: "architect".into(),
                 ordinal: known.ordinal + 1,
             },
-            _ => Fact::SessionStarted {
+            _ => RunFact::SessionStarted {
                 session_id: SessionId::new(),
                 role: "architect".into(),
                 backend: "openai".to_owned(),
                 ordinal: 1,
             },
         },
-        24 => Fact::BudgetWarned {
+        24 => RunFact::BudgetWarned {
             scope: "run".to_owned(),
             limit: NanoUsd(i64::from(count)),
             spent: NanoUsd(1),
@@ -175,7 +175,12 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
     })
 }
 
-fn append(conn: &Connection, run: RunId, fact: &Fact, now: Timestamp) -> Result<Vec<Event>> {
+fn append(
+    conn: &Connection,
+    run: RunId,
+    fact: &RunFact,
+    now: Timestamp,
+) -> Result<Vec<JournalEvent>> {
     conn.execute_batch("SAVEPOINT t")?;
     let outcome = journal::append(conn, run, std::slice::from_ref(fact), now);
     conn.execute_batch(if outcome.is_ok() {
@@ -187,15 +192,15 @@ fn append(conn: &Connection, run: RunId, fact: &Fact, now: Timestamp) -> Result<
 }
 
 /// Drives the journal and the fold side by side; answers the facts that were taken.
-fn drive(conn: &Connection, run: RunId, choices: &[Choice]) -> (RunState, Vec<Fact>) {
+fn drive(conn: &Connection, run: RunId, choices: &[FactChoice]) -> (RunState, Vec<RunFact>) {
     let mut state = RunState::new(run);
     state.last_at = BEGIN;
     let (mut taken, mut keys) = (Vec::new(), BTreeSet::new());
-    let mut offer = |fact: Fact, now: Timestamp, state: &mut RunState| {
+    let mut offer = |fact: RunFact, now: Timestamp, state: &mut RunState| {
         if !keys.insert(fact.key()) {
             return;
         }
-        let event = Event {
+        let event = JournalEvent {
             run_id: run,
             seq: state.last_seq + 1,
             at: now.max(state.last_at),
@@ -234,11 +239,11 @@ fn drive(conn: &Connection, run: RunId, choices: &[Choice]) -> (RunState, Vec<Fa
     (state, taken)
 }
 
-fn assert_rows_say_what_the_fold_says(conn: &Connection, state: &RunState, taken: &[Fact]) {
+fn assert_rows_say_what_the_fold_says(conn: &Connection, state: &RunState, taken: &[RunFact]) {
     let run = runs::get(conn, state.run_id).unwrap();
     let calls = taken
         .iter()
-        .filter(|fact| matches!(fact, Fact::LlmCalled { .. }))
+        .filter(|fact| matches!(fact, RunFact::LlmCalled { .. }))
         .count();
     assert_eq!(run.state, state.status.as_str());
     assert_eq!(
@@ -350,9 +355,9 @@ fn assert_rows_say_what_the_fold_says(conn: &Connection, state: &RunState, taken
     }
 }
 
-fn version(fact: &Fact) -> Option<(PhaseKey, u32, ContentHash, bool)> {
+fn version(fact: &RunFact) -> Option<(PhaseKey, u32, ContentHash, bool)> {
     match fact {
-        Fact::ArtifactValidated {
+        RunFact::ArtifactValidated {
             phase_key,
             artifact,
             ..
@@ -362,7 +367,7 @@ fn version(fact: &Fact) -> Option<(PhaseKey, u32, ContentHash, bool)> {
             artifact.sha256.clone(),
             true,
         )),
-        Fact::ArtifactInvalid {
+        RunFact::ArtifactInvalid {
             phase_key,
             version,
             sha256,
@@ -418,7 +423,7 @@ fn the_generator_reaches_ends_gates_pauses_and_artifacts() {
     let mut seen = BTreeSet::new();
     let mut seed = 1_u32;
     for _ in 0..60 {
-        let choices: Vec<Choice> = (0..100)
+        let choices: Vec<FactChoice> = (0..100)
             .map(|_| {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let [_, a, b, c] = seed.to_be_bytes();
@@ -429,7 +434,7 @@ fn the_generator_reaches_ends_gates_pauses_and_artifacts() {
         let run = fixture::insert_run(&conn, "lane");
         let mut all = vec![(0, 0, 1)];
         all.extend(choices);
-        seen.extend(drive(&conn, run, &all).1.iter().map(Fact::kind));
+        seen.extend(drive(&conn, run, &all).1.iter().map(RunFact::kind));
     }
     for kind in [
         "run.completed",
@@ -474,7 +479,7 @@ fn the_statements_of_an_append_are_compiled_once() {
     .unwrap();
     for phase in PHASES {
         journal::append(&conn, run, &[fixture::phase_started(phase, 1)], BEGIN).unwrap();
-        let completed = Fact::PhaseCompleted {
+        let completed = RunFact::PhaseCompleted {
             phase_key: phase.into(),
             attempts: 1,
             duration_ms: 1,
@@ -482,7 +487,7 @@ fn the_statements_of_an_append_are_compiled_once() {
         };
         journal::append(&conn, run, &[completed], BEGIN).unwrap();
     }
-    journal::append(&conn, run, &[Fact::RunCompleted {}], BEGIN).unwrap();
+    journal::append(&conn, run, &[RunFact::RunCompleted {}], BEGIN).unwrap();
     for sql in [
         head::LOAD,
         head::ENTER,

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn help_comes_from_the_key_map() {
     snapshot("help", |size| {
-        let mut bench = at_home(size, world(Place::Awaiting));
+        let mut bench = at_home(size, world(SampleRunState::Awaiting));
         bench.press("?");
         bench
     });
@@ -14,7 +14,7 @@ fn help_comes_from_the_key_map() {
 #[test]
 fn the_palette_finds_by_typing() {
     snapshot("palette", |size| {
-        let mut bench = on_run(size, Place::Awaiting);
+        let mut bench = on_run(size, SampleRunState::Awaiting);
         bench.press(":");
         bench.type_text("run", 10);
         bench
@@ -24,7 +24,7 @@ fn the_palette_finds_by_typing() {
 #[test]
 fn the_keys_can_be_looked_through() {
     snapshot("help_filter", |size| {
-        let mut bench = at_home(size, world(Place::Awaiting));
+        let mut bench = at_home(size, world(SampleRunState::Awaiting));
         bench.press("?");
         bench.press("/");
         bench.type_text("gate", 10);
@@ -35,7 +35,7 @@ fn the_keys_can_be_looked_through() {
 #[test]
 fn ending_a_run_asks_first() {
     snapshot("abort", |size| {
-        let mut bench = on_run(size, Place::Awaiting);
+        let mut bench = on_run(size, SampleRunState::Awaiting);
         bench.press("x");
         bench
     });
@@ -43,7 +43,7 @@ fn ending_a_run_asks_first() {
 
 #[test]
 fn what_a_key_does_is_told_whole_and_the_last_line_stays_at_the_foot() {
-    let mut bench = at_gate((60, 16), Place::Awaiting);
+    let mut bench = at_gate((60, 16), SampleRunState::Awaiting);
     bench.press("?");
     let shown = settle(&mut bench);
     assert!(

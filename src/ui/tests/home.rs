@@ -1,8 +1,8 @@
 //! The list of runs, the picker, and what is looked at beside them: costs, checks, settings.
 
 use super::*;
-use crate::app::mouse::{Mouse, Spot};
-use crate::app::runs::Line;
+use crate::app::mouse::{MouseInput, MouseTarget};
+use crate::app::runs::RunListRow;
 use crate::app::state::Screen;
 
 #[test]
@@ -12,7 +12,9 @@ fn home_without_runs_says_what_this_is_and_how_to_start() {
 
 #[test]
 fn home_lists_who_waits_first() {
-    snapshot("home_runs", |size| at_home(size, world(Place::Awaiting)));
+    snapshot("home_runs", |size| {
+        at_home(size, world(SampleRunState::Awaiting))
+    });
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn enter_is_not_offered_on_a_run_that_cannot_go_on() {
 #[test]
 fn what_is_done_today_is_one_line_until_it_is_opened() {
     let many = || {
-        let mut all = world(Place::Awaiting);
+        let mut all = world(SampleRunState::Awaiting);
         all.extend((20..32).map(|n| sample::record(n, RunStatus::Completed, i64::from(n))));
         all
     };
@@ -70,13 +72,13 @@ fn what_is_done_today_is_one_line_until_it_is_opened() {
 #[test]
 fn a_filter_says_what_it_looks_through_and_how_far_it_is() {
     snapshot("home_filter", |size| {
-        let mut bench = at_home(size, world(Place::Awaiting));
+        let mut bench = at_home(size, world(SampleRunState::Awaiting));
         bench.press("/");
         bench.type_text("failed", 10);
         bench
     });
     snapshot("home_filter_nothing", |size| {
-        let mut bench = at_home(size, world(Place::Awaiting));
+        let mut bench = at_home(size, world(SampleRunState::Awaiting));
         bench.press("/");
         bench.type_text("zeppelin", 10);
         bench
@@ -95,19 +97,22 @@ fn an_empty_home_tells_what_doctor_warns_of() {
 #[test]
 fn loading_is_said_only_when_it_takes_long_and_a_failure_is_not_an_empty_list() {
     let look = |state: &AppState| text(&look(state).0);
-    let mut bench = Bench::new((80, 24), vec![], Place::Awaiting);
+    let mut bench = ConsoleHarness::new((80, 24), vec![], SampleRunState::Awaiting);
     bench.state.now = bench.now();
     bench.state.runs.since = Some(bench.ticks);
     assert!(!look(&bench.state).contains("loading"));
-    assert_eq!(bench.state.wakes_in(), Some(150));
+    assert_eq!(bench.state.next_change_in(), Some(150));
     bench.ticks += 150;
     bench.feed(Msg::Tick);
     assert!(look(&bench.state).contains("loading runs"));
     let failure =
         crate::model::error::Failure::new(crate::model::error::Code::DbCorrupt, "a page is torn")
             .hint("restore a backup");
-    let ask = bench.state.runs.ask(bench.state.midnight(), 24);
-    bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask), Err(failure)));
+    let ask = bench.state.runs.page_request(bench.state.midnight(), 24);
+    bench.feed(Msg::Loaded(
+        crate::app::msg::ArchiveQuery::Runs(ask),
+        Err(failure),
+    ));
     let shown = look(&bench.state);
     assert!(
         shown.contains("a page is torn")
@@ -149,7 +154,7 @@ fn a_run_that_cannot_be_resumed_is_grey_and_says_why() {
 #[test]
 fn costs_are_bars_and_an_unknown_price_is_a_question_mark() {
     snapshot("cost", |size| {
-        let mut bench = at_home(size, world(Place::Awaiting));
+        let mut bench = at_home(size, world(SampleRunState::Awaiting));
         bench.press("$");
         bench.press("]");
         bench.press("]");
@@ -160,7 +165,7 @@ fn costs_are_bars_and_an_unknown_price_is_a_question_mark() {
 #[test]
 fn the_doctor_says_what_to_do() {
     snapshot("doctor", |size| {
-        let mut bench = at_home(size, world(Place::Awaiting));
+        let mut bench = at_home(size, world(SampleRunState::Awaiting));
         bench.press("F5");
         bench.work();
         bench
@@ -176,7 +181,7 @@ fn settings_say_where_they_come_from() {
         origin: origin.to_owned(),
     };
     snapshot("settings", |size| {
-        let mut bench = at_home(size, world(Place::Awaiting));
+        let mut bench = at_home(size, world(SampleRunState::Awaiting));
         bench.state.settings.file = "/home/op/.config/phasedeck/config.toml".to_owned();
         bench.state.settings.lines = vec![
             line("console.ascii", "false", ""),
@@ -203,24 +208,24 @@ fn settings_say_where_they_come_from() {
 
 #[test]
 fn a_click_selects_a_run_and_a_second_one_opens_it() {
-    let mut bench = at_home((80, 24), world(Place::Awaiting));
+    let mut bench = at_home((80, 24), world(SampleRunState::Awaiting));
     settle(&mut bench);
-    let row = |bench: &Bench, at: usize| {
+    let row = |bench: &ConsoleHarness, at: usize| {
         let place = bench
             .state
             .places
             .iter()
-            .find(|place| place.spot == Spot::Row(at))
+            .find(|place| place.spot == MouseTarget::Row(at))
             .unwrap();
         (place.x + 3, place.y)
     };
     let wanted =
-        (0..bench.state.runs.len()).find(|at| matches!(bench.state.runs.line(*at), Some(Line::Run(record)) if record.id == run_id(1)));
+        (0..bench.state.runs.len()).find(|at| matches!(bench.state.runs.line(*at), Some(RunListRow::Run(record)) if record.id == run_id(1)));
     let at = row(&bench, wanted.unwrap());
     let mut screens = Vec::new();
     bench.press("G");
     for _ in 0..2 {
-        bench.feed(Msg::Mouse(Mouse::Click(at)));
+        bench.feed(Msg::Mouse(MouseInput::Click(at)));
         settle(&mut bench);
         screens.push((
             bench.state.screen(),

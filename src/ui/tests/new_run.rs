@@ -1,12 +1,16 @@
 //! The form of a new run.
 
 use super::*;
-use crate::app::new_run::Field;
+use crate::app::new_run::FormField;
 use crate::app::new_run_draft::FormDraft;
 
 /// The form of a new run with its outlook, and a wish where one is given.
-pub fn on_form(size: (u16, u16), wish: &str) -> Bench {
-    let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting);
+pub fn on_form(size: (u16, u16), wish: &str) -> ConsoleHarness {
+    let mut bench = ConsoleHarness::new(
+        size,
+        world(SampleRunState::Awaiting),
+        SampleRunState::Awaiting,
+    );
     bench.state.here = Some("/home/op/shop-cart".to_owned());
     let mut bench = bench.start(None);
     bench.press("n");
@@ -39,7 +43,12 @@ fn the_form_says_what_is_wrong_beneath_the_field() {
 #[test]
 fn the_form_finds_a_workflow_by_typing() {
     snapshot("new_run_workflow", |size| {
-        let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting).start(None);
+        let mut bench = ConsoleHarness::new(
+            size,
+            world(SampleRunState::Awaiting),
+            SampleRunState::Awaiting,
+        )
+        .start(None);
         bench.press("n");
         bench.work();
         for _ in 0..3 {
@@ -61,7 +70,7 @@ fn consent_is_asked_with_model_tools_and_permissions() {
 }
 
 /// The form beside a run that holds its lane, with the focus on a field.
-fn beside_a_holder(size: (u16, u16), focus: Field, keys: &[&str]) -> Bench {
+fn beside_a_holder(size: (u16, u16), focus: FormField, keys: &[&str]) -> ConsoleHarness {
     let mut bench = on_form(size, "A cart");
     bench.records.push(RunRecord {
         thread: "shop-cart:main#a1b2".into(),
@@ -79,17 +88,17 @@ fn beside_a_holder(size: (u16, u16), focus: Field, keys: &[&str]) -> Bench {
 #[test]
 fn the_form_says_who_holds_the_thread_and_what_becomes_of_that_run() {
     snapshot("new_run_held", |size| {
-        beside_a_holder(size, Field::Strategy, &[])
+        beside_a_holder(size, FormField::Strategy, &[])
     });
     snapshot("new_run_rollback", |size| {
-        beside_a_holder(size, Field::Strategy, &["Left"])
+        beside_a_holder(size, FormField::Strategy, &["Left"])
     });
 }
 
 #[test]
 fn ending_another_run_is_asked_first() {
     snapshot("new_run_ends_another", |size| {
-        let mut bench = beside_a_holder(size, Field::Strategy, &["Left"]);
+        let mut bench = beside_a_holder(size, FormField::Strategy, &["Left"]);
         bench.press("Ctrl-S");
         bench
     });
@@ -98,17 +107,21 @@ fn ending_another_run_is_asked_first() {
 #[test]
 fn a_budget_is_judged_by_what_runs_cost_before() {
     snapshot("new_run_budget", |size| {
-        beside_a_holder(size, Field::Budget, &["0", ".", "5"])
+        beside_a_holder(size, FormField::Budget, &["0", ".", "5"])
     });
     snapshot("new_run_budget_wrong", |size| {
-        beside_a_holder(size, Field::Budget, &["x"])
+        beside_a_holder(size, FormField::Budget, &["x"])
     });
 }
 
 #[test]
 fn what_was_written_before_is_offered() {
     snapshot("new_run_draft", |size| {
-        let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting);
+        let mut bench = ConsoleHarness::new(
+            size,
+            world(SampleRunState::Awaiting),
+            SampleRunState::Awaiting,
+        );
         let wish = "A cart that shows prices in cents.\nAnd never rounds them.".to_owned();
         bench.form_draft = Some(FormDraft {
             wish,

@@ -2,55 +2,55 @@
 //!
 //! `UPDATE_SCREENS=1 cargo test --lib pictures` draws them anew; without it they are compared.
 
-use super::{Bench, Place, at_gate, at_home, look, on_run, settle, world};
+use super::{ConsoleHarness, SampleRunState, at_gate, at_home, look, on_run, settle, world};
 use crate::model::settings::ThemeName;
-use crate::ui::picture::{Palette, svg};
+use crate::ui::picture::{SvgPalette, svg};
 
-struct Picture {
+struct ScreenPicture {
     name: &'static str,
     title: &'static str,
     theme: ThemeName,
-    make: fn() -> Bench,
+    make: fn() -> ConsoleHarness,
 }
 
-const PICTURES: &[Picture] = &[
-    Picture {
+const PICTURES: &[ScreenPicture] = &[
+    ScreenPicture {
         name: "runs",
         title: "The list of runs: who waits comes first",
         theme: ThemeName::Dark,
         make: runs,
     },
-    Picture {
+    ScreenPicture {
         name: "run",
         title: "A run at work",
         theme: ThemeName::Dark,
         make: run,
     },
-    Picture {
+    ScreenPicture {
         name: "run-wide",
         title: "A run on a wide terminal",
         theme: ThemeName::Dark,
         make: wide,
     },
-    Picture {
+    ScreenPicture {
         name: "run-bars",
         title: "Phases as bars over time",
         theme: ThemeName::Dark,
         make: bars,
     },
-    Picture {
+    ScreenPicture {
         name: "gate",
         title: "A gate: what changed since the last review",
         theme: ThemeName::Dark,
         make: gate,
     },
-    Picture {
+    ScreenPicture {
         name: "gate-light",
         title: "A gate on a light terminal",
         theme: ThemeName::Light,
         make: gate,
     },
-    Picture {
+    ScreenPicture {
         name: "run-contrast",
         title: "A failed run without colours",
         theme: ThemeName::Contrast,
@@ -58,31 +58,31 @@ const PICTURES: &[Picture] = &[
     },
 ];
 
-fn runs() -> Bench {
-    at_home((110, 24), world(Place::Awaiting))
+fn runs() -> ConsoleHarness {
+    at_home((110, 24), world(SampleRunState::Awaiting))
 }
 
-fn run() -> Bench {
-    on_run((130, 36), Place::Executing)
+fn run() -> ConsoleHarness {
+    on_run((130, 36), SampleRunState::Executing)
 }
 
-fn wide() -> Bench {
-    on_run((180, 44), Place::Awaiting)
+fn wide() -> ConsoleHarness {
+    on_run((180, 44), SampleRunState::Awaiting)
 }
 
-fn bars() -> Bench {
-    let mut bench = on_run((100, 30), Place::Completed);
+fn bars() -> ConsoleHarness {
+    let mut bench = on_run((100, 30), SampleRunState::Completed);
     bench.press("1");
     bench.press("t");
     bench
 }
 
-fn gate() -> Bench {
-    at_gate((110, 32), Place::Awaiting)
+fn gate() -> ConsoleHarness {
+    at_gate((110, 32), SampleRunState::Awaiting)
 }
 
-fn failed() -> Bench {
-    on_run((100, 26), Place::Failed)
+fn failed() -> ConsoleHarness {
+    on_run((100, 26), SampleRunState::Failed)
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn the_pictures_of_the_documentation_are_what_the_console_draws() {
         settle(&mut bench);
         let drawn = svg(
             &look(&bench.state).0,
-            &Palette::of(picture.theme),
+            &SvgPalette::render_svg(picture.theme),
             picture.title,
         );
         let path = folder.join(format!("{}.svg", picture.name));

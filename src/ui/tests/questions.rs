@@ -1,12 +1,12 @@
 //! Questions about tools and money, and what stands because of an answer.
 
 use super::*;
-use crate::model::question::{Question, Scope};
+use crate::model::question::{GateQuestion, PermissionScope};
 
 /// The console at a question that came while the spec was being written.
-fn asked(size: (u16, u16), question: Question) -> Bench {
-    let mut bench = on_run(size, Place::Executing);
-    bench.happens(sample::asks(7, question));
+fn asked(size: (u16, u16), question: GateQuestion) -> ConsoleHarness {
+    let mut bench = on_run(size, SampleRunState::Executing);
+    bench.store_fact(sample::approval_requested(7, question));
     settle(&mut bench);
     bench.press("!");
     settle(&mut bench);
@@ -14,7 +14,7 @@ fn asked(size: (u16, u16), question: Question) -> Bench {
     bench
 }
 
-fn confirming(size: (u16, u16), question: Question, keys: &[&str]) -> Bench {
+fn confirming(size: (u16, u16), question: GateQuestion, keys: &[&str]) -> ConsoleHarness {
     let mut bench = asked(size, question);
     for key in keys {
         bench.press(key);
@@ -57,7 +57,7 @@ fn a_budget_is_raised_by_a_typed_amount() {
 }
 
 /// A budget gate at which it is known who could go on for less.
-fn beside_cheaper(size: (u16, u16)) -> Bench {
+fn beside_cheaper(size: (u16, u16)) -> ConsoleHarness {
     let mut bench = asked(size, sample::a_budget());
     bench.cheaper = sample::cheaper();
     bench.work();
@@ -91,7 +91,7 @@ fn somebody_cheaper_is_offered_with_price_and_phases() {
 fn what_stands_is_said_on_the_run_and_listed() {
     let standing = |size| {
         let mut bench = asked(size, sample::a_command());
-        bench.happens(sample::allowed(7, Scope::Run));
+        bench.store_fact(sample::allowed(7, PermissionScope::Run));
         bench.press("Esc");
         bench
     };
@@ -108,7 +108,7 @@ fn what_stands_is_said_on_the_run_and_listed() {
 fn an_answer_that_reaches_further_says_so_in_its_receipt() {
     snapshot("question_receipt", |size| {
         let mut bench = asked(size, sample::a_command());
-        bench.happens(sample::allowed(7, Scope::Phase));
+        bench.store_fact(sample::allowed(7, PermissionScope::Phase));
         bench
     });
 }

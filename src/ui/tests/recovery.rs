@@ -1,10 +1,10 @@
 //! What a crash left, a retry of what has ended, and what was found wrong at the start.
 
 use super::*;
-use crate::engine::api::Answer;
+use crate::engine::api::CommandAnswer;
 use crate::model::question::BUDGET_GATE;
 
-fn with_card(size: (u16, u16)) -> Bench {
+fn with_card(size: (u16, u16)) -> ConsoleHarness {
     let crashed = RunRecord {
         pause_reason: Some(PauseReason::Crashed.as_str().to_owned()),
         paused_from_state: Some("executing".to_owned()),
@@ -44,7 +44,7 @@ fn a_run_out_of_money_says_that_it_asks_for_more() {
 #[test]
 fn a_retry_says_what_it_runs_again_and_the_price() {
     snapshot("retry", |size| {
-        let mut bench = on_run(size, Place::Failed);
+        let mut bench = on_run(size, SampleRunState::Failed);
         bench.forecast = sample::forecast();
         settle(&mut bench);
         bench.press("r");
@@ -55,7 +55,7 @@ fn a_retry_says_what_it_runs_again_and_the_price() {
 #[test]
 fn what_was_found_at_the_start_stays_until_it_is_read() {
     let warned = |size| {
-        let mut bench = on_run(size, Place::Executing);
+        let mut bench = on_run(size, SampleRunState::Executing);
         let words =
             "the database is older than what was stored last: 12 events of run dead0001 are gone";
         bench.state.warnings = vec![
@@ -73,8 +73,8 @@ fn what_was_found_at_the_start_stays_until_it_is_read() {
     });
 }
 
-fn forked(size: (u16, u16), keys: &[&str]) -> Bench {
-    let mut bench = on_run(size, Place::Awaiting);
+fn forked(size: (u16, u16), keys: &[&str]) -> ConsoleHarness {
+    let mut bench = on_run(size, SampleRunState::Awaiting);
     bench.candidates = sample::candidates();
     settle(&mut bench);
     bench.press("!");
@@ -109,8 +109,8 @@ fn the_gate_names_who_made_the_version_that_was_taken() {
         bench.candidates[0].artifact = bench.candidates[1].artifact.clone();
         sample::picked()
             .into_iter()
-            .for_each(|fact| bench.happens(fact));
-        bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
+            .for_each(|fact| bench.store_fact(fact));
+        bench.answer(Ok(CommandAnswer::Accepted { run_id: run_id(1) }));
         settle(&mut bench);
         bench.press("]");
         settle(&mut bench);

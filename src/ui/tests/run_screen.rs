@@ -1,15 +1,17 @@
 //! What a run's screen says of a phase that is quiet, waits out a failure, or took its time.
 
-use super::{Bench, Place, look, on_run, run_id, sample, settle, snapshot, text, world};
-use crate::app::mouse::{Mouse, Spot};
+use super::{
+    ConsoleHarness, SampleRunState, look, on_run, run_id, sample, settle, snapshot, text, world,
+};
+use crate::app::mouse::{MouseInput, MouseTarget};
 use crate::app::msg::{Cmd, Msg};
-use crate::app::run_view::Pane;
+use crate::app::run_view::RunPane;
 use crate::model::error::Code;
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 
-fn retried() -> Fact {
+fn retried() -> RunFact {
     let turn_id = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
-    Fact::LlmRetried {
+    RunFact::LlmRetried {
         phase_key: "spec".into(),
         turn_id,
         r#try: 2,
@@ -23,7 +25,7 @@ fn retried() -> Fact {
 #[test]
 fn phases_become_bars_over_time() {
     snapshot("run_bars", |size| {
-        let mut bench = on_run(size, Place::Completed);
+        let mut bench = on_run(size, SampleRunState::Completed);
         bench.press("1");
         bench.press("t");
         bench
@@ -32,9 +34,9 @@ fn phases_become_bars_over_time() {
 
 #[test]
 fn a_wait_before_the_next_try_is_counted_down() {
-    let mut bench = on_run((100, 30), Place::Executing);
-    bench.happens(retried());
-    let at = |bench: &mut super::Bench, ms: u64| {
+    let mut bench = on_run((100, 30), SampleRunState::Executing);
+    bench.store_fact(retried());
+    let at = |bench: &mut super::ConsoleHarness, ms: u64| {
         bench.ticks += ms;
         settle(bench)
     };
@@ -46,14 +48,14 @@ fn a_wait_before_the_next_try_is_counted_down() {
     assert!(shown.contains("◷ spec "), "{shown}");
     let shown = at(&mut bench, 4000);
     assert!(shown.contains("next try in 8.0s"), "{shown}");
-    assert!(bench.state.wakes_in().unwrap() <= 1000);
+    assert!(bench.state.next_change_in().unwrap() <= 1000);
     let shown = at(&mut bench, 8000);
     assert!(!shown.contains("the next begins"), "{shown}");
 }
 
 #[test]
 fn silence_is_told_after_three_minutes_and_ends_with_a_word() {
-    let mut bench = on_run((100, 30), Place::Executing);
+    let mut bench = on_run((100, 30), SampleRunState::Executing);
     bench.ticks += 179_000;
     assert!(!settle(&mut bench).contains("no output for"));
     bench.ticks += 2_000;
@@ -62,10 +64,10 @@ fn silence_is_told_after_three_minutes_and_ends_with_a_word() {
         shown.contains("◌ spec: no output for 3m; p pauses it") && shown.contains("◌ spec "),
         "{shown}"
     );
-    bench.happens(retried());
+    bench.store_fact(retried());
     assert!(!settle(&mut bench).contains("no output for"));
 
-    let mut waiting = on_run((100, 30), Place::Awaiting);
+    let mut waiting = on_run((100, 30), SampleRunState::Awaiting);
     waiting.ticks += 1_000_000;
     assert!(
         !settle(&mut waiting).contains("no output for"),
@@ -75,16 +77,16 @@ fn silence_is_told_after_three_minutes_and_ends_with_a_word() {
 
 #[test]
 fn panes_grow_by_keys_and_stay_within_the_screen() {
-    let width = |bench: &super::Bench| {
+    let width = |bench: &super::ConsoleHarness| {
         let drawn = look(&bench.state).1;
         drawn
             .places
             .iter()
-            .find(|place| place.spot == Spot::Pane(Pane::Phases))
+            .find(|place| place.spot == MouseTarget::Pane(RunPane::Phases))
             .unwrap()
             .width
     };
-    let mut bench = on_run((130, 40), Place::Awaiting);
+    let mut bench = on_run((130, 40), SampleRunState::Awaiting);
     let before = width(&bench);
     bench.press("1");
     bench.press("+");
@@ -96,39 +98,39 @@ fn panes_grow_by_keys_and_stay_within_the_screen() {
 
 #[test]
 fn a_click_gives_the_focus_and_the_wheel_moves_what_lies_under_it() {
-    let mut bench = on_run((130, 40), Place::Awaiting);
+    let mut bench = on_run((130, 40), SampleRunState::Awaiting);
     settle(&mut bench);
-    let place = |bench: &super::Bench, pane| {
+    let place = |bench: &super::ConsoleHarness, pane| {
         let place = *bench
             .state
             .places
             .iter()
-            .find(|place| place.spot == Spot::Pane(pane))
+            .find(|place| place.spot == MouseTarget::Pane(pane))
             .unwrap();
         (place.x + 2, place.y + 1)
     };
-    let events = place(&bench, Pane::Events);
-    bench.feed(Msg::Mouse(Mouse::WheelUp(events)));
+    let events = place(&bench, RunPane::Events);
+    bench.feed(Msg::Mouse(MouseInput::WheelUp(events)));
     let run = bench.state.run.as_ref().unwrap();
     assert_eq!(
-        (run.focus, run.tail.follows(), run.tail.below()),
-        (Pane::Phases, false, 3)
+        (run.focus, run.tail.is_following(), run.tail.below()),
+        (RunPane::Phases, false, 3)
     );
-    bench.feed(Msg::Mouse(Mouse::Click(events)));
-    assert_eq!(bench.state.run.as_ref().unwrap().focus, Pane::Events);
+    bench.feed(Msg::Mouse(MouseInput::Click(events)));
+    assert_eq!(bench.state.run.as_ref().unwrap().focus, RunPane::Events);
     assert!(bench.sent.is_empty());
 }
 
 #[test]
 fn a_click_and_the_wheel_decide_nothing_at_a_gate() {
-    let mut bench = super::at_gate((100, 30), Place::Awaiting);
+    let mut bench = super::at_gate((100, 30), SampleRunState::Awaiting);
     bench.press("A");
     settle(&mut bench);
     bench.ticks += 2000;
     for row in 0..30 {
         for column in (0..100).step_by(3) {
-            bench.feed(Msg::Mouse(Mouse::Click((column, row))));
-            bench.feed(Msg::Mouse(Mouse::WheelDown((column, row))));
+            bench.feed(Msg::Mouse(MouseInput::Click((column, row))));
+            bench.feed(Msg::Mouse(MouseInput::WheelDown((column, row))));
         }
     }
     assert!(bench.sent.is_empty(), "{:?}", bench.sent);
@@ -136,7 +138,7 @@ fn a_click_and_the_wheel_decide_nothing_at_a_gate() {
 
 #[test]
 fn what_is_shown_is_what_is_copied() {
-    let mut bench = on_run((130, 40), Place::Awaiting);
+    let mut bench = on_run((130, 40), SampleRunState::Awaiting);
     let mut copied = |pane: &str| {
         bench.press(pane);
         bench.done.clear();
@@ -169,7 +171,7 @@ fn what_is_shown_is_what_is_copied() {
 
 #[test]
 fn the_end_of_the_host_is_said_and_its_return_too() {
-    let mut bench = on_run((100, 30), Place::Executing);
+    let mut bench = on_run((100, 30), SampleRunState::Executing);
     bench.state.hosting = false;
     bench.feed(Msg::Host(false));
     let shown = settle(&mut bench);
@@ -184,15 +186,15 @@ fn the_end_of_the_host_is_said_and_its_return_too() {
 
 #[test]
 fn what_loads_is_said_after_a_moment_and_not_before() {
-    use crate::app::run_view::RunView;
-    let mut bench = on_run((100, 30), Place::Executing);
-    bench.state.run = Some(RunView {
+    use crate::app::run_view::RunScreen;
+    let mut bench = on_run((100, 30), SampleRunState::Executing);
+    bench.state.run = Some(RunScreen {
         since: bench.ticks,
-        ..RunView::new(run_id(1))
+        ..RunScreen::new(run_id(1))
     });
     bench.ticks += 149;
     assert!(!settle(&mut bench).contains("loading the run"));
-    assert_eq!(bench.state.wakes_in(), Some(1));
+    assert_eq!(bench.state.next_change_in(), Some(1));
     bench.ticks += 1;
     assert!(settle(&mut bench).contains("loading the run"));
 }
@@ -207,7 +209,11 @@ fn the_cost_pane_says_what_the_next_phase_will_cost_and_take_where_that_is_known
         ((120, 40), "next plan  $0.1200 to $0.2400 "),
         ((60, 16), "next plan  $0.1200 to $0.2400 · 1m33 to 3m06 "),
     ] {
-        let mut bench = Bench::new(size, world(Place::Executing), Place::Executing);
+        let mut bench = ConsoleHarness::new(
+            size,
+            world(SampleRunState::Executing),
+            SampleRunState::Executing,
+        );
         bench.forecast = sample::forecast();
         let mut bench = bench.start(Some(run_id(1)));
         bench.press("3");
@@ -233,7 +239,7 @@ fn the_hint_line_and_the_help_follow_keys_that_were_remapped() {
             )
         })
         .collect();
-    let mut bench = on_run((120, 40), Place::Awaiting);
+    let mut bench = on_run((120, 40), SampleRunState::Awaiting);
     bench.state.keys = crate::app::keymap::Keymap::remapped(&keys).unwrap();
     bench.press("2");
     let hints = settle(&mut bench).lines().last().unwrap().to_owned();
@@ -254,14 +260,14 @@ fn the_hint_line_and_the_help_follow_keys_that_were_remapped() {
 
 #[test]
 fn large_figures_stand_apart_from_what_they_belong_to() {
-    let mut bench = on_run((200, 60), Place::Executing);
-    bench.happens(Fact::LlmCalled {
+    let mut bench = on_run((200, 60), SampleRunState::Executing);
+    bench.store_fact(RunFact::LlmCalled {
         phase_key: "spec".into(),
         attempt: 1,
         turn_id: "01930000-0000-7000-8000-00000000bb02".parse().unwrap(),
         turn: 2,
         model: "anthropic/claude-sonnet-4.5".to_owned(),
-        tokens: crate::model::event::Tokens {
+        tokens: crate::model::event::TokenUsage {
             input: 460_000_000,
             output: 153_000_000,
             ..Default::default()

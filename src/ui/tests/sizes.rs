@@ -3,33 +3,35 @@
 
 use proptest::prelude::*;
 
-use super::{Bench, Place, at_gate, at_home, look, on_run, records, settle, text, world};
-use crate::app::msg::{Drawn, Msg};
+use super::{
+    ConsoleHarness, SampleRunState, at_gate, at_home, look, on_run, records, settle, text, world,
+};
+use crate::app::msg::{FrameReport, Msg};
 use crate::model::record::RunRecord;
 use crate::model::settings::ThemeName;
 
 /// One of the screens, with something in front of it or without.
-fn screen(which: usize) -> Bench {
+fn screen(which: usize) -> ConsoleHarness {
     let size = (80, 24);
-    let (mut bench, keys): (Bench, &[&str]) = match which {
+    let (mut bench, keys): (ConsoleHarness, &[&str]) = match which {
         0 => (at_home(size, vec![]), &[]),
-        1 => (at_home(size, world(Place::Awaiting)), &[]),
+        1 => (at_home(size, world(SampleRunState::Awaiting)), &[]),
         2 => (at_home(size, records()), &[]),
-        3 => (on_run(size, Place::Executing), &[]),
-        4 => (on_run(size, Place::Failed), &["4"]),
-        5 => (on_run(size, Place::Completed), &["1", "t"]),
-        6 => (on_run(size, Place::AwaitingFirst), &["2", "z"]),
+        3 => (on_run(size, SampleRunState::Executing), &[]),
+        4 => (on_run(size, SampleRunState::Failed), &["4"]),
+        5 => (on_run(size, SampleRunState::Completed), &["1", "t"]),
+        6 => (on_run(size, SampleRunState::AwaitingFirst), &["2", "z"]),
         7 => (
-            on_run(size, Place::Executing),
+            on_run(size, SampleRunState::Executing),
             &["5", "+", "+", "1", "-", "-", "-"],
         ),
-        8 => (on_run(size, Place::Awaiting), &["4", "Enter"]),
-        9 => (at_gate(size, Place::Awaiting), &[]),
-        10 => (at_gate(size, Place::AwaitingFirst), &["A"]),
-        11 => (at_gate(size, Place::Awaiting), &["c"]),
-        12 => (at_gate(size, Place::Awaiting), &["x"]),
-        13 => (on_run(size, Place::Awaiting), &["?"]),
-        _ => (on_run(size, Place::Awaiting), &[":"]),
+        8 => (on_run(size, SampleRunState::Awaiting), &["4", "Enter"]),
+        9 => (at_gate(size, SampleRunState::Awaiting), &[]),
+        10 => (at_gate(size, SampleRunState::AwaitingFirst), &["A"]),
+        11 => (at_gate(size, SampleRunState::Awaiting), &["c"]),
+        12 => (at_gate(size, SampleRunState::Awaiting), &["x"]),
+        13 => (on_run(size, SampleRunState::Awaiting), &["?"]),
+        _ => (on_run(size, SampleRunState::Awaiting), &[":"]),
     };
     keys.iter().for_each(|key| bench.press(key));
     bench
@@ -52,19 +54,19 @@ proptest! {
             let (buf, drawn) = look(&bench.state);
             prop_assert_eq!((buf.area.width, buf.area.height), (width, height));
             prop_assert!(drawn.gate.is_none() || (width >= 40 && height >= 10));
-            let inside = |place: &crate::app::mouse::Place| place.x + place.width <= width && place.y + place.height <= height;
+            let inside = |place: &crate::app::mouse::HitRegion| place.x + place.width <= width && place.y + place.height <= height;
             prop_assert!(drawn.places.iter().all(inside), "{:?}", drawn.places);
             if ascii {
                 prop_assert!(text(&buf).is_ascii(), "{}", text(&buf));
             }
-            bench.feed(Msg::Drawn(Drawn { drained: true, ..drawn }));
+            bench.feed(Msg::Drawn(FrameReport { drained: true, ..drawn }));
         }
     }
 }
 
 #[test]
 fn wide_letters_keep_every_frame_straight() {
-    let mut bench = on_run((130, 40), Place::AwaitingFirst);
+    let mut bench = on_run((130, 40), SampleRunState::AwaitingFirst);
     let name = "買い物かご👩‍🚀カート機能";
     bench
         .state

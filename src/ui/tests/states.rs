@@ -2,8 +2,8 @@
 
 use super::events::in_events;
 use super::*;
-use crate::app::msg::{Loaded, Query};
-use crate::app::run_view::RunView;
+use crate::app::msg::{ArchiveQuery, QueryResult};
+use crate::app::run_view::RunScreen;
 use crate::model::error::{Code, Failure};
 use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
@@ -18,7 +18,7 @@ fn torn() -> Failure {
 #[test]
 fn runs_that_wait_in_line_say_their_place() {
     snapshot("home_in_line", |size| {
-        let mut all = world(Place::Executing);
+        let mut all = world(SampleRunState::Executing);
         all.extend((1..3).map(|n| RunRecord {
             line: Some(u32::from(n)),
             current_phase: None,
@@ -30,8 +30,8 @@ fn runs_that_wait_in_line_say_their_place() {
 }
 
 /// A run that waits for its model's server, in the list.
-fn server_waits(size: (u16, u16)) -> Bench {
-    let mut all = world(Place::Executing);
+fn server_waits(size: (u16, u16)) -> ConsoleHarness {
+    let mut all = world(SampleRunState::Executing);
     all.push(RunRecord {
         waits_until: Some(Timestamp(sample::NOW.0 + 720_000)),
         ..sample::record(21, RunStatus::Executing, 50)
@@ -63,18 +63,18 @@ fn when_its_moment_comes_it_works_again_without_news() {
     assert_eq!(
         (
             bench.state.runs.working().count(),
-            bench.state.runs.resting().count()
+            bench.state.runs.backing_off().count()
         ),
         (2, 1)
     );
-    let wakes = bench.state.wakes_in().unwrap();
+    let wakes = bench.state.next_change_in().unwrap();
     assert!((600_000..=720_000).contains(&wakes), "{wakes}");
     bench.ticks += 720_000;
     bench.feed(Msg::Tick);
     assert_eq!(
         (
             bench.state.runs.working().count(),
-            bench.state.runs.resting().count()
+            bench.state.runs.backing_off().count()
         ),
         (3, 0)
     );
@@ -83,10 +83,13 @@ fn when_its_moment_comes_it_works_again_without_news() {
 #[test]
 fn a_list_that_cannot_be_read_says_so_and_is_not_empty() {
     snapshot("home_unreadable", |size| {
-        let mut bench = at_home(size, world(Place::Awaiting));
+        let mut bench = at_home(size, world(SampleRunState::Awaiting));
         settle(&mut bench);
-        let ask = bench.state.runs.ask(bench.state.midnight(), size.1);
-        bench.feed(Msg::Loaded(Query::Runs(ask), Err(torn())));
+        let ask = bench
+            .state
+            .runs
+            .page_request(bench.state.midnight(), size.1);
+        bench.feed(Msg::Loaded(ArchiveQuery::Runs(ask), Err(torn())));
         bench
     });
 }
@@ -108,8 +111,8 @@ fn several_runs_are_marked_to_go_on_together() {
 #[test]
 fn a_run_that_was_paused_says_how_it_goes_on() {
     snapshot("run_paused", |size| {
-        let mut bench = on_run(size, Place::Executing);
-        bench.happens(Fact::RunPaused {
+        let mut bench = on_run(size, SampleRunState::Executing);
+        bench.store_fact(RunFact::RunPaused {
             ordinal: 1,
             reason: PauseReason::Operator,
             from_state: RunStatus::Executing,
@@ -121,8 +124,8 @@ fn a_run_that_was_paused_says_how_it_goes_on() {
 #[test]
 fn a_run_that_was_ended_says_what_stays() {
     snapshot("run_aborted", |size| {
-        let mut bench = on_run(size, Place::Executing);
-        bench.happens(Fact::RunAborted {
+        let mut bench = on_run(size, SampleRunState::Executing);
+        bench.store_fact(RunFact::RunAborted {
             by: "mo".to_owned(),
             via: Via::Console,
             reason: "another idea".to_owned(),
@@ -134,7 +137,7 @@ fn a_run_that_was_ended_says_what_stays() {
 #[test]
 fn a_phase_that_says_nothing_for_long_is_quiet() {
     snapshot("run_quiet", |size| {
-        let mut bench = on_run(size, Place::Executing);
+        let mut bench = on_run(size, SampleRunState::Executing);
         settle(&mut bench);
         bench.ticks += 200_000;
         bench.feed(Msg::Tick);
@@ -145,10 +148,10 @@ fn a_phase_that_says_nothing_for_long_is_quiet() {
 #[test]
 fn a_failed_call_counts_down_to_the_next_try() {
     snapshot("run_retried", |size| {
-        let mut bench = on_run(size, Place::Executing);
+        let mut bench = on_run(size, SampleRunState::Executing);
         let turn_id: TurnId = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
         let (phase_key, code) = ("spec".into(), Code::LlmRateLimited);
-        bench.happens(Fact::LlmRetried {
+        bench.store_fact(RunFact::LlmRetried {
             phase_key,
             turn_id,
             r#try: 2,
@@ -164,12 +167,12 @@ fn a_failed_call_counts_down_to_the_next_try() {
 #[test]
 fn a_run_that_cannot_be_read_says_so_with_what_to_do() {
     snapshot("run_unreadable", |size| {
-        let mut bench = on_run(size, Place::Executing);
-        bench.state.run = Some(RunView {
+        let mut bench = on_run(size, SampleRunState::Executing);
+        bench.state.run = Some(RunScreen {
             since: bench.ticks,
-            ..RunView::new(run_id(1))
+            ..RunScreen::new(run_id(1))
         });
-        bench.feed(Msg::Loaded(Query::Open(run_id(1)), Err(torn())));
+        bench.feed(Msg::Loaded(ArchiveQuery::Open(run_id(1)), Err(torn())));
         bench
     });
 }
@@ -177,7 +180,7 @@ fn a_run_that_cannot_be_read_says_so_with_what_to_do() {
 #[test]
 fn what_was_spent_of_a_budget_is_a_bar() {
     snapshot("run_budget", |size| {
-        let mut bench = on_run(size, Place::Completed);
+        let mut bench = on_run(size, SampleRunState::Completed);
         settle(&mut bench);
         if let Some(known) = bench.state.run.as_mut().and_then(|run| run.opened.as_mut()) {
             known.record.options.budget = Some(NanoUsd(200_000_000));
@@ -190,7 +193,7 @@ fn what_was_spent_of_a_budget_is_a_bar() {
 #[test]
 fn an_event_opens_whole() {
     snapshot("events_whole", |size| {
-        let mut bench = in_events(size, Place::Failed);
+        let mut bench = in_events(size, SampleRunState::Failed);
         bench.press("k");
         bench.press("Enter");
         bench
@@ -200,9 +203,12 @@ fn an_event_opens_whole() {
 #[test]
 fn without_a_call_there_is_no_cost_to_show() {
     snapshot("cost_nothing", |size| {
-        let mut bench = at_home(size, world(Place::Awaiting));
+        let mut bench = at_home(size, world(SampleRunState::Awaiting));
         bench.press("$");
-        bench.feed(Msg::Loaded(Query::Costs, Ok(Loaded::Costs(Box::default()))));
+        bench.feed(Msg::Loaded(
+            ArchiveQuery::Costs,
+            Ok(QueryResult::Costs(Box::default())),
+        ));
         bench
     });
 }
@@ -210,15 +216,15 @@ fn without_a_call_there_is_no_cost_to_show() {
 #[test]
 fn leaving_asks_while_runs_are_at_work_here() {
     snapshot("leave", |size| {
-        let mut bench = on_run(size, Place::Executing);
+        let mut bench = on_run(size, SampleRunState::Executing);
         settle(&mut bench);
         bench.press("q");
         bench
     });
 }
 
-fn without_a_host(size: (u16, u16)) -> Bench {
-    let mut bench = at_home(size, world(Place::Executing));
+fn without_a_host(size: (u16, u16)) -> ConsoleHarness {
+    let mut bench = at_home(size, world(SampleRunState::Executing));
     settle(&mut bench);
     bench.state.hosting = false;
     bench.feed(Msg::Host(false));
@@ -242,7 +248,7 @@ fn taking_over_is_asked_about() {
 #[test]
 fn a_screen_that_is_too_small_says_so_in_one_sentence() {
     for size in [(39, 24), (80, 9), (12, 3)] {
-        let shown = settle(&mut on_run(size, Place::Awaiting));
+        let shown = settle(&mut on_run(size, SampleRunState::Awaiting));
         insta::assert_snapshot!(format!("too_small_{}x{}", size.0, size.1), shown);
     }
 }

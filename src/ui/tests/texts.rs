@@ -1,10 +1,10 @@
 //! Texts on the screen: transcripts folded and whole, what is found standing out, sizes that change.
 
-use super::{Bench, Place, at_gate, look, on_run, settle, snapshot};
+use super::{ConsoleHarness, SampleRunState, at_gate, look, on_run, settle, snapshot};
 use crate::app::msg::Msg;
 use crate::app::sample;
 
-fn keyed(mut bench: Bench, keys: &str) -> Bench {
+fn keyed(mut bench: ConsoleHarness, keys: &str) -> ConsoleHarness {
     settle(&mut bench);
     for key in keys.split(' ') {
         bench.press(key);
@@ -16,43 +16,52 @@ fn keyed(mut bench: Bench, keys: &str) -> Bench {
 #[test]
 fn a_transcript_folds_its_calls_and_its_attempts_are_chosen() {
     snapshot("transcript", |size| {
-        keyed(on_run(size, Place::Awaiting), "5 [ [")
+        keyed(on_run(size, SampleRunState::Awaiting), "5 [ [")
     });
     snapshot("transcript_whole", |size| {
-        keyed(on_run(size, Place::Awaiting), "5 [ [ Enter")
+        keyed(on_run(size, SampleRunState::Awaiting), "5 [ [ Enter")
     });
 }
 
 #[test]
 fn what_is_found_in_an_artifact_stands_out_and_is_counted() {
     snapshot("artifact_find", |size| {
-        keyed(on_run(size, Place::Awaiting), "2 / i t e m")
+        keyed(on_run(size, SampleRunState::Awaiting), "2 / i t e m")
     });
     snapshot("artifact_found", |size| {
-        keyed(on_run(size, Place::Awaiting), "2 / i t e m Enter n")
+        keyed(
+            on_run(size, SampleRunState::Awaiting),
+            "2 / i t e m Enter n",
+        )
     });
     snapshot("artifact_find_nothing", |size| {
-        keyed(on_run(size, Place::Awaiting), "2 / I t e m")
+        keyed(on_run(size, SampleRunState::Awaiting), "2 / I t e m")
     });
 }
 
 #[test]
 fn what_is_found_at_a_gate_is_counted_in_its_frame() {
     snapshot("gate_found", |size| {
-        keyed(at_gate(size, Place::Awaiting), "/ c e n t s Enter n")
+        keyed(
+            at_gate(size, SampleRunState::Awaiting),
+            "/ c e n t s Enter n",
+        )
     });
 }
 
 #[test]
 fn the_past_says_what_question_waited_then() {
     snapshot("run_past_question", |size| {
-        keyed(on_run(size, Place::Completed), "< < < < < < < < <")
+        keyed(on_run(size, SampleRunState::Completed), "< < < < < < < < <")
     });
 }
 
 #[test]
 fn every_hit_on_the_screen_is_drawn_and_the_one_that_is_stood_at_differs() {
-    let bench = keyed(on_run((100, 30), Place::Awaiting), "2 / i t e m Enter");
+    let bench = keyed(
+        on_run((100, 30), SampleRunState::Awaiting),
+        "2 / i t e m Enter",
+    );
     let (buf, _) = look(&bench.state);
     let styles: Vec<_> = buf
         .content()
@@ -88,7 +97,7 @@ fn every_hit_on_the_screen_is_drawn_and_the_one_that_is_stood_at_differs() {
 
 #[test]
 fn forks_are_laid_out_anew_for_another_width() {
-    let mut bench = on_run((200, 60), Place::Awaiting);
+    let mut bench = on_run((200, 60), SampleRunState::Awaiting);
     bench.candidates = sample::candidates();
     let mut bench = keyed(bench, "! ] ]");
     let beside = |shown: &str| shown.contains("\"prices in cents\"") && shown.contains(" < ");

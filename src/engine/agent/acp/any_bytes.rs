@@ -4,17 +4,17 @@ use agent_client_protocol_schema::v1::SessionNotification;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::heard::{Heard, MAX_CALLS};
-use super::wire::{Cut, Message, Wire};
+use super::heard::{MAX_CALLS, UpdateParser};
+use super::wire::{RpcMessage, RpcTransport, TransportError};
 
 /// Everything that these bytes are read as.
-fn read(bytes: Vec<u8>) -> (Vec<Message>, Cut) {
+fn read(bytes: Vec<u8>) -> (Vec<RpcMessage>, TransportError) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut wire = Wire::over(std::io::Cursor::new(bytes), tokio::io::sink());
+        let mut wire = RpcTransport::over(std::io::Cursor::new(bytes), tokio::io::sink());
         let mut messages = Vec::new();
         loop {
             match wire.next().await {
@@ -83,13 +83,13 @@ proptest! {
         let bytes = parts.concat();
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
         let (messages, cut) = read(bytes);
-        prop_assert_eq!(cut, Cut::Closed);
+        prop_assert_eq!(cut, TransportError::Closed);
         prop_assert!(messages.len() <= lines, "{} of {} lines", messages.len(), lines);
     }
 
     #[test]
     fn no_update_makes_the_listener_panic_and_calls_are_bounded(updates in prop::collection::vec(update(), 0..20)) {
-        let mut heard = Heard::default();
+        let mut heard = UpdateParser::default();
         for update in updates {
             if let Ok(notification) = serde_json::from_value::<SessionNotification>(json!({"sessionId": "s", "update": update})) {
                 let _ = heard.take(notification);

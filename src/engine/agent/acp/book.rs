@@ -2,21 +2,21 @@
 //!
 //! Each function is one transaction, and is done when it returns.
 
-use super::counters::Counters;
-use super::session::{Step, after};
-use crate::engine::agent::Desk;
+use super::counters::UsageCounters;
+use super::session::{SessionStep, after};
+use crate::engine::agent::AttemptRecorder;
 use crate::engine::blocking::blocking;
 use crate::model::error::{Failure, Result};
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 use crate::model::id::TurnId;
 use crate::model::state::SessionStatus;
 use crate::model::time::Timestamp;
-use crate::store::sessions::{self, AgentSession, Said};
+use crate::store::sessions::{self, AgentSession, TranscriptKind};
 use crate::store::{Reader, journal};
 
 /// The conversation on behalf of the role at work, with this program; made where there is none yet.
-pub async fn session(desk: &Desk, program: &str) -> Result<AgentSession> {
-    let (run_id, phase, _) = desk.place();
+pub async fn session(desk: &AttemptRecorder, program: &str) -> Result<AgentSession> {
+    let (run_id, phase, _) = desk.attempt_key_parts();
     let (phase, program) = (phase.clone(), program.to_owned());
     desk.journal()
         .store
@@ -27,17 +27,17 @@ pub async fn session(desk: &Desk, program: &str) -> Result<AgentSession> {
 /// Notes that a program has taken the conversation up, under the name `there`; a new name is a new
 /// conversation for the program, whose counters begin anew. One that had broken off has recovered.
 pub async fn opened(
-    desk: &Desk,
+    desk: &AttemptRecorder,
     session: &mut AgentSession,
     there: &str,
     recovered: bool,
 ) -> Result<()> {
-    let mut next = stepped(session, Step::Opened)?;
+    let mut next = stepped(session, SessionStep::Opened)?;
     if next.program_session.as_deref() != Some(there) {
         next.program_session = Some(there.to_owned());
-        (next.cost, next.tokens) = (None, crate::model::event::Tokens::default());
+        (next.cost, next.tokens) = (None, crate::model::event::TokenUsage::default());
     }
-    let (run_id, (before, after)) = (desk.place().0, (session.state, next.clone()));
+    let (run_id, (before, after)) = (desk.attempt_key_parts().0, (session.state, next.clone()));
     desk.store(move |tx| {
         let now = Timestamp::now();
         sessions::change(tx, &after, before, now)?;
@@ -48,7 +48,7 @@ pub async fn opened(
         journal::append(
             tx,
             run_id,
-            &[Fact::SessionRecovered {
+            &[RunFact::SessionRecovered {
                 session_id: after.id,
                 role: after.role,
                 ordinal,
@@ -63,12 +63,12 @@ pub async fn opened(
 
 /// Notes that a prompt is about to be sent; says whether the program had it already in this session.
 pub async fn prompted(
-    desk: &Desk,
+    desk: &AttemptRecorder,
     session: &mut AgentSession,
     key: &str,
     turn: TurnId,
 ) -> Result<bool> {
-    let next = stepped(session, Step::Prompted)?;
+    let next = stepped(session, SessionStep::Prompted)?;
     let (before, after, key) = (session.state, next.clone(), key.to_owned());
     let journal = desk.journal();
     let fresh = journal.store.write(move |tx| {
@@ -82,25 +82,33 @@ pub async fn prompted(
 }
 
 /// Whether a prompt was sent already in the conversation as the program has it now.
-pub async fn has_prompt(desk: &Desk, session: &AgentSession, key: &str) -> Result<bool> {
+pub async fn has_prompt(desk: &AttemptRecorder, session: &AgentSession, key: &str) -> Result<bool> {
     let (path, session, key) = (desk.paths().database(), session.clone(), key.to_owned());
     blocking(move || sessions::has_prompt(Reader::open(&path)?.connection(), &session, &key)).await
 }
 
 /// Notes that a prompt was answered, and the counters that came with it.
-pub async fn answered(desk: &Desk, session: &mut AgentSession, counters: Counters) -> Result<()> {
-    let mut next = stepped(session, Step::Answered)?;
+pub async fn answered(
+    desk: &AttemptRecorder,
+    session: &mut AgentSession,
+    counters: UsageCounters,
+) -> Result<()> {
+    let mut next = stepped(session, SessionStep::Answered)?;
     (next.cost, next.tokens) = (counters.cost, counters.tokens);
     changed(desk, session, next).await
 }
 
 /// Notes that no program could be brought to take the conversation up.
-pub async fn given_up(desk: &Desk, session: &mut AgentSession) -> Result<()> {
-    let next = stepped(session, Step::GivenUp)?;
+pub async fn given_up(desk: &AttemptRecorder, session: &mut AgentSession) -> Result<()> {
+    let next = stepped(session, SessionStep::GivenUp)?;
     changed(desk, session, next).await
 }
 
-async fn changed(desk: &Desk, session: &mut AgentSession, next: AgentSession) -> Result<()> {
+async fn changed(
+    desk: &AttemptRecorder,
+    session: &mut AgentSession,
+    next: AgentSession,
+) -> Result<()> {
     let (before, after) = (session.state, next.clone());
     desk.store(move |tx| {
         sessions::change(tx, &after, before, Timestamp::now()).map(|()| Vec::new())
@@ -111,7 +119,11 @@ async fn changed(desk: &Desk, session: &mut AgentSession, next: AgentSession) ->
 }
 
 /// Adds what was said since to the transcript.
-pub async fn said(desk: &Desk, turn: TurnId, pieces: Vec<(Said, String)>) -> Result<()> {
+pub async fn said(
+    desk: &AttemptRecorder,
+    turn: TurnId,
+    pieces: Vec<(TranscriptKind, String)>,
+) -> Result<()> {
     if pieces.is_empty() {
         return Ok(());
     }
@@ -124,8 +136,8 @@ pub async fn said(desk: &Desk, turn: TurnId, pieces: Vec<(Said, String)>) -> Res
 }
 
 /// Everything that was said in this attempt.
-pub async fn transcript(desk: &Desk) -> Result<Vec<(Said, String)>> {
-    let (run_id, phase, attempt) = desk.place();
+pub async fn transcript(desk: &AttemptRecorder) -> Result<Vec<(TranscriptKind, String)>> {
+    let (run_id, phase, attempt) = desk.attempt_key_parts();
     let (path, phase) = (desk.paths().database(), phase.clone());
     blocking(move || {
         sessions::transcript(Reader::open(&path)?.connection(), run_id, &phase, attempt)
@@ -133,7 +145,7 @@ pub async fn transcript(desk: &Desk) -> Result<Vec<(Said, String)>> {
     .await
 }
 
-fn stepped(session: &AgentSession, step: Step) -> Result<AgentSession> {
+fn stepped(session: &AgentSession, step: SessionStep) -> Result<AgentSession> {
     let state: SessionStatus = after(session.state, step).map_err(|failure| Failure {
         message: format!(
             "session {} of role '{}': {}",

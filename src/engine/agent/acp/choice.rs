@@ -2,21 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::line::{Line, There};
-use super::work::Broken;
+use super::line::{AcpConnection, OpenSession};
+use super::work::SessionError;
 use crate::model::error::{Code, Failure};
 
 /// How a model is chosen.
-enum Choice {
+enum PermissionChoice {
     /// By this option of the session.
     Option(String),
     /// By the older request that some programs know.
     Model,
 }
 
-impl Line<'_> {
+impl AcpConnection<'_> {
     /// Has the session use a model, if the program offers it.
-    pub async fn choose_model(&mut self, there: &There, model: &str) -> Result<(), Broken> {
+    pub async fn choose_model(
+        &mut self,
+        there: &OpenSession,
+        model: &str,
+    ) -> Result<(), SessionError> {
         let (session, offered) = (&there.session, offered(&there.opened));
         let Some((request, _)) = offered.iter().find(|(_, name)| name == model) else {
             let mut names: Vec<&str> = offered.iter().map(|(_, name)| name.as_str()).collect();
@@ -30,16 +34,16 @@ impl Line<'_> {
                 "agent program '{}' does not offer the model '{model}'",
                 self.agent.name
             );
-            return Err(Broken::Final(
+            return Err(SessionError::Final(
                 Failure::new(Code::BackendUnavailable, words).hint(hint),
             ));
         };
         let (method, params) = match request {
-            Choice::Option(id) => (
+            PermissionChoice::Option(id) => (
                 "session/set_config_option",
                 json!({"sessionId": session, "configId": id, "value": model}),
             ),
-            Choice::Model => (
+            PermissionChoice::Model => (
                 "session/set_model",
                 json!({"sessionId": session, "modelId": model}),
             ),
@@ -52,7 +56,7 @@ impl Line<'_> {
 }
 
 /// The models that a program offers, by the names that choose them.
-fn offered(opened: &Value) -> Vec<(Choice, String)> {
+fn offered(opened: &Value) -> Vec<(PermissionChoice, String)> {
     let mut offered = Vec::new();
     let is_model = |option: &&Value| option["category"] == "model" || option["id"] == "model";
     if let Some(option) = opened["configOptions"]
@@ -70,7 +74,9 @@ fn offered(opened: &Value) -> Vec<(Choice, String)> {
             let names = within
                 .into_iter()
                 .filter_map(|entry| entry["value"].as_str());
-            offered.extend(names.map(|name| (Choice::Option(id.to_owned()), name.to_owned())));
+            offered.extend(
+                names.map(|name| (PermissionChoice::Option(id.to_owned()), name.to_owned())),
+            );
         }
     }
     let older = opened["models"]["availableModels"]
@@ -80,7 +86,7 @@ fn offered(opened: &Value) -> Vec<(Choice, String)> {
     offered.extend(
         older
             .filter_map(|model| model["modelId"].as_str())
-            .map(|name| (Choice::Model, name.to_owned())),
+            .map(|name| (PermissionChoice::Model, name.to_owned())),
     );
     offered
 }

@@ -6,26 +6,26 @@
 
 use serde_json::Value;
 
-use crate::model::event::Tokens;
+use crate::model::event::TokenUsage;
 use crate::model::money::NanoUsd;
 
 /// The counters of a session as they were told last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct UsageCounters {
     /// Everything paid in the session; absent while nothing was told.
     pub cost: Option<NanoUsd>,
     /// Everything used in the session, summed up.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
 }
 
 /// What has been told while one prompt was worked on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct ReportedUsage {
     cost: Option<NanoUsd>,
-    tokens: Option<Tokens>,
+    tokens: Option<TokenUsage>,
 }
 
-impl Told {
+impl ReportedUsage {
     /// Takes in a cost as `session/update` tells it.
     pub fn cost(&mut self, amount: f64, currency: &str) {
         if currency.eq_ignore_ascii_case("USD") && amount >= 0.0 {
@@ -44,7 +44,7 @@ impl Told {
         let input = count("inputTokens")
             .saturating_add(cached)
             .saturating_add(count("cachedWriteTokens"));
-        self.tokens = Some(Tokens {
+        self.tokens = Some(TokenUsage {
             input,
             output: count("outputTokens"),
             cached,
@@ -54,7 +54,7 @@ impl Told {
 
     /// What the prompt cost and used, and the counters from now on. The cost is unknown where none was told.
     #[must_use]
-    pub fn since(&self, before: Counters) -> (Option<NanoUsd>, Tokens, Counters) {
+    pub fn since(&self, before: UsageCounters) -> (Option<NanoUsd>, TokenUsage, UsageCounters) {
         let cost = self
             .cost
             .map(|now| NanoUsd(grown(before.cost.map_or(0, |cost| cost.0), now.0)));
@@ -62,7 +62,7 @@ impl Told {
         (
             cost,
             tokens,
-            Counters {
+            UsageCounters {
                 cost: self.cost.or(before.cost),
                 tokens: sum(before.tokens, tokens),
             },
@@ -74,8 +74,8 @@ fn grown(before: i64, now: i64) -> i64 {
     if now >= before { now - before } else { now }
 }
 
-fn sum(before: Tokens, more: Tokens) -> Tokens {
-    Tokens {
+fn sum(before: TokenUsage, more: TokenUsage) -> TokenUsage {
+    TokenUsage {
         input: before.input.saturating_add(more.input),
         output: before.output.saturating_add(more.output),
         cached: before.cached.saturating_add(more.cached),
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_cost_that_goes_on_is_counted_once_and_one_that_begins_anew_in_full() {
-        let mut known = Counters::default();
+        let mut known = UsageCounters::default();
         for (amount, expected) in [
             (0.01, 10_000_000),
             (0.03, 20_000_000),
@@ -99,22 +99,22 @@ mod tests {
             (0.005, 5_000_000),
             (0.006, 1_000_000),
         ] {
-            let mut told = Told::default();
+            let mut told = ReportedUsage::default();
             told.cost(amount, "USD");
             let (cost, _, after) = told.since(known);
             assert_eq!(cost, Some(NanoUsd(expected)), "{amount}");
             known = after;
         }
         assert_eq!(
-            Told::default().since(known),
-            (None, Tokens::default(), known),
+            ReportedUsage::default().since(known),
+            (None, TokenUsage::default(), known),
             "what is not told is unknown, and forgets nothing"
         );
     }
 
     #[test]
     fn the_last_of_several_tellings_counts_and_other_money_does_not() {
-        let mut told = Told::default();
+        let mut told = ReportedUsage::default();
         for (amount, currency) in [
             (1.0, "USD"),
             (2.0, "usd"),
@@ -126,19 +126,19 @@ mod tests {
             told.cost(amount, currency);
         }
         assert_eq!(
-            told.since(Counters::default()).0,
+            told.since(UsageCounters::default()).0,
             Some(NanoUsd(2_000_000_000))
         );
     }
 
     #[test]
     fn tokens_are_those_of_the_prompt_and_the_session_has_their_sum() {
-        let mut told = Told::default();
+        let mut told = ReportedUsage::default();
         told.usage(&json!({"totalTokens": 19, "inputTokens": 10, "outputTokens": 4, "cachedReadTokens": 5, "thoughtTokens": null}));
-        let (_, tokens, known) = told.since(Counters::default());
+        let (_, tokens, known) = told.since(UsageCounters::default());
         assert_eq!(
             tokens,
-            Tokens {
+            TokenUsage {
                 input: 15,
                 output: 4,
                 cached: 5,
@@ -149,7 +149,7 @@ mod tests {
         let (_, tokens, known) = told.since(known);
         assert_eq!(
             tokens,
-            Tokens {
+            TokenUsage {
                 input: 7,
                 output: 9,
                 cached: 0,
@@ -158,7 +158,7 @@ mod tests {
         );
         assert_eq!(
             known.tokens,
-            Tokens {
+            TokenUsage {
                 input: 22,
                 output: 13,
                 cached: 5,

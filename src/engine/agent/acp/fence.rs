@@ -9,13 +9,13 @@ use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::engine::agent::program::Launch;
-use crate::engine::confine::Fence;
+use crate::engine::agent::program::AgentLaunch;
+use crate::engine::confine::ProgramSandbox;
 use crate::model::error::{Code, Failure, Result};
 
 /// A place where a program keeps what is its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Own {
+pub enum OwnedPath {
     /// A folder in the home.
     Home(&'static str),
     /// A file in the home; it is not made.
@@ -26,7 +26,7 @@ pub enum Own {
     Everywhere(&'static str),
 }
 
-/// The folders that [`Own::Everywhere`] means: the variable that names them, and where they are without it.
+/// The folders that [`OwnedPath::Everywhere`] means: the variable that names them, and where they are without it.
 const XDG: [(&str, &str); 4] = [
     ("XDG_CONFIG_HOME", ".config"),
     ("XDG_DATA_HOME", ".local/share"),
@@ -39,9 +39,9 @@ const READABLE: [&str; 3] = [".gitconfig", ".config/git/config", ".config/git/ig
 const CERTIFICATES: [&str; 2] = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"];
 
 /// What a program sees of the variables that matter here.
-struct Variables(BTreeMap<OsString, OsString>);
+struct EnvironmentVariables(BTreeMap<OsString, OsString>);
 
-impl Variables {
+impl EnvironmentVariables {
     fn folder(&self, name: &str) -> Option<PathBuf> {
         self.0
             .get(&OsString::from(name))
@@ -51,9 +51,9 @@ impl Variables {
 }
 
 /// What a fence is made of, beside the program itself.
-pub struct Grounds<'a> {
+pub struct SandboxPaths<'a> {
     /// Where programs of its kind keep what is their own.
-    pub own: &'a [Own],
+    pub own: &'a [OwnedPath],
     /// What the settings add to that.
     pub more: &'a [String],
     /// Where it works.
@@ -69,29 +69,31 @@ pub struct Grounds<'a> {
 /// The fence of a program. Its own folders are made where they are not there yet:
 /// what is not there cannot be opened to it.
 #[must_use]
-pub fn fence(launch: &Launch, grounds: &Grounds<'_>) -> Fence {
-    let variables = Variables(launch.variables().into_iter().collect());
+pub fn fence(launch: &AgentLaunch, grounds: &SandboxPaths<'_>) -> ProgramSandbox {
+    let variables = EnvironmentVariables(launch.variables().into_iter().collect());
     let home = variables.folder("HOME");
     let (mut folders, mut files) = (Vec::new(), Vec::new());
     for place in grounds.own {
         match place {
-            Own::Home(name) => folders.extend(home.as_ref().map(|home| home.join(name))),
-            Own::HomeFile(name) => files.extend(home.as_ref().map(|home| home.join(name))),
-            Own::Named(variable, name) => {
+            OwnedPath::Home(name) => folders.extend(home.as_ref().map(|home| home.join(name))),
+            OwnedPath::HomeFile(name) => files.extend(home.as_ref().map(|home| home.join(name))),
+            OwnedPath::Named(variable, name) => {
                 folders.extend(
                     variables
                         .folder(variable)
                         .or_else(|| home.as_ref().map(|home| home.join(name))),
                 );
             }
-            Own::Everywhere(name) => folders.extend(XDG.iter().filter_map(|(variable, usual)| {
-                Some(
-                    variables
-                        .folder(variable)
-                        .or_else(|| home.as_ref().map(|home| home.join(usual)))?
-                        .join(name),
-                )
-            })),
+            OwnedPath::Everywhere(name) => {
+                folders.extend(XDG.iter().filter_map(|(variable, usual)| {
+                    Some(
+                        variables
+                            .folder(variable)
+                            .or_else(|| home.as_ref().map(|home| home.join(usual)))?
+                            .join(name),
+                    )
+                }))
+            }
         }
     }
     files.extend(
@@ -125,10 +127,10 @@ pub fn fence(launch: &Launch, grounds: &Grounds<'_>) -> Fence {
     );
     readable.extend_from_slice(grounds.looked_for);
     readable.extend(grounds.repository.map(Path::to_path_buf));
-    Fence {
+    ProgramSandbox {
         writable,
         readable,
-        ..Fence::default()
+        ..ProgramSandbox::default()
     }
 }
 
@@ -236,12 +238,12 @@ fn installation(program: &Path, home: Option<&Path>) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    fn launch(program: &Path, env: &[(&str, &Path)]) -> Launch {
+    fn launch(program: &Path, env: &[(&str, &Path)]) -> AgentLaunch {
         let env = env
             .iter()
             .map(|(name, path)| ((*name).to_owned(), path.to_string_lossy().into_owned()))
             .collect();
-        Launch {
+        AgentLaunch {
             program: program.to_path_buf(),
             args: Vec::new(),
             env,
@@ -263,11 +265,11 @@ mod tests {
             ],
         );
         let own = [
-            Own::Home(".a"),
-            Own::HomeFile(".a.json"),
-            Own::Named("MINE", ".b"),
-            Own::Named("NOT_SET_HERE", ".c"),
-            Own::Everywhere("e"),
+            OwnedPath::Home(".a"),
+            OwnedPath::HomeFile(".a.json"),
+            OwnedPath::Named("MINE", ".b"),
+            OwnedPath::Named("NOT_SET_HERE", ".c"),
+            OwnedPath::Everywhere("e"),
         ];
         let more = [
             "~/.more".to_owned(),
@@ -281,7 +283,7 @@ mod tests {
         );
         let fence = fence(
             &launch,
-            &Grounds {
+            &SandboxPaths {
                 own: &own,
                 more: &more,
                 worktree,

@@ -11,11 +11,11 @@ use agent_client_protocol_schema::v1::{
     ToolCallStatus, ToolCallUpdateFields, ToolKind,
 };
 
-use super::counters::Told;
-use crate::engine::agent::ToolDone;
+use super::counters::ReportedUsage;
+use crate::engine::agent::FinishedCall;
 use crate::model::event::ToolOutcome;
 use crate::model::time::whole_ms;
-use crate::store::sessions::Said;
+use crate::store::sessions::TranscriptKind;
 
 /// The longest result and the longest arguments that are kept of one call, in bytes.
 const MAX_KEPT_BYTES: usize = 32 * 1024;
@@ -26,26 +26,26 @@ pub const MAX_CALLS: usize = 10_000;
 
 /// What one update says.
 #[derive(Debug, Default)]
-pub struct Pieces {
+pub struct MessagePieces {
     /// Text, in order.
-    pub said: Vec<(Said, String)>,
+    pub said: Vec<(TranscriptKind, String)>,
     /// A tool call that has ended with this update.
-    pub done: Option<ToolDone>,
+    pub done: Option<FinishedCall>,
 }
 
 /// Everything heard during one prompt.
 #[derive(Default)]
-pub struct Heard {
-    calls: BTreeMap<String, Call>,
-    ended: Vec<Ended>,
+pub struct UpdateParser {
+    calls: BTreeMap<String, AcpToolCall>,
+    ended: Vec<EndedToolCall>,
     /// What it cost.
-    pub told: Told,
+    pub told: ReportedUsage,
     /// What the program answered.
     pub answer: String,
 }
 
 /// A call that goes on.
-struct Call {
+struct AcpToolCall {
     id: String,
     tool: String,
     title: String,
@@ -57,19 +57,19 @@ struct Call {
 
 /// A call that is over: our id, the tool, its arguments, and what it came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndedToolCall {
     /// Its arguments, as JSON.
     pub arguments: String,
     /// What it came to.
-    pub done: ToolDone,
+    pub done: FinishedCall,
 }
 
-impl Heard {
+impl UpdateParser {
     /// Takes one update in.
-    pub fn take(&mut self, notification: SessionNotification) -> Pieces {
+    pub fn take(&mut self, notification: SessionNotification) -> MessagePieces {
         match notification.update {
-            SessionUpdate::AgentMessageChunk(chunk) => said(Said::Answer, &chunk),
-            SessionUpdate::AgentThoughtChunk(chunk) => said(Said::Reasoning, &chunk),
+            SessionUpdate::AgentMessageChunk(chunk) => said(TranscriptKind::Answer, &chunk),
+            SessionUpdate::AgentThoughtChunk(chunk) => said(TranscriptKind::Reasoning, &chunk),
             SessionUpdate::ToolCall(call) => self.call(call),
             SessionUpdate::ToolCallUpdate(update) => {
                 self.update(&update.tool_call_id.0, update.fields)
@@ -78,7 +78,7 @@ impl Heard {
                 if let Some(cost) = usage.cost {
                     self.told.cost(cost.amount, &cost.currency);
                 }
-                Pieces::default()
+                MessagePieces::default()
             }
             SessionUpdate::Plan(plan) => {
                 let steps: Vec<String> = plan
@@ -86,16 +86,16 @@ impl Heard {
                     .into_iter()
                     .map(|entry| entry.content)
                     .collect();
-                Pieces {
-                    said: vec![(Said::Tool, format!("plan {}", steps.join(" | ")))],
+                MessagePieces {
+                    said: vec![(TranscriptKind::Tool, format!("plan {}", steps.join(" | ")))],
                     done: None,
                 }
             }
-            _ => Pieces::default(),
+            _ => MessagePieces::default(),
         }
     }
 
-    fn call(&mut self, call: ToolCall) -> Pieces {
+    fn call(&mut self, call: ToolCall) -> MessagePieces {
         let id = call.tool_call_id.0.to_string();
         let fields = ToolCallUpdateFields::new()
             .kind(call.kind)
@@ -109,23 +109,23 @@ impl Heard {
         self.update(&id, fields)
     }
 
-    fn update(&mut self, id: &str, fields: ToolCallUpdateFields) -> Pieces {
+    fn update(&mut self, id: &str, fields: ToolCallUpdateFields) -> MessagePieces {
         if !self.calls.contains_key(id) && self.begun() >= MAX_CALLS {
-            return Pieces::default();
+            return MessagePieces::default();
         }
         let number = self.begun() + 1;
         let call = self
             .calls
             .entry(id.to_owned())
-            .or_insert_with(|| Call::new(number));
+            .or_insert_with(|| AcpToolCall::new(number));
         call.take(&fields);
         let outcome = match fields.status {
             Some(ToolCallStatus::Completed) => ToolOutcome::Ok,
             Some(ToolCallStatus::Failed) => ToolOutcome::Error,
-            _ => return Pieces::default(),
+            _ => return MessagePieces::default(),
         };
         let Some(call) = self.calls.remove(id) else {
-            return Pieces::default();
+            return MessagePieces::default();
         };
         let line = format!(
             "{} {}{}",
@@ -140,19 +140,19 @@ impl Heard {
         let ended = call.ended(outcome);
         let done = ended.done.clone();
         self.ended.push(ended);
-        Pieces {
-            said: vec![(Said::Tool, line)],
+        MessagePieces {
+            said: vec![(TranscriptKind::Tool, line)],
             done: Some(done),
         }
     }
 
     /// Takes in a call that we served ourselves; gives it back with the id it is stored by.
-    pub fn served(&mut self, arguments: String, mut done: ToolDone) -> Option<ToolDone> {
+    pub fn served(&mut self, arguments: String, mut done: FinishedCall) -> Option<FinishedCall> {
         if self.begun() >= MAX_CALLS {
             return None;
         }
         done.call_id = format!("a{}", self.begun() + 1);
-        self.ended.push(Ended {
+        self.ended.push(EndedToolCall {
             arguments: cut(arguments),
             done: done.clone(),
         });
@@ -165,7 +165,7 @@ impl Heard {
 
     /// All calls, in the order they ended. What became of those that never did is not known.
     #[must_use]
-    pub fn into_calls(self) -> Vec<Ended> {
+    pub fn into_calls(self) -> Vec<EndedToolCall> {
         let open = self
             .calls
             .into_values()
@@ -174,7 +174,7 @@ impl Heard {
     }
 }
 
-impl Call {
+impl AcpToolCall {
     fn new(number: usize) -> Self {
         Self {
             id: format!("a{number}"),
@@ -217,9 +217,9 @@ impl Call {
         }
     }
 
-    fn ended(self, outcome: ToolOutcome) -> Ended {
+    fn ended(self, outcome: ToolOutcome) -> EndedToolCall {
         let duration_ms = whole_ms(self.begun.elapsed());
-        let done = ToolDone {
+        let done = FinishedCall {
             call_id: self.id,
             tool: self.tool,
             target: self.target,
@@ -228,7 +228,7 @@ impl Call {
             result: self.result,
             duration_ms,
         };
-        Ended {
+        EndedToolCall {
             arguments: self.arguments,
             done,
         }
@@ -252,9 +252,9 @@ pub fn word(kind: ToolKind) -> &'static str {
     }
 }
 
-fn said(kind: Said, chunk: &ContentChunk) -> Pieces {
+fn said(kind: TranscriptKind, chunk: &ContentChunk) -> MessagePieces {
     let text = block(&chunk.content);
-    Pieces {
+    MessagePieces {
         said: if text.is_empty() {
             Vec::new()
         } else {
@@ -308,16 +308,16 @@ mod tests {
 
     use super::*;
 
-    fn tell(heard: &mut Heard, update: Value) -> Pieces {
+    fn tell(heard: &mut UpdateParser, update: Value) -> MessagePieces {
         heard.take(serde_json::from_value(json!({"sessionId": "s", "update": update})).unwrap())
     }
 
     #[test]
     fn text_is_told_apart_from_reasoning() {
-        let mut heard = Heard::default();
+        let mut heard = UpdateParser::default();
         for (kind, said) in [
-            ("agent_message_chunk", Said::Answer),
-            ("agent_thought_chunk", Said::Reasoning),
+            ("agent_message_chunk", TranscriptKind::Answer),
+            ("agent_thought_chunk", TranscriptKind::Reasoning),
         ] {
             let pieces = tell(
                 &mut heard,
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_call_is_one_call_from_its_first_word_to_its_end() {
-        let mut heard = Heard::default();
+        let mut heard = UpdateParser::default();
         let begun = json!({"sessionUpdate": "tool_call", "toolCallId": "x", "title": "Write a\nfile", "kind": "edit", "status": "pending"});
         assert!(tell(&mut heard, begun).done.is_none());
         let place = json!({"sessionUpdate": "tool_call_update", "toolCallId": "x", "status": "in_progress",
@@ -346,7 +346,10 @@ mod tests {
         let over = json!({"sessionUpdate": "tool_call_update", "toolCallId": "x", "status": "completed",
             "content": [{"type": "content", "content": {"type": "text", "text": "written"}}]});
         let pieces = tell(&mut heard, over);
-        assert_eq!(pieces.said, [(Said::Tool, "edit /w/out.json".to_owned())]);
+        assert_eq!(
+            pieces.said,
+            [(TranscriptKind::Tool, "edit /w/out.json".to_owned())]
+        );
         let done = pieces.done.unwrap();
         assert_eq!(
             (
@@ -378,7 +381,7 @@ mod tests {
 
     #[test]
     fn calls_beyond_the_limit_are_not_recorded_and_results_are_cut() {
-        let mut heard = Heard::default();
+        let mut heard = UpdateParser::default();
         for number in 0..=MAX_CALLS {
             let call = json!({"sessionUpdate": "tool_call", "toolCallId": number.to_string(), "title": "t", "status": "completed",
                 "rawOutput": "x".repeat(if number == 0 { MAX_KEPT_BYTES } else { 1 })});

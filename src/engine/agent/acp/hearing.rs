@@ -6,16 +6,16 @@ use agent_client_protocol_schema::v1::SessionNotification;
 use serde_json::Value;
 
 use super::book;
-use super::counters::Counters;
-use super::heard::Heard;
-use super::work::Broken;
-use crate::engine::agent::{Desk, ToolDone};
+use super::counters::UsageCounters;
+use super::heard::UpdateParser;
+use super::work::SessionError;
+use crate::engine::agent::{AttemptRecorder, FinishedCall};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure};
 use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
 use crate::model::time::whole_ms;
-use crate::store::sessions::Said;
+use crate::store::sessions::TranscriptKind;
 
 /// What a program may say in one prompt, in bytes.
 const MAX_PROMPT_BYTES: usize = 256 * 1024 * 1024;
@@ -25,27 +25,27 @@ const MAX_STORED_BYTES: usize = 16 * 1024 * 1024;
 const STORE_AT_BYTES: usize = 64 * 1024;
 
 /// What is heard during a prompt, and where it goes.
-pub struct Hearing<'a> {
-    desk: &'a Desk,
+pub struct UpdateSink<'a> {
+    desk: &'a AttemptRecorder,
     turn: TurnId,
     /// Everything that was heard.
-    pub heard: Heard,
+    pub heard: UpdateParser,
     /// The counters before this prompt.
-    known: Counters,
+    known: UsageCounters,
     cost: Option<NanoUsd>,
-    waiting: Vec<(Said, String)>,
+    waiting: Vec<(TranscriptKind, String)>,
     waits: usize,
     stored: usize,
     said: usize,
 }
 
-impl<'a> Hearing<'a> {
+impl<'a> UpdateSink<'a> {
     /// Nothing heard yet, in a turn of a session with these counters.
-    pub fn of(desk: &'a Desk, turn: TurnId, known: Counters) -> Self {
+    pub fn of(desk: &'a AttemptRecorder, turn: TurnId, known: UsageCounters) -> Self {
         Self {
             desk,
             turn,
-            heard: Heard::default(),
+            heard: UpdateParser::default(),
             known,
             cost: None,
             waiting: Vec::new(),
@@ -59,7 +59,7 @@ impl<'a> Hearing<'a> {
     ///
     /// # Errors
     /// `agent_limit_reached` when that is too much.
-    pub fn count(&mut self, bytes: usize) -> Result<(), Broken> {
+    pub fn count(&mut self, bytes: usize) -> Result<(), SessionError> {
         self.said += bytes;
         if self.said <= MAX_PROMPT_BYTES {
             return Ok(());
@@ -68,7 +68,7 @@ impl<'a> Hearing<'a> {
             "the agent program said more than {} MiB in one prompt",
             MAX_PROMPT_BYTES / 1024 / 1024
         );
-        Err(Broken::Final(
+        Err(SessionError::Final(
             Failure::new(Code::AgentLimitReached, words)
                 .hint("approve to have it go on, or take another program"),
         ))
@@ -78,7 +78,7 @@ impl<'a> Hearing<'a> {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn update(&mut self, params: Value) -> Result<(), Broken> {
+    pub async fn update(&mut self, params: Value) -> Result<(), SessionError> {
         // Kinds of updates that this program does not know are none of its business.
         let Ok(notification) = serde_json::from_value::<SessionNotification>(params) else {
             return Ok(());
@@ -88,7 +88,7 @@ impl<'a> Hearing<'a> {
             self.say(kind, text);
         }
         if let Some(done) = pieces.done {
-            self.desk.tool_told(self.turn, &done).await?;
+            self.desk.tool_finished(self.turn, &done).await?;
         }
         Ok(())
     }
@@ -97,7 +97,11 @@ impl<'a> Hearing<'a> {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn served(&mut self, arguments: String, done: ToolDone) -> Result<(), Broken> {
+    pub async fn served(
+        &mut self,
+        arguments: String,
+        done: FinishedCall,
+    ) -> Result<(), SessionError> {
         let Some(done) = self.heard.served(arguments, done) else {
             return Ok(());
         };
@@ -106,19 +110,22 @@ impl<'a> Hearing<'a> {
         } else {
             ""
         };
-        self.say(Said::Tool, format!("{} {}{end}", done.tool, done.target));
-        Ok(self.desk.tool_told(self.turn, &done).await?)
+        self.say(
+            TranscriptKind::Tool,
+            format!("{} {}{end}", done.tool, done.target),
+        );
+        Ok(self.desk.tool_finished(self.turn, &done).await?)
     }
 
-    fn say(&mut self, kind: Said, text: String) {
+    fn say(&mut self, kind: TranscriptKind, text: String) {
         let shown = match kind {
-            Said::Answer => TextKind::Answer,
-            Said::Reasoning => TextKind::Reasoning,
-            Said::Tool => TextKind::Tool,
+            TranscriptKind::Answer => TextKind::Answer,
+            TranscriptKind::Reasoning => TextKind::Reasoning,
+            TranscriptKind::Tool => TextKind::Tool,
         };
         self.desk.text(
             shown,
-            &if kind == Said::Tool {
+            &if kind == TranscriptKind::Tool {
                 text.replace('\n', " ")
             } else {
                 text.clone()
@@ -128,11 +135,13 @@ impl<'a> Hearing<'a> {
             return;
         }
         (self.stored, self.waits) = (self.stored + text.len(), self.waits + text.len());
-        if kind == Said::Answer {
+        if kind == TranscriptKind::Answer {
             self.heard.answer.push_str(&text);
         }
         match self.waiting.last_mut() {
-            Some((last, waiting)) if *last == kind && kind != Said::Tool => waiting.push_str(&text),
+            Some((last, waiting)) if *last == kind && kind != TranscriptKind::Tool => {
+                waiting.push_str(&text)
+            }
             _ => self.waiting.push((kind, text)),
         }
     }

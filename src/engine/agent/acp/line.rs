@@ -16,11 +16,11 @@ use serde_json::Value;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep_until};
 
-use super::Agent;
-use super::presets::Aloof;
-use super::wire::{Cut, MAX_LINE_BYTES, Message, Refusal, Wire};
-use super::work::Broken;
-use crate::engine::agent::Stop;
+use super::ConfiguredAgent;
+use super::presets::ProjectSettingsSwitch;
+use super::wire::{MAX_LINE_BYTES, RpcMessage, RpcRefusal, RpcTransport, TransportError};
+use super::work::SessionError;
+use crate::engine::agent::AgentStop;
 use crate::model::error::{Code, Failure};
 
 /// The protocol's code for a session that needs a login.
@@ -29,15 +29,15 @@ const AUTH_REQUIRED: i64 = -32000;
 const MAX_NOISE: u32 = 1000;
 
 /// The way to one program.
-pub struct Line<'a> {
-    pub(super) wire: Wire,
-    pub(super) agent: &'a Agent,
-    pub(super) stop: &'a Stop,
+pub struct AcpConnection<'a> {
+    pub(super) wire: RpcTransport,
+    pub(super) agent: &'a ConfiguredAgent,
+    pub(super) stop: &'a AgentStop,
     noise: u32,
 }
 
 /// A session as a program has it.
-pub struct There {
+pub struct OpenSession {
     /// What the program calls it.
     pub session: String,
     /// Whether it goes on with what was said before.
@@ -48,11 +48,16 @@ pub struct There {
     pub(super) opened: Value,
 }
 
-impl<'a> Line<'a> {
+impl<'a> AcpConnection<'a> {
     /// The way to a program by its pipes.
-    pub fn over(from: ChildStdout, to: ChildStdin, agent: &'a Agent, stop: &'a Stop) -> Self {
+    pub fn over(
+        from: ChildStdout,
+        to: ChildStdin,
+        agent: &'a ConfiguredAgent,
+        stop: &'a AgentStop,
+    ) -> Self {
         Self {
-            wire: Wire::over(from, to),
+            wire: RpcTransport::over(from, to),
             agent,
             stop,
             noise: 0,
@@ -66,7 +71,7 @@ impl<'a> Line<'a> {
         worktree: &Path,
         known: Option<&str>,
         mark: &str,
-    ) -> Result<There, Broken> {
+    ) -> Result<OpenSession, SessionError> {
         let files = FileSystemCapabilities::new()
             .read_text_file(self.agent.reads)
             .write_text_file(self.agent.writes);
@@ -83,7 +88,7 @@ impl<'a> Line<'a> {
                 "agent program '{}' speaks version {} of the protocol, not 1",
                 self.agent.name, can["protocolVersion"]
             );
-            return Err(Broken::Final(
+            return Err(SessionError::Final(
                 Failure::new(Code::BackendUnavailable, words)
                     .hint("take a version of it that speaks version 1"),
             ));
@@ -100,12 +105,12 @@ impl<'a> Line<'a> {
         let (opened, _) = opened.map_err(|refusal| self.not_opened(&refusal, &can))?;
         let session = opened["sessionId"].as_str().unwrap_or_default().to_owned();
         if session.is_empty() {
-            return Err(Broken::Program(
+            return Err(SessionError::Program(
                 Code::SessionRecoveryRequired,
                 "it opened a session without a name".to_owned(),
             ));
         }
-        Ok(There {
+        Ok(OpenSession {
             session,
             loaded: false,
             knows_task: None,
@@ -120,7 +125,7 @@ impl<'a> Line<'a> {
         known: &str,
         mark: &str,
         can: &Value,
-    ) -> Result<Option<There>, Broken> {
+    ) -> Result<Option<OpenSession>, SessionError> {
         let capable = &can["agentCapabilities"];
         let tells = capable["loadSession"].as_bool() == Some(true);
         let method = match (tells, capable["sessionCapabilities"]["resume"].is_object()) {
@@ -133,7 +138,7 @@ impl<'a> Line<'a> {
         let opened = self
             .answered(method, &self.with_meta(value(&request)?), Some(mark))
             .await?;
-        Ok(opened.ok().map(|(opened, found)| There {
+        Ok(opened.ok().map(|(opened, found)| OpenSession {
             session: known.to_owned(),
             loaded: true,
             knows_task: tells.then_some(found),
@@ -142,7 +147,7 @@ impl<'a> Line<'a> {
     }
 
     fn with_meta(&self, mut request: Value) -> Value {
-        if let (Some(Aloof::Meta(meta)), false) =
+        if let (Some(ProjectSettingsSwitch::Meta(meta)), false) =
             (&self.agent.aloof, self.agent.settings.trust_project)
             && let Ok(meta) = serde_json::from_str(meta)
         {
@@ -158,7 +163,7 @@ impl<'a> Line<'a> {
         method: &str,
         params: &Value,
         mark: Option<&str>,
-    ) -> Result<Result<(Value, bool), Refusal>, Broken> {
+    ) -> Result<Result<(Value, bool), RpcRefusal>, SessionError> {
         let deadline =
             Instant::now() + Duration::from_secs(self.agent.settings.start_timeout_seconds);
         let id = self.wire.ask(method, params).await.map_err(cut)?;
@@ -166,18 +171,18 @@ impl<'a> Line<'a> {
         loop {
             let message = tokio::select! {
                 biased;
-                () = self.stop.now.cancelled() => return Err(Broken::Stopped),
+                () = self.stop.now.cancelled() => return Err(SessionError::Stopped),
                 message = self.wire.next() => message.map_err(cut)?,
                 () = sleep_until(deadline) => {
                     let words = format!("no answer to {method} within {} s", self.agent.settings.start_timeout_seconds);
-                    return Err(Broken::Program(Code::PaneBrieflyUnresponsive, words));
+                    return Err(SessionError::Program(Code::PaneBrieflyUnresponsive, words));
                 }
             };
             match message {
-                Message::Answer {
+                RpcMessage::Answer {
                     id: of, outcome, ..
                 } if of == id => return Ok(outcome.map(|result| (result, found))),
-                Message::Notice { params, .. } => {
+                RpcMessage::Notice { params, .. } => {
                     if let (Some(mark), Some(text), false) =
                         (mark, params["update"]["content"]["text"].as_str(), found)
                     {
@@ -188,12 +193,12 @@ impl<'a> Line<'a> {
                         told.drain(..keep);
                     }
                 }
-                Message::Request { id, .. } => {
+                RpcMessage::Request { id, .. } => {
                     let message = "not before the session is open".to_owned();
                     self.wire
                         .answer(
                             &id,
-                            Err(Refusal {
+                            Err(RpcRefusal {
                                 code: -32600,
                                 message,
                                 data: Value::Null,
@@ -202,14 +207,14 @@ impl<'a> Line<'a> {
                         .await
                         .map_err(cut)?;
                 }
-                Message::Noise(line) => self.noise(&line)?,
-                Message::Answer { .. } => {}
+                RpcMessage::Noise(line) => self.noise(&line)?,
+                RpcMessage::Answer { .. } => {}
             }
         }
     }
 
     /// Programs log to the wrong pipe now and then; one that does nothing else is broken.
-    pub(super) fn noise(&mut self, line: &str) -> Result<(), Broken> {
+    pub(super) fn noise(&mut self, line: &str) -> Result<(), SessionError> {
         tracing::debug!(program = %self.agent.name, %line, "a line that is no message");
         self.noise += 1;
         if self.noise <= MAX_NOISE {
@@ -219,10 +224,10 @@ impl<'a> Line<'a> {
             "it speaks no protocol; among {MAX_NOISE} lines that are no messages is: {}",
             line.escape_debug()
         );
-        Err(Broken::Program(Code::SessionRecoveryRequired, words))
+        Err(SessionError::Program(Code::SessionRecoveryRequired, words))
     }
 
-    pub(super) fn refused(&self, method: &str, refusal: &Refusal) -> Broken {
+    pub(super) fn refused(&self, method: &str, refusal: &RpcRefusal) -> SessionError {
         if refusal.code == AUTH_REQUIRED {
             return self.needs_login("");
         }
@@ -236,10 +241,10 @@ impl<'a> Line<'a> {
             super::heard::one_line(&refusal.message),
             refusal.code
         );
-        Broken::Program(Code::SessionRecoveryRequired, words)
+        SessionError::Program(Code::SessionRecoveryRequired, words)
     }
 
-    fn not_opened(&self, refusal: &Refusal, can: &Value) -> Broken {
+    fn not_opened(&self, refusal: &RpcRefusal, can: &Value) -> SessionError {
         if refusal.code != AUTH_REQUIRED {
             return self.refused("session/new", refusal);
         }
@@ -257,7 +262,7 @@ impl<'a> Line<'a> {
         self.needs_login(&ways.join("; "))
     }
 
-    fn needs_login(&self, ways: &str) -> Broken {
+    fn needs_login(&self, ways: &str) -> SessionError {
         let name = &self.agent.name;
         let hint = if ways.is_empty() {
             "log in with the program itself".to_owned()
@@ -265,7 +270,7 @@ impl<'a> Line<'a> {
             format!("log in with the program itself: {ways}")
         };
         let hint = format!("{hint}; or hand its key on with agents.{name}.pass_env; then approve");
-        Broken::Final(
+        SessionError::Final(
             Failure::new(
                 Code::LlmAuth,
                 format!("agent program '{name}' is not logged in"),
@@ -275,17 +280,17 @@ impl<'a> Line<'a> {
     }
 }
 
-pub(super) fn value(request: &impl serde::Serialize) -> Result<Value, Broken> {
-    serde_json::to_value(request).map_err(|error| Broken::Final(Failure::internal(error)))
+pub(super) fn value(request: &impl serde::Serialize) -> Result<Value, SessionError> {
+    serde_json::to_value(request).map_err(|error| SessionError::Final(Failure::internal(error)))
 }
 
-pub(super) fn cut(cut: Cut) -> Broken {
+pub(super) fn cut(cut: TransportError) -> SessionError {
     let words = match cut {
-        Cut::Closed => "it ended".to_owned(),
-        Cut::TooLong => format!(
+        TransportError::Closed => "it ended".to_owned(),
+        TransportError::TooLong => format!(
             "it said a line longer than {} MiB",
             MAX_LINE_BYTES / 1024 / 1024
         ),
     };
-    Broken::Program(Code::SessionRecoveryRequired, words)
+    SessionError::Program(Code::SessionRecoveryRequired, words)
 }

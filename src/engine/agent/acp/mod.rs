@@ -20,20 +20,20 @@ use std::sync::Mutex;
 use agent_client_protocol_schema::v1::{EnvVariable, McpServer, McpServerStdio};
 use tokio::sync::OnceCell;
 
-use self::fence::{Grounds, Own};
-use self::presets::{Aloof, on_path, preset};
-use self::work::Worker;
-use super::program::Launch;
+use self::fence::{OwnedPath, SandboxPaths};
+use self::presets::{ProjectSettingsSwitch, on_path, preset};
+use self::work::AcpWorker;
+use super::program::AgentLaunch;
 use super::tools::Toolbox;
-use super::{Backend, Desk, Job, Stop, Work};
+use super::{AgentFuture, AgentJob, AgentStop, AttemptRecorder, Backend};
 use crate::engine::api::TextKind;
-use crate::engine::confine::{Fence, Launcher, Protection};
+use crate::engine::confine::{ProgramSandbox, SandboxLauncher, SandboxProtection};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Fact;
-use crate::model::persona::{Permission, Persona};
-use crate::model::settings::{AgentSettings, Settings};
+use crate::model::event::RunFact;
+use crate::model::persona::{Persona, ToolPermission};
+use crate::model::settings::{AgentSettings, AppSettings};
 
-pub use self::presets::{Preset, presets};
+pub use self::presets::{AgentPreset, presets};
 
 mod book;
 mod choice;
@@ -52,35 +52,35 @@ mod words;
 mod work;
 
 /// The backend that talks to agent programs.
-pub struct Acp {
-    settings: Settings,
-    protection: OnceCell<Protection>,
+pub struct AcpBackend {
+    settings: AppSettings,
+    protection: OnceCell<SandboxProtection>,
 }
 
 /// One agent program, ready to be begun for a persona.
-pub struct Agent {
+pub struct ConfiguredAgent {
     name: String,
     settings: AgentSettings,
-    launch: Launch,
-    aloof: Option<&'static Aloof>,
-    own: &'static [Own],
+    launch: AgentLaunch,
+    aloof: Option<&'static ProjectSettingsSwitch>,
+    own: &'static [OwnedPath],
     brought: &'static [&'static str],
     servers: Vec<McpServer>,
     reads: bool,
     writes: bool,
 }
 
-impl Acp {
+impl AcpBackend {
     /// A backend for the programs of the settings, and the well-known ones.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &AppSettings) -> Self {
         Self {
             settings: settings.clone(),
             protection: OnceCell::new(),
         }
     }
 
-    fn agent(&self, persona: &Persona) -> Result<Agent> {
+    fn agent(&self, persona: &Persona) -> Result<ConfiguredAgent> {
         let unavailable =
             |words: String, hint: String| Failure::new(Code::BackendUnavailable, words).hint(hint);
         let name = persona.agent.as_deref().unwrap_or_default();
@@ -126,7 +126,7 @@ impl Acp {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         env.extend(settings.env.clone());
-        if let (Some(Aloof::Variable(name, value)), false) =
+        if let (Some(ProjectSettingsSwitch::Variable(name, value)), false) =
             (known.map(|preset| &preset.aloof), settings.trust_project)
         {
             env.insert((*name).to_owned(), (*value).to_owned());
@@ -138,11 +138,11 @@ impl Acp {
         let asks = known.is_none_or(|preset| preset.asks_for_files);
         let may = |tool: &str| {
             asks && persona.tools.iter().any(|given| given == tool)
-                && persona.permission(tool) == Permission::Auto
+                && persona.permission(tool) == ToolPermission::Auto
         };
-        Ok(Agent {
+        Ok(ConfiguredAgent {
             name: name.to_owned(),
-            launch: Launch {
+            launch: AgentLaunch {
                 program: path,
                 args: command.collect(),
                 env,
@@ -163,11 +163,17 @@ impl Acp {
     ///
     /// # Errors
     /// `backend_unavailable` where settings of the repository cannot be hidden from it.
-    async fn confine(&self, agent: &mut Agent, job: &Job, desk: &Desk, temp: &Path) -> Result<()> {
+    async fn confine(
+        &self,
+        agent: &mut ConfiguredAgent,
+        job: &AgentJob,
+        desk: &AttemptRecorder,
+        temp: &Path,
+    ) -> Result<()> {
         let confined = agent.settings.confined;
         let kernel = self
             .protection
-            .get_or_init(|| async { Launcher::own().probe_fence().await })
+            .get_or_init(|| async { SandboxLauncher::current_program().probe_program().await })
             .await
             .clone();
         let looked_for = fence::in_the_checkout(job.repository.as_deref(), agent.names());
@@ -175,7 +181,7 @@ impl Acp {
         if !hidden.is_empty() && !kernel.hides {
             return Err(agent.cannot_hide(&hidden));
         }
-        let grounds = Grounds {
+        let grounds = SandboxPaths {
             own: agent.own,
             more: &agent.settings.own_folders,
             worktree: &job.worktree,
@@ -186,12 +192,12 @@ impl Acp {
         let fence = if confined {
             fence::fence(&agent.launch, &grounds)
         } else {
-            Fence {
+            ProgramSandbox {
                 open: true,
-                ..Fence::default()
+                ..ProgramSandbox::default()
             }
         };
-        agent.launch.fence = (confined || !hidden.is_empty()).then(|| Fence {
+        agent.launch.fence = (confined || !hidden.is_empty()).then(|| ProgramSandbox {
             hidden,
             blank: temp.join("empty.json"),
             ..fence
@@ -200,20 +206,20 @@ impl Acp {
         let protection = if confined {
             kernel
         } else {
-            Protection {
+            SandboxProtection {
                 missing,
-                ..Protection::default()
+                ..SandboxProtection::default()
             }
         };
         let (confined, words) = (
-            protection.fenced(),
-            format!("{}: {}", agent.name, protection.program_words()),
+            protection.programs_confined(),
+            format!("{}: {}", agent.name, protection.describe_program()),
         );
         if !confined {
             desk.text(TextKind::Note, &words);
         }
         if job.history.is_empty() {
-            desk.also(|phase_key, attempt| Fact::CommandsConfined {
+            desk.add_opening_fact(|phase_key, attempt| RunFact::CommandsConfined {
                 phase_key: phase_key.clone(),
                 attempt,
                 confined,
@@ -238,7 +244,7 @@ impl Acp {
                     "give the whole server, or take backend openai",
                 );
             }
-            if persona.permission(&whole) != Permission::Auto {
+            if persona.permission(&whole) != ToolPermission::Auto {
                 return refuse(
                     format!(
                         "the tools of '{whole}' are not asked for one by one by an agent program"
@@ -276,7 +282,7 @@ impl Acp {
     }
 }
 
-impl Agent {
+impl ConfiguredAgent {
     fn model(&self, persona: &Persona) -> String {
         persona.model.clone().unwrap_or_else(|| self.name.clone())
     }
@@ -318,14 +324,17 @@ impl Agent {
 
     /// What is to be known before the program is begun in a worktree, in words; absent where nothing is.
     fn warning(&self) -> Option<String> {
-        let known = matches!(self.aloof, Some(Aloof::Variable(..) | Aloof::Meta(_)));
+        let known = matches!(
+            self.aloof,
+            Some(ProjectSettingsSwitch::Variable(..) | ProjectSettingsSwitch::Meta(_))
+        );
         let unknown = !known && self.brought.is_empty() && self.settings.hide.is_empty();
         (unknown && !self.settings.trust_project)
             .then(|| format!("it is not known what '{0}' takes for its settings in a repository; name that in agents.{0}.hide", self.name))
     }
 }
 
-impl Backend for Acp {
+impl Backend for AcpBackend {
     fn name(&self) -> &'static str {
         "acp"
     }
@@ -342,7 +351,12 @@ impl Backend for Acp {
         true
     }
 
-    fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
+    fn work<'a>(
+        &'a self,
+        job: &'a AgentJob,
+        desk: &'a AttemptRecorder,
+        stop: &'a AgentStop,
+    ) -> AgentFuture<'a> {
         Box::pin(async move {
             let mut agent = self.agent(&job.persona)?;
             // Servers are begun by the program, which knows no words of ours.
@@ -354,7 +368,7 @@ impl Backend for Acp {
                 .prefix("phasedeck-")
                 .tempdir()
                 .map_err(|error| Failure::io("no folder for temporary files", &error))?;
-            job.growth.also(temp.path());
+            job.growth.add_folder(temp.path());
             for name in ["TMPDIR", "TMP", "TEMP"] {
                 agent
                     .launch
@@ -364,8 +378,12 @@ impl Backend for Acp {
             std::fs::write(temp.path().join("empty.json"), "{}")
                 .map_err(|error| Failure::io("no file for temporary use", &error))?;
             self.confine(&mut agent, job, desk, temp.path()).await?;
-            let tools = Toolbox::new(&job.worktree, &job.persona, Launcher::own())?;
-            Worker {
+            let tools = Toolbox::new(
+                &job.worktree,
+                &job.persona,
+                SandboxLauncher::current_program(),
+            )?;
+            AcpWorker {
                 agent: &agent,
                 job,
                 desk,
@@ -379,7 +397,7 @@ impl Backend for Acp {
     }
 }
 
-fn fill_in_worktree(servers: &mut [McpServer], job: &Job) {
+fn fill_in_worktree(servers: &mut [McpServer], job: &AgentJob) {
     let worktree = job.worktree.to_string_lossy();
     for server in servers {
         if let McpServer::Stdio(server) = server {

@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fence::Own;
+use super::fence::OwnedPath;
 
 /// A well-known agent program.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Preset {
+pub struct AgentPreset {
     /// The name that personas give in `agent`.
     pub name: &'static str,
     /// What people call it.
@@ -21,18 +21,18 @@ pub struct Preset {
     /// Whether its file tools work through the protocol; others read and write the disk themselves.
     pub asks_for_files: bool,
     /// Where it keeps what is its own; it may write there while it is confined.
-    pub own: &'static [Own],
+    pub own: &'static [OwnedPath],
     /// Variables that it is begun with.
     pub env: &'static [(&'static str, &'static str)],
     /// What it would take for its settings of what a repository brings along; that is hidden from it.
     pub brought: &'static [&'static str],
     /// Its own switch against loading such settings.
-    pub aloof: Aloof,
+    pub aloof: ProjectSettingsSwitch,
 }
 
 /// How a program is kept from loading settings, hooks and servers that lie in the worktree.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Aloof {
+pub enum ProjectSettingsSwitch {
     /// By this variable.
     Variable(&'static str, &'static str),
     /// By this member of `_meta` when a session is opened; a JSON document.
@@ -42,8 +42,8 @@ pub enum Aloof {
 }
 
 /// All of them, by name.
-pub const PRESETS: &[Preset] = &[
-    Preset {
+pub const PRESETS: &[AgentPreset] = &[
+    AgentPreset {
         name: "claude",
         title: "Claude Code, by its ACP adapter",
         command: &["claude-agent-acp"],
@@ -55,16 +55,18 @@ pub const PRESETS: &[Preset] = &[
         ],
         asks_for_files: true,
         own: &[
-            Own::Named("CLAUDE_CONFIG_DIR", ".claude"),
-            Own::HomeFile(".claude.json"),
-            Own::Everywhere("claude"),
-            Own::Everywhere("claude-cli-nodejs"),
+            OwnedPath::Named("CLAUDE_CONFIG_DIR", ".claude"),
+            OwnedPath::HomeFile(".claude.json"),
+            OwnedPath::Everywhere("claude"),
+            OwnedPath::Everywhere("claude-cli-nodejs"),
         ],
         env: &[],
         brought: &[".claude", ".mcp.json"],
-        aloof: Aloof::Meta(r#"{"claudeCode":{"options":{"settingSources":["user"]}}}"#),
+        aloof: ProjectSettingsSwitch::Meta(
+            r#"{"claudeCode":{"options":{"settingSources":["user"]}}}"#,
+        ),
     },
-    Preset {
+    AgentPreset {
         name: "codex",
         title: "Codex, by its ACP adapter",
         command: &["codex-acp"],
@@ -76,12 +78,12 @@ pub const PRESETS: &[Preset] = &[
             "CODEX_PATH",
         ],
         asks_for_files: true,
-        own: &[Own::Named("CODEX_HOME", ".codex")],
+        own: &[OwnedPath::Named("CODEX_HOME", ".codex")],
         env: &[("INITIAL_AGENT_MODE", "workspace-write")],
         brought: &[".codex"],
-        aloof: Aloof::Not,
+        aloof: ProjectSettingsSwitch::Not,
     },
-    Preset {
+    AgentPreset {
         name: "copilot",
         title: "GitHub Copilot CLI",
         command: &["copilot", "--acp"],
@@ -89,8 +91,8 @@ pub const PRESETS: &[Preset] = &[
         keys: &["GH_TOKEN", "GITHUB_TOKEN", "COPILOT_GITHUB_TOKEN"],
         asks_for_files: true,
         own: &[
-            Own::Named("COPILOT_HOME", ".copilot"),
-            Own::Everywhere("copilot"),
+            OwnedPath::Named("COPILOT_HOME", ".copilot"),
+            OwnedPath::Everywhere("copilot"),
         ],
         env: &[],
         brought: &[
@@ -101,9 +103,9 @@ pub const PRESETS: &[Preset] = &[
             ".mcp.json",
             ".vscode/mcp.json",
         ],
-        aloof: Aloof::Not,
+        aloof: ProjectSettingsSwitch::Not,
     },
-    Preset {
+    AgentPreset {
         name: "gemini",
         title: "Gemini CLI",
         command: &["gemini", "--acp"],
@@ -115,12 +117,12 @@ pub const PRESETS: &[Preset] = &[
             "GOOGLE_GENAI_USE_VERTEXAI",
         ],
         asks_for_files: false,
-        own: &[Own::Home(".gemini")],
+        own: &[OwnedPath::Home(".gemini")],
         env: &[],
         brought: &[".gemini", ".env"],
-        aloof: Aloof::Variable("GEMINI_CLI_TRUST_WORKSPACE", "false"),
+        aloof: ProjectSettingsSwitch::Variable("GEMINI_CLI_TRUST_WORKSPACE", "false"),
     },
-    Preset {
+    AgentPreset {
         name: "goose",
         title: "Goose",
         command: &["goose", "acp"],
@@ -133,24 +135,24 @@ pub const PRESETS: &[Preset] = &[
             "OPENROUTER_API_KEY",
         ],
         asks_for_files: true,
-        own: &[Own::Everywhere("goose")],
+        own: &[OwnedPath::Everywhere("goose")],
         env: &[],
         brought: &[".goose"],
-        aloof: Aloof::Not,
+        aloof: ProjectSettingsSwitch::Not,
     },
-    Preset {
+    AgentPreset {
         name: "kimi",
         title: "Kimi CLI",
         command: &["kimi", "acp"],
         install: "uv tool install kimi-cli",
         keys: &["KIMI_API_KEY", "KIMI_BASE_URL"],
         asks_for_files: true,
-        own: &[Own::Home(".kimi")],
+        own: &[OwnedPath::Home(".kimi")],
         env: &[],
         brought: &[".kimi"],
-        aloof: Aloof::Not,
+        aloof: ProjectSettingsSwitch::Not,
     },
-    Preset {
+    AgentPreset {
         name: "opencode",
         title: "OpenCode",
         command: &["opencode", "acp"],
@@ -163,12 +165,12 @@ pub const PRESETS: &[Preset] = &[
             "GEMINI_API_KEY",
         ],
         asks_for_files: true,
-        own: &[Own::Everywhere("opencode")],
+        own: &[OwnedPath::Everywhere("opencode")],
         env: &[],
         brought: &[".opencode", "opencode.json", "opencode.jsonc"],
-        aloof: Aloof::Variable("OPENCODE_DISABLE_PROJECT_CONFIG", "1"),
+        aloof: ProjectSettingsSwitch::Variable("OPENCODE_DISABLE_PROJECT_CONFIG", "1"),
     },
-    Preset {
+    AgentPreset {
         name: "qwen",
         title: "Qwen Code",
         command: &["qwen", "--acp"],
@@ -180,16 +182,16 @@ pub const PRESETS: &[Preset] = &[
             "DASHSCOPE_API_KEY",
         ],
         asks_for_files: true,
-        own: &[Own::Home(".qwen")],
+        own: &[OwnedPath::Home(".qwen")],
         env: &[],
         brought: &[".qwen", ".env"],
-        aloof: Aloof::Not,
+        aloof: ProjectSettingsSwitch::Not,
     },
 ];
 
 /// The well-known programs, each with where it lies on the search path, if it does.
 #[must_use]
-pub fn presets() -> Vec<(&'static Preset, Option<PathBuf>)> {
+pub fn presets() -> Vec<(&'static AgentPreset, Option<PathBuf>)> {
     PRESETS
         .iter()
         .map(|preset| {
@@ -203,7 +205,7 @@ pub fn presets() -> Vec<(&'static Preset, Option<PathBuf>)> {
 
 /// The well-known program of this name.
 #[must_use]
-pub fn preset(name: &str) -> Option<&'static Preset> {
+pub fn preset(name: &str) -> Option<&'static AgentPreset> {
     PRESETS.iter().find(|preset| preset.name == name)
 }
 
@@ -239,7 +241,7 @@ mod tests {
                 "{}",
                 preset.name
             );
-            if let Aloof::Meta(meta) = preset.aloof {
+            if let ProjectSettingsSwitch::Meta(meta) = preset.aloof {
                 assert!(
                     serde_json::from_str::<serde_json::Value>(meta)
                         .unwrap()

@@ -10,12 +10,12 @@ use agent_client_protocol_schema::v1::PromptRequest;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use super::heard::Heard;
-use super::hearing::Hearing;
-use super::line::{Line, cut, value};
-use super::serve::{Table, serve};
-use super::wire::{Message, Refusal};
-use super::work::Broken;
+use super::heard::UpdateParser;
+use super::hearing::UpdateSink;
+use super::line::{AcpConnection, cut, value};
+use super::serve::{RequestTable, serve};
+use super::wire::{RpcMessage, RpcRefusal};
+use super::work::SessionError;
 use crate::engine::agent::tools::Toolbox;
 use crate::model::error::Code;
 use crate::model::question::ToolQuestion;
@@ -26,35 +26,35 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// How a prompt ended.
-pub enum Prompted {
+pub enum PromptOutcome {
     /// Why the program stopped, in the protocol's word, and what was heard.
-    Answered(String, Heard),
+    Answered(String, UpdateParser),
     /// It was called off, and the program has said so.
-    Cancelled(Heard),
+    Cancelled(UpdateParser),
     /// It was called off to ask the operator.
-    Asks(Heard, Box<ToolQuestion>),
+    Asks(UpdateParser, Box<ToolQuestion>),
     /// It was called off because of what it cost; and whether the program has said so.
-    TooDear(Heard, bool),
+    TooDear(UpdateParser, bool),
 }
 
 /// Why a prompt is called off.
-enum Why {
+enum CancelReason {
     Stop,
     Asks(Box<ToolQuestion>),
     TooDear,
 }
 
 /// How the hearing of a prompt ended.
-enum Ended {
+enum PromptEnd {
     /// Why the program stopped, in the protocol's word.
     Told(String),
     /// It was called off; and whether the program has said so.
-    CalledOff(Why, bool),
+    CalledOff(CancelReason, bool),
 }
 
 /// What comes next while a program works.
-enum Next {
-    Said(Message),
+enum PromptEvent {
+    Said(RpcMessage),
     MustStop,
     GraceIsOver,
     MustStore,
@@ -62,15 +62,15 @@ enum Next {
 }
 
 /// The clocks of one prompt.
-struct Watch {
+struct PromptWatch {
     patience: Duration,
     silent_at: Instant,
     warned: bool,
     store_at: Instant,
-    called_off: Option<(Why, Instant)>,
+    called_off: Option<(CancelReason, Instant)>,
 }
 
-impl Watch {
+impl PromptWatch {
     fn new(patience: Duration) -> Self {
         let now = Instant::now();
         Self {
@@ -87,26 +87,28 @@ impl Watch {
     }
 
     /// Notes that the program is silent: told once, and the second time it counts as broken.
-    async fn silent(&mut self, hearing: &Hearing<'_>) -> Result<(), Broken> {
+    async fn silent(&mut self, hearing: &UpdateSink<'_>) -> Result<(), SessionError> {
         if self.warned {
             let words = format!("silent for {} s", self.patience.as_secs() * 2);
-            return Err(Broken::Program(Code::PaneBrieflyUnresponsive, words));
+            return Err(SessionError::Program(Code::PaneBrieflyUnresponsive, words));
         }
         (self.silent_at, self.warned) = (Instant::now() + self.patience, true);
         Ok(hearing.unresponsive(self.patience).await?)
     }
 
     /// What to do with a program that was told to stop and does not say that it has.
-    fn given_up(&mut self) -> Result<Ended, Broken> {
+    fn given_up(&mut self) -> Result<PromptEnd, SessionError> {
         match self.called_off.take() {
-            Some((Why::TooDear, _)) => Ok(Ended::CalledOff(Why::TooDear, false)),
-            Some((Why::Asks(question), _)) => Err(Broken::Asks(question)),
-            Some((Why::Stop, _)) | None => Err(Broken::Stopped),
+            Some((CancelReason::TooDear, _)) => {
+                Ok(PromptEnd::CalledOff(CancelReason::TooDear, false))
+            }
+            Some((CancelReason::Asks(question), _)) => Err(SessionError::Asks(question)),
+            Some((CancelReason::Stop, _)) | None => Err(SessionError::Stopped),
         }
     }
 }
 
-impl Line<'_> {
+impl AcpConnection<'_> {
     /// Sends a prompt and serves the program until it has answered.
     ///
     /// # Errors
@@ -115,10 +117,10 @@ impl Line<'_> {
         &mut self,
         there: &str,
         text: &str,
-        mut hearing: Hearing<'_>,
+        mut hearing: UpdateSink<'_>,
         tools: &Toolbox,
-        table: &Table<'_>,
-    ) -> Result<Prompted, Broken> {
+        table: &RequestTable<'_>,
+    ) -> Result<PromptOutcome, SessionError> {
         let request = PromptRequest::new(there.to_owned(), vec![text.into()]);
         let id = self
             .wire
@@ -128,10 +130,14 @@ impl Line<'_> {
         let worked = self.hear(there, id, &mut hearing, tools, table).await;
         hearing.store().await?;
         Ok(match worked? {
-            Ended::Told(stop) => Prompted::Answered(stop, hearing.heard),
-            Ended::CalledOff(Why::Stop, _) => Prompted::Cancelled(hearing.heard),
-            Ended::CalledOff(Why::Asks(question), _) => Prompted::Asks(hearing.heard, question),
-            Ended::CalledOff(Why::TooDear, said) => Prompted::TooDear(hearing.heard, said),
+            PromptEnd::Told(stop) => PromptOutcome::Answered(stop, hearing.heard),
+            PromptEnd::CalledOff(CancelReason::Stop, _) => PromptOutcome::Cancelled(hearing.heard),
+            PromptEnd::CalledOff(CancelReason::Asks(question), _) => {
+                PromptOutcome::Asks(hearing.heard, question)
+            }
+            PromptEnd::CalledOff(CancelReason::TooDear, said) => {
+                PromptOutcome::TooDear(hearing.heard, said)
+            }
         })
     }
 
@@ -140,46 +146,46 @@ impl Line<'_> {
         &mut self,
         there: &str,
         prompt: u64,
-        hearing: &mut Hearing<'_>,
+        hearing: &mut UpdateSink<'_>,
         tools: &Toolbox,
-        table: &Table<'_>,
-    ) -> Result<Ended, Broken> {
-        let mut watch = Watch::new(Duration::from_secs(
+        table: &RequestTable<'_>,
+    ) -> Result<PromptEnd, SessionError> {
+        let mut watch = PromptWatch::new(Duration::from_secs(
             self.agent.settings.idle_timeout_seconds,
         ));
         loop {
             let message = match self.wait(&watch, hearing.waits()).await? {
-                Next::Said(message) => message,
-                Next::MustStop => {
-                    self.call_off(there, &mut watch, Why::Stop).await?;
+                PromptEvent::Said(message) => message,
+                PromptEvent::MustStop => {
+                    self.call_off(there, &mut watch, CancelReason::Stop).await?;
                     continue;
                 }
-                Next::GraceIsOver => return watch.given_up(),
-                Next::MustStore => {
+                PromptEvent::GraceIsOver => return watch.given_up(),
+                PromptEvent::MustStore => {
                     hearing.store().await?;
                     watch.store_at = Instant::now() + STORE_EVERY;
                     continue;
                 }
-                Next::IsSilent => {
+                PromptEvent::IsSilent => {
                     watch.silent(hearing).await?;
                     continue;
                 }
             };
             watch.heard();
             match message {
-                Message::Answer { id, outcome, .. } if id == prompt => {
+                RpcMessage::Answer { id, outcome, .. } if id == prompt => {
                     let answer =
                         outcome.map_err(|refusal| self.refused("session/prompt", &refusal))?;
                     hearing.heard.told.usage(&answer["usage"]);
                     return Ok(match watch.called_off.take() {
-                        Some((why, _)) => Ended::CalledOff(why, true),
-                        None => Ended::Told(
+                        Some((why, _)) => PromptEnd::CalledOff(why, true),
+                        None => PromptEnd::Told(
                             answer["stopReason"].as_str().unwrap_or_default().to_owned(),
                         ),
                     });
                 }
-                Message::Answer { .. } => {}
-                Message::Notice {
+                RpcMessage::Answer { .. } => {}
+                RpcMessage::Notice {
                     method,
                     params,
                     bytes,
@@ -188,11 +194,12 @@ impl Line<'_> {
                     if method == "session/update" {
                         hearing.update(params).await?;
                         if hearing.costs_too_much().await? {
-                            self.call_off(there, &mut watch, Why::TooDear).await?;
+                            self.call_off(there, &mut watch, CancelReason::TooDear)
+                                .await?;
                         }
                     }
                 }
-                Message::Request {
+                RpcMessage::Request {
                     id,
                     method,
                     params,
@@ -203,12 +210,12 @@ impl Line<'_> {
                         .serve(&watch, hearing, tools, table, &method, params)
                         .await?;
                     if let Some(question) = asks {
-                        self.call_off(there, &mut watch, Why::Asks(Box::new(question)))
+                        self.call_off(there, &mut watch, CancelReason::Asks(Box::new(question)))
                             .await?;
                     }
                     self.wire.answer(&id, answer).await.map_err(cut)?;
                 }
-                Message::Noise(line) => self.noise(&line)?,
+                RpcMessage::Noise(line) => self.noise(&line)?,
             }
             if hearing.is_full() {
                 hearing.store().await?;
@@ -217,20 +224,29 @@ impl Line<'_> {
     }
 
     /// Waits for whatever comes first.
-    async fn wait(&mut self, watch: &Watch, waits: bool) -> Result<Next, Broken> {
+    async fn wait(
+        &mut self,
+        watch: &PromptWatch,
+        waits: bool,
+    ) -> Result<PromptEvent, SessionError> {
         let called_off = watch.called_off.as_ref().map(|(_, until)| *until);
         Ok(tokio::select! {
             biased;
-            () = self.stop.now.cancelled(), if called_off.is_none() => Next::MustStop,
-            () = sleep_until(called_off.unwrap_or(watch.silent_at)), if called_off.is_some() => Next::GraceIsOver,
-            message = self.wire.next() => Next::Said(message.map_err(cut)?),
-            () = sleep_until(watch.store_at), if waits => Next::MustStore,
-            () = sleep_until(watch.silent_at) => Next::IsSilent,
+            () = self.stop.now.cancelled(), if called_off.is_none() => PromptEvent::MustStop,
+            () = sleep_until(called_off.unwrap_or(watch.silent_at)), if called_off.is_some() => PromptEvent::GraceIsOver,
+            message = self.wire.next() => PromptEvent::Said(message.map_err(cut)?),
+            () = sleep_until(watch.store_at), if waits => PromptEvent::MustStore,
+            () = sleep_until(watch.silent_at) => PromptEvent::IsSilent,
         })
     }
 
     /// Tells the program to stop, once; the first reason counts.
-    async fn call_off(&mut self, there: &str, watch: &mut Watch, why: Why) -> Result<(), Broken> {
+    async fn call_off(
+        &mut self,
+        there: &str,
+        watch: &mut PromptWatch,
+        why: CancelReason,
+    ) -> Result<(), SessionError> {
         if watch.called_off.is_some() {
             return Ok(());
         }
@@ -245,13 +261,13 @@ impl Line<'_> {
     /// nothing is permitted any more.
     async fn serve(
         &self,
-        watch: &Watch,
-        hearing: &mut Hearing<'_>,
+        watch: &PromptWatch,
+        hearing: &mut UpdateSink<'_>,
         tools: &Toolbox,
-        table: &Table<'_>,
+        table: &RequestTable<'_>,
         method: &str,
         params: Value,
-    ) -> Result<(Result<Value, Refusal>, Option<ToolQuestion>), Broken> {
+    ) -> Result<(Result<Value, RpcRefusal>, Option<ToolQuestion>), SessionError> {
         if watch.called_off.is_some() && method == "session/request_permission" {
             return Ok((Ok(json!({"outcome": {"outcome": "cancelled"}})), None));
         }

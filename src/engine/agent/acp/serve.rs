@@ -15,15 +15,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::heard::{one_line, word};
-use super::wire::Refusal;
-use crate::engine::agent::ToolDone;
+use super::wire::RpcRefusal;
+use crate::engine::agent::FinishedCall;
 use crate::engine::agent::tools::{ToolReply, Toolbox, not_permitted};
 use crate::model::error::{Code, Failure};
 use crate::model::event::ToolOutcome;
 use crate::model::hash::ContentHash;
 use crate::model::id::PhaseKey;
-use crate::model::persona::{Permission, Persona};
-use crate::model::question::{Permit, ToolQuestion, answer_for};
+use crate::model::persona::{Persona, ToolPermission};
+use crate::model::question::{ToolPermit, ToolQuestion, answer_for};
 
 /// The protocol's code for a method that is not there.
 const NO_SUCH_METHOD: i64 = -32601;
@@ -36,29 +36,34 @@ const NOT_FOUND: i64 = -32002;
 const MAX_WHOLE_BYTES: usize = 256 * 1024;
 
 /// What a request comes to.
-pub struct Served {
+pub struct ServedRequest {
     /// What the program is answered.
-    pub answer: Result<Value, Refusal>,
+    pub answer: Result<Value, RpcRefusal>,
     /// What is recorded of it: the arguments, and what it came to.
-    pub record: Option<(String, ToolDone)>,
+    pub record: Option<(String, FinishedCall)>,
     /// What the operator must be asked first.
     pub asks: Option<ToolQuestion>,
 }
 
 /// Whose word counts for what a program asks.
-pub struct Table<'a> {
+pub struct RequestTable<'a> {
     /// The persona, with its permissions.
     pub persona: &'a Persona,
     /// In which phase.
     pub phase: &'a PhaseKey,
     /// What the operator has answered in this run.
-    pub permits: &'a [Permit],
+    pub permits: &'a [ToolPermit],
     /// Calls that were allowed for once in this life of the program. An answer for once is for one of them.
     pub allowed: &'a Mutex<BTreeMap<String, u32>>,
 }
 
 /// Serves one request.
-pub async fn serve(tools: &Toolbox, table: &Table<'_>, method: &str, params: Value) -> Served {
+pub async fn serve(
+    tools: &Toolbox,
+    table: &RequestTable<'_>,
+    method: &str,
+    params: Value,
+) -> ServedRequest {
     match method {
         "fs/read_text_file" => match read::<ReadTextFileRequest>(params) {
             Ok(request) => {
@@ -67,13 +72,13 @@ pub async fn serve(tools: &Toolbox, table: &Table<'_>, method: &str, params: Val
                 let answer = text
                     .map(|text| json!({ "content": text }))
                     .ok_or_else(|| refused(&reply));
-                Served {
+                ServedRequest {
                     answer,
                     record: Some((json!({"path": path}).to_string(), done("read_file", reply))),
                     asks: None,
                 }
             }
-            Err(refusal) => Served {
+            Err(refusal) => ServedRequest {
                 answer: Err(refusal),
                 record: None,
                 asks: None,
@@ -89,13 +94,13 @@ pub async fn serve(tools: &Toolbox, table: &Table<'_>, method: &str, params: Val
                 } else {
                     Err(refused(&reply))
                 };
-                Served {
+                ServedRequest {
                     answer,
                     record: Some((arguments, done("write_file", reply))),
                     asks: None,
                 }
             }
-            Err(refusal) => Served {
+            Err(refusal) => ServedRequest {
                 answer: Err(refusal),
                 record: None,
                 asks: None,
@@ -103,7 +108,7 @@ pub async fn serve(tools: &Toolbox, table: &Table<'_>, method: &str, params: Val
         },
         "session/request_permission" => match read::<RequestPermissionRequest>(params) {
             Ok(request) => permission(tools, table, &request),
-            Err(refusal) => Served {
+            Err(refusal) => ServedRequest {
                 answer: Err(refusal),
                 record: None,
                 asks: None,
@@ -111,8 +116,8 @@ pub async fn serve(tools: &Toolbox, table: &Table<'_>, method: &str, params: Val
         },
         other => {
             let message = format!("'{}' is not offered here", other.escape_debug());
-            Served {
-                answer: Err(Refusal {
+            ServedRequest {
+                answer: Err(RpcRefusal {
                     code: NO_SUCH_METHOD,
                     message,
                     data: Value::Null,
@@ -125,7 +130,7 @@ pub async fn serve(tools: &Toolbox, table: &Table<'_>, method: &str, params: Val
 }
 
 /// What a request for permission is about.
-struct Asked {
+struct AskedPermission {
     /// Our tool that stands for it; absent where none does.
     tool: Option<&'static str>,
     kind: &'static str,
@@ -135,7 +140,11 @@ struct Asked {
     whole: String,
 }
 
-fn permission(tools: &Toolbox, table: &Table<'_>, request: &RequestPermissionRequest) -> Served {
+fn permission(
+    tools: &Toolbox,
+    table: &RequestTable<'_>,
+    request: &RequestPermissionRequest,
+) -> ServedRequest {
     let persona = table.persona;
     let asked = asked(persona, request);
     let no = |failure: Failure| {
@@ -151,7 +160,7 @@ fn permission(tools: &Toolbox, table: &Table<'_>, request: &RequestPermissionReq
             PermissionOptionKind::RejectOnce,
             PermissionOptionKind::RejectAlways,
         ];
-        Served {
+        ServedRequest {
             answer: Ok(outcome(&request.options, kinds)),
             record: Some((asked.detail.clone(), done(asked.kind, reply))),
             asks: None,
@@ -163,7 +172,7 @@ fn permission(tools: &Toolbox, table: &Table<'_>, request: &RequestPermissionReq
             PermissionOptionKind::AllowOnce,
             PermissionOptionKind::AllowAlways,
         ];
-        Served {
+        ServedRequest {
             answer: Ok(outcome(&request.options, kinds)),
             record: None,
             asks: None,
@@ -174,18 +183,18 @@ fn permission(tools: &Toolbox, table: &Table<'_>, request: &RequestPermissionReq
     }
     let permission = asked
         .tool
-        .map_or(Some(Permission::Auto), |tool| given(persona, tool));
+        .map_or(Some(ToolPermission::Auto), |tool| given(persona, tool));
     match (permission, asked.tool) {
-        (Some(Permission::Auto), _) => yes(),
-        (Some(Permission::Ask), Some(tool)) => match table.word(tool, &asked) {
-            Word::Yes => yes(),
-            Word::No(comment) => no(Failure::new(
+        (Some(ToolPermission::Auto), _) => yes(),
+        (Some(ToolPermission::Ask), Some(tool)) => match table.word(tool, &asked) {
+            PermissionAnswer::Yes => yes(),
+            PermissionAnswer::No(comment) => no(Failure::new(
                 Code::ToolNotPermitted,
                 format!("the operator refused '{tool}': {comment}"),
             )
             .hint("work without it")),
             // The prompt is called off, and taken up again with the answer.
-            Word::Open(question) => Served {
+            PermissionAnswer::Open(question) => ServedRequest {
                 answer: Ok(json!({"outcome": {"outcome": "cancelled"}})),
                 record: None,
                 asks: Some(question),
@@ -200,26 +209,26 @@ fn permission(tools: &Toolbox, table: &Table<'_>, request: &RequestPermissionReq
 }
 
 /// What the operator has said of a call.
-enum Word {
+enum PermissionAnswer {
     Yes,
     No(String),
     Open(ToolQuestion),
 }
 
-impl Table<'_> {
+impl RequestTable<'_> {
     /// A call is known by what it does: after an answer the program asks for it anew.
-    fn word(&self, tool: &str, asked: &Asked) -> Word {
-        let hash = ContentHash::of(format!("{tool}\n{}", asked.whole).as_bytes());
+    fn word(&self, tool: &str, asked: &AskedPermission) -> PermissionAnswer {
+        let hash = ContentHash::from_bytes(format!("{tool}\n{}", asked.whole).as_bytes());
         let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
         let time = allowed.get(hash.as_str()).copied().unwrap_or(0) + 1;
         let call = format!("acp:{}:{time}", hash.as_str());
         match answer_for(self.permits, self.phase, tool, &call) {
             Some(permit) if permit.allowed => {
                 allowed.insert(hash.as_str().to_owned(), time);
-                Word::Yes
+                PermissionAnswer::Yes
             }
-            Some(permit) => Word::No(permit.comment.clone()),
-            None => Word::Open(ToolQuestion {
+            Some(permit) => PermissionAnswer::No(permit.comment.clone()),
+            None => PermissionAnswer::Open(ToolQuestion {
                 call,
                 tool: tool.to_owned(),
                 target: asked.target.clone(),
@@ -229,7 +238,7 @@ impl Table<'_> {
     }
 }
 
-fn asked(persona: &Persona, request: &RequestPermissionRequest) -> Asked {
+fn asked(persona: &Persona, request: &RequestPermissionRequest) -> AskedPermission {
     let fields = &request.tool_call.fields;
     let kind = fields.kind.unwrap_or(ToolKind::Other);
     let title = one_line(fields.title.as_deref().unwrap_or_default());
@@ -252,7 +261,7 @@ fn asked(persona: &Persona, request: &RequestPermissionRequest) -> Asked {
         .chain(diffs(request))
         .collect::<Vec<_>>()
         .join("\n");
-    Asked {
+    AskedPermission {
         tool: stands_for(persona, kind),
         kind: word(kind),
         target: place.unwrap_or(title),
@@ -279,7 +288,7 @@ fn stands_for(persona: &Persona, kind: ToolKind) -> Option<&'static str> {
 }
 
 /// What the persona says of a tool; absent when it is not given the tool.
-fn given(persona: &Persona, tool: &str) -> Option<Permission> {
+fn given(persona: &Persona, tool: &str) -> Option<ToolPermission> {
     persona
         .tools
         .iter()
@@ -361,8 +370,8 @@ fn outcome(options: &[PermissionOption], kinds: [PermissionOptionKind; 2]) -> Va
     }
 }
 
-fn read<T: DeserializeOwned>(params: Value) -> Result<T, Refusal> {
-    serde_json::from_value(params).map_err(|error| Refusal {
+fn read<T: DeserializeOwned>(params: Value) -> Result<T, RpcRefusal> {
+    serde_json::from_value(params).map_err(|error| RpcRefusal {
         code: BAD_PARAMS,
         message: error.to_string(),
         data: Value::Null,
@@ -370,23 +379,23 @@ fn read<T: DeserializeOwned>(params: Value) -> Result<T, Refusal> {
 }
 
 /// Programs know a file that is not there by these words, which the protocol's own libraries use.
-fn refused(reply: &ToolReply) -> Refusal {
+fn refused(reply: &ToolReply) -> RpcRefusal {
     if reply.denied.is_some() {
-        return Refusal {
+        return RpcRefusal {
             code: BAD_PARAMS,
             message: reply.result.clone(),
             data: Value::Null,
         };
     }
-    Refusal {
+    RpcRefusal {
         code: NOT_FOUND,
         message: format!("Resource not found: {}", reply.result),
         data: Value::Null,
     }
 }
 
-fn done(tool: &str, reply: ToolReply) -> ToolDone {
-    ToolDone {
+fn done(tool: &str, reply: ToolReply) -> FinishedCall {
+    FinishedCall {
         call_id: String::new(),
         tool: tool.to_owned(),
         target: reply.target,
@@ -412,7 +421,7 @@ mod tests {
         let tools = Toolbox::new(
             dir.path(),
             &persona,
-            crate::engine::confine::Launcher::own(),
+            crate::engine::confine::SandboxLauncher::current_program(),
         )
         .unwrap();
         (dir, tools, persona)
@@ -421,11 +430,11 @@ mod tests {
     async fn ask(
         tools: &Toolbox,
         persona: &Persona,
-        permits: &[Permit],
+        permits: &[ToolPermit],
         method: &str,
         params: Value,
-    ) -> Served {
-        let table = Table {
+    ) -> ServedRequest {
+        let table = RequestTable {
             persona,
             phase: &"plan".into(),
             permits,
@@ -528,7 +537,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_operators_word_counts_for_the_call_it_was_given_for() {
-        use crate::model::question::Scope;
+        use crate::model::question::PermissionScope;
         let (_dir, tools, persona) =
             toolbox(json!({"tools": ["execute"], "permissions": {"execute": "ask"}}));
         let method = "session/request_permission";
@@ -544,37 +553,37 @@ mod tests {
         assert_eq!(question.detail, "do it\n{\n  \"command\": \"rm x\"\n}");
         for (scope, phase, call, allowed, expected) in [
             (
-                Scope::Once,
+                PermissionScope::Once,
                 "plan",
                 question.call.as_str(),
                 true,
                 Some("id-allow_once"),
             ),
             (
-                Scope::Once,
+                PermissionScope::Once,
                 "plan",
                 question.call.as_str(),
                 false,
                 Some("id-reject_once"),
             ),
-            (Scope::Once, "plan", "acp:another:1", true, None),
+            (PermissionScope::Once, "plan", "acp:another:1", true, None),
             (
-                Scope::Phase,
+                PermissionScope::Phase,
                 "plan",
                 "acp:another:1",
                 true,
                 Some("id-allow_once"),
             ),
-            (Scope::Phase, "spec", "acp:another:1", true, None),
+            (PermissionScope::Phase, "spec", "acp:another:1", true, None),
             (
-                Scope::Run,
+                PermissionScope::Run,
                 "spec",
                 "acp:another:1",
                 false,
                 Some("id-reject_once"),
             ),
         ] {
-            let permit = Permit {
+            let permit = ToolPermit {
                 request_id: serde_json::from_value(json!("01930000-0000-7000-8000-00000000000a"))
                     .unwrap(),
                 tool: "execute".to_owned(),
@@ -601,7 +610,7 @@ mod tests {
             );
             assert_eq!(served.asks.is_some(), expected.is_none());
             let (table_phase, seen) = (PhaseKey::from("plan"), Mutex::default());
-            let table = Table {
+            let table = RequestTable {
                 persona: &persona,
                 phase: &table_phase,
                 permits: &[permit],
@@ -614,7 +623,7 @@ mod tests {
                 .is_some();
             assert_eq!(
                 again,
-                expected.is_none() || (scope == Scope::Once && allowed),
+                expected.is_none() || (scope == PermissionScope::Once && allowed),
                 "for once is for one call: {scope:?}"
             );
         }

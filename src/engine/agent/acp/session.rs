@@ -5,7 +5,7 @@ use crate::model::state::SessionStatus;
 
 /// What happens to a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum SessionStep {
     /// A program has it: begun, loaded, or begun anew after a program broke.
     Opened,
     /// A prompt is about to be sent.
@@ -22,16 +22,15 @@ pub enum Step {
 ///
 /// # Errors
 /// `illegal_transition`, naming both.
-pub fn after(from: SessionStatus, step: Step) -> Result<SessionStatus> {
+pub fn after(from: SessionStatus, step: SessionStep) -> Result<SessionStatus> {
     use SessionStatus::{Busy, Closed, Created, FailedNeedsHuman, Ready};
     match (from, step) {
         // A program that broke leaves a conversation busy; opening it again makes it ready.
-        (Created | Ready | Busy | FailedNeedsHuman, Step::Opened) | (Busy, Step::Answered) => {
-            Ok(Ready)
-        }
-        (Ready, Step::Prompted) => Ok(Busy),
-        (Created | Ready | Busy | FailedNeedsHuman, Step::GivenUp) => Ok(FailedNeedsHuman),
-        (Created | Ready | Busy | FailedNeedsHuman | Closed, Step::Closed) => Ok(Closed),
+        (Created | Ready | Busy | FailedNeedsHuman, SessionStep::Opened)
+        | (Busy, SessionStep::Answered) => Ok(Ready),
+        (Ready, SessionStep::Prompted) => Ok(Busy),
+        (Created | Ready | Busy | FailedNeedsHuman, SessionStep::GivenUp) => Ok(FailedNeedsHuman),
+        (Created | Ready | Busy | FailedNeedsHuman | Closed, SessionStep::Closed) => Ok(Closed),
         _ => Err(Failure::new(
             Code::IllegalTransition,
             format!("a session that is {from} cannot be {}", word(step)),
@@ -40,13 +39,13 @@ pub fn after(from: SessionStatus, step: Step) -> Result<SessionStatus> {
     }
 }
 
-fn word(step: Step) -> &'static str {
+fn word(step: SessionStep) -> &'static str {
     match step {
-        Step::Opened => "opened",
-        Step::Prompted => "prompted",
-        Step::Answered => "answered",
-        Step::GivenUp => "given up",
-        Step::Closed => "closed",
+        SessionStep::Opened => "opened",
+        SessionStep::Prompted => "prompted",
+        SessionStep::Answered => "answered",
+        SessionStep::GivenUp => "given up",
+        SessionStep::Closed => "closed",
     }
 }
 
@@ -58,11 +57,11 @@ mod tests {
     fn every_step_from_every_state() {
         use SessionStatus::{Busy, Closed, Created, FailedNeedsHuman, Ready};
         let steps = [
-            Step::Opened,
-            Step::Prompted,
-            Step::Answered,
-            Step::GivenUp,
-            Step::Closed,
+            SessionStep::Opened,
+            SessionStep::Prompted,
+            SessionStep::Answered,
+            SessionStep::GivenUp,
+            SessionStep::Closed,
         ];
         let table = [
             (
@@ -113,7 +112,7 @@ mod tests {
                 assert_eq!(after(from, step).ok(), to, "{from} {step:?}");
             }
         }
-        let refused = after(Closed, Step::Prompted).unwrap_err();
+        let refused = after(Closed, SessionStep::Prompted).unwrap_err();
         assert_eq!(
             refused.message,
             "a session that is CLOSED cannot be prompted"

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::agent::Job;
+use crate::engine::agent::AgentJob;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::record::TurnRecord;
 
 /// A prompt's answer as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stored {
+pub struct StoredTurns {
     /// What the program said.
     pub text: String,
     /// Why it stopped, in the protocol's word.
@@ -17,7 +17,7 @@ pub struct Stored {
 
 /// The prompts of an attempt so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Talk {
+pub struct TurnPlan {
     /// The number of the last one that was answered.
     pub number: u32,
     /// Why the last one stopped.
@@ -28,7 +28,7 @@ pub struct Talk {
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum PlannedTurn {
     /// A prompt.
     Ask,
     /// The program was told that its file is missing, and once is enough; or the file is there.
@@ -37,7 +37,7 @@ pub enum Next {
     Fail(Failure),
 }
 
-impl Talk {
+impl TurnPlan {
     /// From the stored turns.
     ///
     /// # Errors
@@ -45,8 +45,10 @@ impl Talk {
     pub fn of(history: &[TurnRecord]) -> Result<Self> {
         let mut talk = Self::default();
         for turn in history {
-            let stored: Stored = serde_json::from_str(turn.answer.as_deref().unwrap_or_default())
-                .map_err(|error| {
+            let stored: StoredTurns = serde_json::from_str(
+                turn.answer.as_deref().unwrap_or_default(),
+            )
+            .map_err(|error| {
                 Failure::internal(format!(
                     "the stored answer of turn {} cannot be read: {error}",
                     turn.number
@@ -72,27 +74,27 @@ impl Talk {
 
     /// What follows when work is taken up: what stopped it before is no reason not to go on.
     #[must_use]
-    pub fn resumed(&self, artifact_there: bool) -> Next {
+    pub fn resumed(&self, artifact_there: bool) -> PlannedTurn {
         if self.says_done() && (artifact_there || self.done > 1) {
-            Next::Done
+            PlannedTurn::Done
         } else {
-            Next::Ask
+            PlannedTurn::Ask
         }
     }
 
     /// What follows after an answer.
     #[must_use]
-    pub fn next(&self, job: &Job, artifact_there: bool) -> Next {
+    pub fn next(&self, job: &AgentJob, artifact_there: bool) -> PlannedTurn {
         let limit = |words: String, hint: &str| {
-            Next::Fail(Failure::new(Code::AgentLimitReached, words).hint(hint))
+            PlannedTurn::Fail(Failure::new(Code::AgentLimitReached, words).hint(hint))
         };
         match self.stop.as_deref() {
-            Some("end_turn") if artifact_there || self.done > 1 => Next::Done,
+            Some("end_turn") if artifact_there || self.done > 1 => PlannedTurn::Done,
             Some("max_tokens") => limit("the agent program used up the tokens of a turn".to_owned(), "approve to have it go on"),
             Some("max_turn_requests") => {
                 limit("the agent program used up the requests that it allows itself in a turn".to_owned(), "approve to have it go on")
             }
-            Some("refusal") => Next::Fail(
+            Some("refusal") => PlannedTurn::Fail(
                 Failure::new(Code::LlmBadResponse, "the agent program refused to go on")
                     .hint("change the requirements or the instructions, or take another persona; approve asks again"),
             ),
@@ -100,7 +102,7 @@ impl Talk {
                 format!("the agent program was prompted {} times", self.number),
                 "raise engine.max_turns, or approve to have it go on",
             ),
-            _ => Next::Ask,
+            _ => PlannedTurn::Ask,
         }
     }
 }

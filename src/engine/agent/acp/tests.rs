@@ -11,8 +11,8 @@ fn persona(more: serde_json::Value) -> Persona {
     serde_json::from_value(whole).unwrap()
 }
 
-fn backend(settings: serde_json::Value) -> Acp {
-    Acp::new(&serde_json::from_value(settings).unwrap())
+fn backend(settings: serde_json::Value) -> AcpBackend {
+    AcpBackend::new(&serde_json::from_value(settings).unwrap())
 }
 
 #[test]

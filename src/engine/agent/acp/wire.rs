@@ -24,13 +24,13 @@ const NOISE_CHARS: usize = 200;
 
 /// A message from the other side.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Message {
+pub enum RpcMessage {
     /// The answer to a request of ours.
     Answer {
         /// Which request.
         id: u64,
         /// Its result, or an error.
-        outcome: Result<Value, Refusal>,
+        outcome: Result<Value, RpcRefusal>,
         /// Length of the line.
         bytes: usize,
     },
@@ -60,7 +60,7 @@ pub enum Message {
 
 /// An error of the protocol.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Refusal {
+pub struct RpcRefusal {
     /// The protocol's code.
     pub code: i64,
     /// In words.
@@ -71,7 +71,7 @@ pub struct Refusal {
 
 /// Why nothing more comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum TransportError {
     /// The pipe was closed.
     Closed,
     /// A line was longer than the limit.
@@ -79,14 +79,14 @@ pub enum Cut {
 }
 
 /// The way to the other side.
-pub struct Wire {
-    incoming: mpsc::Receiver<Result<Message, Cut>>,
+pub struct RpcTransport {
+    incoming: mpsc::Receiver<Result<RpcMessage, TransportError>>,
     outgoing: mpsc::Sender<Vec<u8>>,
     asked: u64,
     _tasks: [AbortOnDropHandle<()>; 2],
 }
 
-impl Wire {
+impl RpcTransport {
     /// Begins to read from `from` and to write to `to`.
     pub fn over(
         from: impl AsyncRead + Send + Unpin + 'static,
@@ -118,15 +118,18 @@ impl Wire {
     ///
     /// # Errors
     /// Why nothing more comes.
-    pub async fn next(&mut self) -> Result<Message, Cut> {
-        self.incoming.recv().await.unwrap_or(Err(Cut::Closed))
+    pub async fn next(&mut self) -> Result<RpcMessage, TransportError> {
+        self.incoming
+            .recv()
+            .await
+            .unwrap_or(Err(TransportError::Closed))
     }
 
     /// Sends a request and gives its number, by which its answer is known.
     ///
     /// # Errors
     /// When the other side takes nothing any more.
-    pub async fn ask(&mut self, method: &str, params: &Value) -> Result<u64, Cut> {
+    pub async fn ask(&mut self, method: &str, params: &Value) -> Result<u64, TransportError> {
         self.asked += 1;
         self.send(&json!({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": params}))
             .await?;
@@ -137,7 +140,7 @@ impl Wire {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub async fn tell(&self, method: &str, params: &Value) -> Result<(), Cut> {
+    pub async fn tell(&self, method: &str, params: &Value) -> Result<(), TransportError> {
         self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}))
             .await
     }
@@ -146,7 +149,11 @@ impl Wire {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub async fn answer(&self, id: &Value, outcome: Result<Value, Refusal>) -> Result<(), Cut> {
+    pub async fn answer(
+        &self,
+        id: &Value,
+        outcome: Result<Value, RpcRefusal>,
+    ) -> Result<(), TransportError> {
         let line = match outcome {
             Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
             Err(refusal) => {
@@ -156,10 +163,13 @@ impl Wire {
         self.send(&line).await
     }
 
-    async fn send(&self, message: &Value) -> Result<(), Cut> {
+    async fn send(&self, message: &Value) -> Result<(), TransportError> {
         let mut line = message.to_string().into_bytes();
         line.push(b'\n');
-        self.outgoing.send(line).await.map_err(|_| Cut::Closed)
+        self.outgoing
+            .send(line)
+            .await
+            .map_err(|_| TransportError::Closed)
     }
 }
 
@@ -174,7 +184,7 @@ async fn writes(mut to: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<Vec<u
 async fn reads(
     mut from: BufReader<impl AsyncRead + Unpin>,
     limit: usize,
-    read: mpsc::Sender<Result<Message, Cut>>,
+    read: mpsc::Sender<Result<RpcMessage, TransportError>>,
 ) {
     let mut line = Vec::new();
     loop {
@@ -195,15 +205,15 @@ async fn next_line(
     from: &mut BufReader<impl AsyncRead + Unpin>,
     limit: usize,
     line: &mut Vec<u8>,
-) -> Result<(), Cut> {
+) -> Result<(), TransportError> {
     line.clear();
     // What a huge line took is given back.
     line.shrink_to(64 * 1024);
     loop {
-        let piece = from.fill_buf().await.map_err(|_| Cut::Closed)?;
+        let piece = from.fill_buf().await.map_err(|_| TransportError::Closed)?;
         if piece.is_empty() {
             return if line.is_empty() {
-                Err(Cut::Closed)
+                Err(TransportError::Closed)
             } else {
                 Ok(())
             };
@@ -211,7 +221,7 @@ async fn next_line(
         let end = piece.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(piece.len(), |end| end + 1);
         if line.len() + taken > limit {
-            return Err(Cut::TooLong);
+            return Err(TransportError::TooLong);
         }
         line.extend_from_slice(&piece[..taken]);
         from.consume(taken);
@@ -221,13 +231,13 @@ async fn next_line(
     }
 }
 
-fn message_in(line: &[u8]) -> Message {
+fn message_in(line: &[u8]) -> RpcMessage {
     let read = std::str::from_utf8(line)
         .ok()
         .and_then(|text| strict_json::parse(text).ok())
         .and_then(|value| message_of(value, line.len()));
     read.unwrap_or_else(|| {
-        Message::Noise(
+        RpcMessage::Noise(
             String::from_utf8_lossy(line)
                 .trim()
                 .chars()
@@ -237,7 +247,7 @@ fn message_in(line: &[u8]) -> Message {
     })
 }
 
-fn message_of(mut value: Value, bytes: usize) -> Option<Message> {
+fn message_of(mut value: Value, bytes: usize) -> Option<RpcMessage> {
     let object = value.as_object_mut()?;
     let mut take = |name: &str| object.remove(name);
     let (id, method, params) = (
@@ -246,13 +256,13 @@ fn message_of(mut value: Value, bytes: usize) -> Option<Message> {
         take("params").unwrap_or(Value::Null),
     );
     match (id, method) {
-        (Some(id), Some(Value::String(method))) => Some(Message::Request {
+        (Some(id), Some(Value::String(method))) => Some(RpcMessage::Request {
             id,
             method,
             params,
             bytes,
         }),
-        (None, Some(Value::String(method))) => Some(Message::Notice {
+        (None, Some(Value::String(method))) => Some(RpcMessage::Notice {
             method,
             params,
             bytes,
@@ -265,19 +275,19 @@ fn message_of(mut value: Value, bytes: usize) -> Option<Message> {
             };
             // Some programs give numbers back as text.
             let id = id.as_u64().or_else(|| id.as_str()?.parse().ok())?;
-            Some(Message::Answer { id, outcome, bytes })
+            Some(RpcMessage::Answer { id, outcome, bytes })
         }
         _ => None,
     }
 }
 
-fn refusal_in(error: &Value) -> Refusal {
+fn refusal_in(error: &Value) -> RpcRefusal {
     let message = error
         .get("message")
         .and_then(Value::as_str)
         .unwrap_or("an error without words")
         .to_owned();
-    Refusal {
+    RpcRefusal {
         code: error.get("code").and_then(Value::as_i64).unwrap_or(0),
         message,
         data: error.get("data").cloned().unwrap_or_default(),
@@ -288,10 +298,10 @@ fn refusal_in(error: &Value) -> Refusal {
 mod tests {
     use super::*;
 
-    async fn read_all(pieces: Vec<Vec<u8>>, limit: usize) -> (Vec<Message>, Cut) {
+    async fn read_all(pieces: Vec<Vec<u8>>, limit: usize) -> (Vec<RpcMessage>, TransportError) {
         let (mut theirs, ours) = tokio::io::duplex(64);
         let (from, to) = tokio::io::split(ours);
-        let mut wire = Wire::limited(from, to, limit);
+        let mut wire = RpcTransport::limited(from, to, limit);
         tokio::spawn(async move {
             for piece in pieces {
                 if theirs.write_all(&piece).await.is_err() {
@@ -310,8 +320,8 @@ mod tests {
 
     #[tokio::test]
     async fn lines_become_messages_and_what_is_none_is_noise() {
-        let answer = |id, outcome, bytes| Message::Answer { id, outcome, bytes };
-        let refusal = Refusal {
+        let answer = |id, outcome, bytes| RpcMessage::Answer { id, outcome, bytes };
+        let refusal = RpcRefusal {
             code: -32000,
             message: "no".to_owned(),
             data: Value::Null,
@@ -331,7 +341,7 @@ mod tests {
             ),
             (
                 r#"{"id":"x","method":"m","params":{}}"#,
-                Message::Request {
+                RpcMessage::Request {
                     id: json!("x"),
                     method: "m".into(),
                     params: json!({}),
@@ -340,29 +350,36 @@ mod tests {
             ),
             (
                 r#"{"method":"m"}"#,
-                Message::Notice {
+                RpcMessage::Notice {
                     method: "m".into(),
                     params: Value::Null,
                     bytes: 15,
                 },
             ),
-            ("[INFO] starting", Message::Noise("[INFO] starting".into())),
+            (
+                "[INFO] starting",
+                RpcMessage::Noise("[INFO] starting".into()),
+            ),
             (
                 r#"{"id":1,"id":2,"result":1}"#,
-                Message::Noise(r#"{"id":1,"id":2,"result":1}"#.into()),
+                RpcMessage::Noise(r#"{"id":1,"id":2,"result":1}"#.into()),
             ),
-            (r#"{"id":1}"#, Message::Noise(r#"{"id":1}"#.into())),
+            (r#"{"id":1}"#, RpcMessage::Noise(r#"{"id":1}"#.into())),
             (
                 r#"[{"method":"m"}]"#,
-                Message::Noise(r#"[{"method":"m"}]"#.into()),
+                RpcMessage::Noise(r#"[{"method":"m"}]"#.into()),
             ),
         ] {
             let (messages, cut) =
                 read_all(vec![format!("\n  \r\n{line}\n").into_bytes()], 1024).await;
-            assert_eq!((messages, cut), (vec![expected], Cut::Closed), "{line}");
+            assert_eq!(
+                (messages, cut),
+                (vec![expected], TransportError::Closed),
+                "{line}"
+            );
         }
         let (messages, _) = read_all(vec![vec![0xff, 0xfe, b'\n']], 1024).await;
-        assert_eq!(messages, [Message::Noise("\u{fffd}\u{fffd}".into())]);
+        assert_eq!(messages, [RpcMessage::Noise("\u{fffd}\u{fffd}".into())]);
     }
 
     #[tokio::test]
@@ -371,14 +388,14 @@ mod tests {
         for at in 0..=line.len() {
             let (messages, cut) =
                 read_all(vec![line[..at].to_vec(), line[at..].to_vec()], 1024).await;
-            let expected = Message::Notice {
+            let expected = RpcMessage::Notice {
                 method: "größe".into(),
                 params: json!({"a": "ä\n"}),
                 bytes: line.len(),
             };
             assert_eq!(
                 (messages, cut),
-                (vec![expected], Cut::Closed),
+                (vec![expected], TransportError::Closed),
                 "cut at {at}"
             );
         }
@@ -390,13 +407,13 @@ mod tests {
             |bytes: usize| format!("{{\"method\":\"{}\"}}\n", "m".repeat(bytes - 14)).into_bytes();
         assert_eq!(line(100).len(), 100);
         let (messages, cut) = read_all(vec![line(100)], 100).await;
-        assert_eq!((messages.len(), cut), (1, Cut::Closed));
+        assert_eq!((messages.len(), cut), (1, TransportError::Closed));
         let (messages, cut) = read_all(vec![line(101)], 100).await;
-        assert_eq!((messages.len(), cut), (0, Cut::TooLong));
+        assert_eq!((messages.len(), cut), (0, TransportError::TooLong));
         let (_, cut) = read_all(vec![b"x".repeat(1000)], 100).await;
         assert_eq!(
             cut,
-            Cut::TooLong,
+            TransportError::TooLong,
             "a flood without a line feed ends at the limit"
         );
     }

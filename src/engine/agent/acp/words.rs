@@ -1,7 +1,7 @@
 //! What is said to an agent program: the envelope, and the few words that we put in ourselves.
 
-use crate::engine::agent::Job;
-use crate::store::sessions::Said;
+use crate::engine::agent::AgentJob;
+use crate::store::sessions::TranscriptKind;
 
 /// Said when the program ended its turn and the file is not there.
 const NUDGE: &str = "You ended your turn, but the expected file does not exist yet. Write it now, at exactly this path: ";
@@ -13,7 +13,7 @@ const TRANSCRIPT_BYTES: usize = 64 * 1024;
 
 /// The prompt that begins a task: the standing instruction, and the envelope.
 #[must_use]
-pub fn envelope(job: &Job) -> String {
+pub fn envelope(job: &AgentJob) -> String {
     let standing = job.persona.system_prompt.trim();
     if standing.is_empty() {
         job.prompt.clone()
@@ -24,7 +24,7 @@ pub fn envelope(job: &Job) -> String {
 
 /// The prompt that begins a task in a fresh session which another one had begun before.
 #[must_use]
-pub fn envelope_with(job: &Job, transcript: &[(Said, String)]) -> String {
+pub fn envelope_with(job: &AgentJob, transcript: &[(TranscriptKind, String)]) -> String {
     if transcript.is_empty() {
         return envelope(job);
     }
@@ -51,7 +51,7 @@ pub fn go_on() -> String {
 
 /// What the operator has answered last to a question of the program's; empty where there is none.
 #[must_use]
-pub fn operator_said(job: &Job) -> String {
+pub fn operator_said(job: &AgentJob) -> String {
     let Some(permit) = job
         .permits
         .iter()
@@ -80,23 +80,23 @@ pub fn nudge(path: &str) -> String {
 
 /// What marks the envelope of a job wherever it is told again.
 #[must_use]
-pub fn mark(job: &Job) -> &str {
+pub fn mark(job: &AgentJob) -> &str {
     job.prompt.lines().next().unwrap_or_default()
 }
 
 /// A transcript as text: what was said, and a line for each tool; reasoning is left out.
-fn told(transcript: &[(Said, String)]) -> String {
+fn told(transcript: &[(TranscriptKind, String)]) -> String {
     let mut text = String::new();
     for (kind, piece) in transcript {
         match kind {
-            Said::Answer => text.push_str(piece),
-            Said::Tool => {
+            TranscriptKind::Answer => text.push_str(piece),
+            TranscriptKind::Tool => {
                 if !text.is_empty() && !text.ends_with('\n') {
                     text.push('\n');
                 }
                 text.push_str(&format!("[tool] {piece}\n"));
             }
-            Said::Reasoning => {}
+            TranscriptKind::Reasoning => {}
         }
     }
     text
@@ -109,11 +109,11 @@ mod tests {
     #[test]
     fn a_transcript_is_told_without_reasoning_and_tools_stand_on_lines_of_their_own() {
         let pieces = [
-            (Said::Answer, "I lo"),
-            (Said::Answer, "ok."),
-            (Said::Reasoning, "hm"),
-            (Said::Tool, "read a"),
-            (Said::Answer, "Done"),
+            (TranscriptKind::Answer, "I lo"),
+            (TranscriptKind::Answer, "ok."),
+            (TranscriptKind::Reasoning, "hm"),
+            (TranscriptKind::Tool, "read a"),
+            (TranscriptKind::Answer, "Done"),
         ];
         assert_eq!(
             told(&pieces.map(|(kind, text)| (kind, text.to_owned()))),

@@ -14,19 +14,22 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::Agent;
+use super::ConfiguredAgent;
 use super::book;
-use super::counters::Counters;
-use super::heard::Heard;
-use super::hearing::Hearing;
-use super::line::Line;
-use super::prompting::Prompted;
-use super::serve::Table;
-use super::talk::{Next, Stored, Talk};
+use super::counters::UsageCounters;
+use super::heard::UpdateParser;
+use super::hearing::UpdateSink;
+use super::line::AcpConnection;
+use super::prompting::PromptOutcome;
+use super::serve::RequestTable;
+use super::talk::{PlannedTurn, StoredTurns, TurnPlan};
 use super::words;
-use crate::engine::agent::program::Program;
+use crate::engine::agent::program::RunningProgram;
 use crate::engine::agent::tools::Toolbox;
-use crate::engine::agent::{Answered, CallFailed, Desk, Ended, Job, Reserve, Stop, ToolDone};
+use crate::engine::agent::{
+    AgentEnd, AgentJob, AgentStop, AnsweredCall, AttemptRecorder, CallReserve, FailedCall,
+    FinishedCall,
+};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{CallStatus, ToolOutcome};
@@ -44,7 +47,7 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// Why work with one program ended without an end of the work.
 #[derive(Debug)]
-pub enum Broken {
+pub enum SessionError {
     /// Nothing is to be tried again.
     Final(Failure),
     /// The program broke: why, and in words.
@@ -55,22 +58,22 @@ pub enum Broken {
     Asks(Box<ToolQuestion>),
 }
 
-impl From<Failure> for Broken {
+impl From<Failure> for SessionError {
     fn from(failure: Failure) -> Self {
         Self::Final(failure)
     }
 }
 
 /// One attempt being worked on.
-pub struct Worker<'a> {
+pub struct AcpWorker<'a> {
     /// Which program, and how it is begun.
-    pub agent: &'a Agent,
+    pub agent: &'a ConfiguredAgent,
     /// The attempt.
-    pub job: &'a Job,
+    pub job: &'a AgentJob,
     /// What must survive.
-    pub desk: &'a Desk,
+    pub desk: &'a AttemptRecorder,
     /// How it is asked to stop.
-    pub stop: &'a Stop,
+    pub stop: &'a AgentStop,
     /// The worktree's files.
     pub tools: Toolbox,
     /// Calls that the operator's word for once was used for.
@@ -78,37 +81,37 @@ pub struct Worker<'a> {
 }
 
 /// What one attempt knows of itself while it works.
-struct State {
+struct AcpWorkerState {
     session: AgentSession,
-    talk: Talk,
-    turn: Option<Open>,
+    talk: TurnPlan,
+    turn: Option<OpenTurn>,
     /// Whether the session had broken off and its next opening is a recovery.
     recovering: bool,
     tries: u32,
 }
 
 /// A turn that is reserved.
-struct Open {
+struct OpenTurn {
     id: TurnId,
     number: u32,
     begun: Instant,
     sent: bool,
 }
 
-impl Worker<'_> {
+impl AcpWorker<'_> {
     /// Works until the program is done, a limit is reached, it cannot be brought back, or `stop` says so.
     ///
     /// # Errors
     /// `session_recovery_required` when it breaks again and again; limits; what the desk says.
-    pub async fn run(self) -> Result<Ended> {
+    pub async fn run(self) -> Result<AgentEnd> {
         self.settle_what_a_crash_left().await?;
-        let talk = Talk::of(&self.job.history)?;
-        if talk.resumed(self.artifact_there()) == Next::Done {
-            return Ok(Ended::Done);
+        let talk = TurnPlan::of(&self.job.history)?;
+        if talk.resumed(self.artifact_there()) == PlannedTurn::Done {
+            return Ok(AgentEnd::Done);
         }
         let session = book::session(self.desk, &self.agent.name).await?;
         let recovering = session.state == SessionStatus::Busy;
-        let mut state = State {
+        let mut state = AcpWorkerState {
             session,
             talk,
             turn: None,
@@ -119,22 +122,22 @@ impl Worker<'_> {
             self.reserve(&mut state).await?;
             match self.with_program(&mut state).await {
                 Ok(ended) => return Ok(ended),
-                Err(Broken::Stopped) => {
+                Err(SessionError::Stopped) => {
                     self.close_open(&mut state, Code::LlmUnreachable).await?;
-                    return Ok(Ended::Stopped);
+                    return Ok(AgentEnd::Stopped);
                 }
-                Err(Broken::Asks(question)) => {
+                Err(SessionError::Asks(question)) => {
                     self.close_open(&mut state, Code::LlmUnreachable).await?;
-                    return Ok(Ended::Asks(question));
+                    return Ok(AgentEnd::Asks(question));
                 }
-                Err(Broken::Final(failure)) => {
+                Err(SessionError::Final(failure)) => {
                     self.close_open(&mut state, failure.code).await?;
                     return Err(failure);
                 }
-                Err(Broken::Program(code, words)) => {
+                Err(SessionError::Program(code, words)) => {
                     let turn = self.close_open(&mut state, code).await?;
                     if !self.pause(&mut state, turn, code, words).await? {
-                        return Ok(Ended::Stopped);
+                        return Ok(AgentEnd::Stopped);
                     }
                 }
             }
@@ -150,7 +153,7 @@ impl Worker<'_> {
             .filter(|turn| turn.status == TurnStatus::Answered)
         {
             let open = turn.tools.iter().filter(|tool| tool.result.is_none());
-            let lost = open.map(|tool| ToolDone {
+            let lost = open.map(|tool| FinishedCall {
                 call_id: tool.call_id.clone(),
                 tool: tool.tool.clone(),
                 target: String::new(),
@@ -164,17 +167,17 @@ impl Worker<'_> {
         Ok(())
     }
 
-    async fn reserve(&self, state: &mut State) -> Result<()> {
+    async fn reserve(&self, state: &mut AcpWorkerState) -> Result<()> {
         let number = state.talk.number + 1;
         // What a prompt will cost is the program's secret.
-        let reserve = Reserve {
+        let reserve = CallReserve {
             conversation: String::new(),
             number,
             model: self.agent.model(&self.job.persona),
             reserved: None,
         };
         let id = self.desk.reserve(reserve).await?;
-        state.turn = Some(Open {
+        state.turn = Some(OpenTurn {
             id,
             number,
             begun: Instant::now(),
@@ -184,7 +187,7 @@ impl Worker<'_> {
     }
 
     /// Closes the turn that broke off. What was sent may have been paid for.
-    async fn close_open(&self, state: &mut State, code: Code) -> Result<Option<TurnId>> {
+    async fn close_open(&self, state: &mut AcpWorkerState, code: Code) -> Result<Option<TurnId>> {
         let Some(open) = state.turn.take() else {
             return Ok(None);
         };
@@ -196,7 +199,7 @@ impl Worker<'_> {
         self.desk
             .failed(
                 open.id,
-                CallFailed {
+                FailedCall {
                     status,
                     code,
                     latency_ms: whole_ms(open.begun.elapsed()),
@@ -210,7 +213,7 @@ impl Worker<'_> {
     /// Waits before the program is begun again; says no when the work is stopped meanwhile.
     async fn pause(
         &self,
-        state: &mut State,
+        state: &mut AcpWorkerState,
         turn: Option<TurnId>,
         code: Code,
         words: String,
@@ -248,31 +251,35 @@ impl Worker<'_> {
     }
 
     /// Begins the program, works with it, and ends it with everything it began.
-    async fn with_program(&self, state: &mut State) -> Result<Ended, Broken> {
-        let begun = Program::begin(&self.agent.launch, &self.job.worktree).await;
+    async fn with_program(&self, state: &mut AcpWorkerState) -> Result<AgentEnd, SessionError> {
+        let begun = RunningProgram::begin(&self.agent.launch, &self.job.worktree).await;
         let broken = |error: std::io::Error| {
-            Broken::Program(
+            SessionError::Program(
                 Code::SessionRecoveryRequired,
                 format!("it cannot be begun: {error}"),
             )
         };
         let (mut program, to, from) = begun.map_err(broken)?;
-        let mut line = Line::over(from, to, self.agent, self.stop);
+        let mut line = AcpConnection::over(from, to, self.agent, self.stop);
         let worked = self.converse(&mut line, state).await;
-        if matches!(worked, Err(Broken::Program(..))) {
+        if matches!(worked, Err(SessionError::Program(..))) {
             program.settle().await;
         }
         drop(line);
         let last = program.end().await;
         match worked {
-            Err(Broken::Program(code, words)) if !last.is_empty() => {
-                Err(Broken::Program(code, format!("{words} ({last})")))
+            Err(SessionError::Program(code, words)) if !last.is_empty() => {
+                Err(SessionError::Program(code, format!("{words} ({last})")))
             }
             worked => worked,
         }
     }
 
-    async fn converse(&self, line: &mut Line<'_>, state: &mut State) -> Result<Ended, Broken> {
+    async fn converse(
+        &self,
+        line: &mut AcpConnection<'_>,
+        state: &mut AcpWorkerState,
+    ) -> Result<AgentEnd, SessionError> {
         let known = state.session.program_session.clone();
         let there = line
             .open(&self.job.worktree, known.as_deref(), words::mark(self.job))
@@ -294,22 +301,22 @@ impl Worker<'_> {
         loop {
             let text = self.next_prompt(state, there.knows_task).await?;
             let (answer, heard) = match self.prompt(line, state, &there.session, &text).await? {
-                Prompted::Answered(answer, heard) => (answer, heard),
-                Prompted::Cancelled(heard) => {
+                PromptOutcome::Answered(answer, heard) => (answer, heard),
+                PromptOutcome::Cancelled(heard) => {
                     self.store(state, "cancelled", heard, true).await?;
-                    return Ok(Ended::Stopped);
+                    return Ok(AgentEnd::Stopped);
                 }
-                Prompted::Asks(heard, question) => {
+                PromptOutcome::Asks(heard, question) => {
                     self.store(state, "cancelled", heard, true).await?;
-                    return Ok(Ended::Asks(question));
+                    return Ok(AgentEnd::Asks(question));
                 }
-                Prompted::TooDear(heard, said) => {
+                PromptOutcome::TooDear(heard, said) => {
                     self.note("the budget is used up; the prompt was called off");
                     self.store(state, "cancelled", heard, said).await?;
                     // Refused now that its cost is stored; the refusal asks the operator.
                     self.reserve(state).await?;
                     if !said {
-                        return Err(Broken::Program(
+                        return Err(SessionError::Program(
                             Code::SessionRecoveryRequired,
                             "it did not stop when it was told to".to_owned(),
                         ));
@@ -320,16 +327,20 @@ impl Worker<'_> {
             state.tries = 0;
             self.store(state, &answer, heard, true).await?;
             match state.talk.next(self.job, self.artifact_there()) {
-                Next::Done => return Ok(Ended::Done),
-                Next::Fail(failure) => return Err(Broken::Final(failure)),
-                Next::Ask if self.stopping() => return Ok(Ended::Stopped),
-                Next::Ask => self.reserve(state).await?,
+                PlannedTurn::Done => return Ok(AgentEnd::Done),
+                PlannedTurn::Fail(failure) => return Err(SessionError::Final(failure)),
+                PlannedTurn::Ask if self.stopping() => return Ok(AgentEnd::Stopped),
+                PlannedTurn::Ask => self.reserve(state).await?,
             }
         }
     }
 
     /// What is said next. The task itself is said once to a session: it may know it from before.
-    async fn next_prompt(&self, state: &State, knows_task: Option<bool>) -> Result<String> {
+    async fn next_prompt(
+        &self,
+        state: &AcpWorkerState,
+        knows_task: Option<bool>,
+    ) -> Result<String> {
         let noted = book::has_prompt(self.desk, &state.session, &self.task_key()).await?;
         if noted && knows_task != Some(false) {
             return Ok(match (&self.job.artifact, state.talk.says_done()) {
@@ -353,13 +364,15 @@ impl Worker<'_> {
 
     async fn prompt(
         &self,
-        line: &mut Line<'_>,
-        state: &mut State,
+        line: &mut AcpConnection<'_>,
+        state: &mut AcpWorkerState,
         there: &str,
         text: &str,
-    ) -> Result<Prompted, Broken> {
+    ) -> Result<PromptOutcome, SessionError> {
         let Some(open) = state.turn.as_mut() else {
-            return Err(Broken::Final(Failure::internal("a prompt without a turn")));
+            return Err(SessionError::Final(Failure::internal(
+                "a prompt without a turn",
+            )));
         };
         // Every prompt after the task has a key of its own; the task's key says that it was said.
         let task = book::has_prompt(self.desk, &state.session, &self.task_key()).await?;
@@ -370,20 +383,20 @@ impl Worker<'_> {
         };
         book::prompted(self.desk, &mut state.session, &key, open.id).await?;
         open.sent = true;
-        let table = Table {
+        let table = RequestTable {
             persona: &self.job.persona,
             phase: &self.job.phase_key,
             permits: &self.job.permits,
             allowed: &self.allowed,
         };
-        let known = Counters {
+        let known = UsageCounters {
             cost: state.session.cost,
             tokens: state.session.tokens,
         };
         line.prompt(
             there,
             text,
-            Hearing::of(self.desk, open.id, known),
+            UpdateSink::of(self.desk, open.id, known),
             &self.tools,
             &table,
         )
@@ -394,15 +407,15 @@ impl Worker<'_> {
     /// program has not ended is what it had told by then.
     async fn store(
         &self,
-        state: &mut State,
+        state: &mut AcpWorkerState,
         stop: &str,
-        mut heard: Heard,
+        mut heard: UpdateParser,
         ended: bool,
     ) -> Result<()> {
         let Some(open) = state.turn.take() else {
             return Err(Failure::internal("an answer without a turn"));
         };
-        let known = Counters {
+        let known = UsageCounters {
             cost: state.session.cost,
             tokens: state.session.tokens,
         };
@@ -410,7 +423,7 @@ impl Worker<'_> {
         let text = std::mem::take(&mut heard.answer);
         let text =
             text[text.ceil_char_boundary(text.len().saturating_sub(MAX_ANSWER_BYTES))..].to_owned();
-        let answer = serde_json::to_string(&Stored {
+        let answer = serde_json::to_string(&StoredTurns {
             text,
             stop: stop.to_owned(),
         })
@@ -426,7 +439,7 @@ impl Worker<'_> {
                 )
             })
             .collect();
-        let answered = Answered {
+        let answered = AnsweredCall {
             answer,
             tools,
             tokens,

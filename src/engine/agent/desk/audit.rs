@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use serde::Serialize;
 
-use super::{Desk, ToolDone};
+use super::{AttemptRecorder, FinishedCall};
 use crate::engine::blocking::blocking;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Failure, Result};
@@ -14,10 +14,10 @@ use crate::model::id::TurnId;
 use crate::model::time::Timestamp;
 use crate::store::failpoint::Step;
 
-impl Desk {
+impl AttemptRecorder {
     /// Writes the audit lines of a turn. They come before the database says that the tools ran, so
     /// that no recorded call lacks its line; after a crash a line may stand twice.
-    pub(super) async fn audit(&self, turn: TurnId, done: &[ToolDone]) -> Result<()> {
+    pub(super) async fn audit(&self, turn: TurnId, done: &[FinishedCall]) -> Result<()> {
         let mut lines = String::new();
         let told = self
             .told
@@ -39,7 +39,7 @@ impl Desk {
                 } else {
                     outcome_word(tool.outcome)
                 },
-                result_sha256: ContentHash::of(tool.result.as_bytes()),
+                result_sha256: ContentHash::from_bytes(tool.result.as_bytes()),
                 result_bytes: tool.result.len(),
                 duration_ms: tool.duration_ms,
             };

@@ -1,13 +1,13 @@
 //! What a backend puts down: a call before it is sent, its answer or its failure, and what a tool said.
 
 use crate::model::error::{Code, Failure};
-use crate::model::event::{CallStatus, Tokens, ToolOutcome};
+use crate::model::event::{CallStatus, TokenUsage, ToolOutcome};
 use crate::model::money::NanoUsd;
 use crate::model::time::Timestamp;
 
 /// A call that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reserve {
+pub struct CallReserve {
     /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
     pub conversation: String,
     /// Counts the turns of the attempt, from 1.
@@ -20,13 +20,13 @@ pub struct Reserve {
 
 /// A model's whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// The answer as the backend wants it back in `Job::history`; a JSON document.
+pub struct AnsweredCall {
+    /// The answer as the backend wants it back in `AgentJob::history`; a JSON document.
     pub answer: String,
     /// The tools it calls, in order: engine's own call id, tool, arguments as text.
     pub tools: Vec<(String, String, String)>,
     /// What it used.
-    pub tokens: Tokens,
+    pub tokens: TokenUsage,
     /// What it cost; absent when unknown.
     pub cost: Option<NanoUsd>,
     /// Whether the cost is the reserve, because the true one was not told.
@@ -41,7 +41,7 @@ pub struct Answered {
 
 /// A call that gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallFailed {
+pub struct FailedCall {
     /// `Failed`: nothing was billed. `Unknown`: it may have been; the reserve is charged.
     pub status: CallStatus,
     /// Why.
@@ -52,7 +52,7 @@ pub struct CallFailed {
 
 /// The try that follows a call without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NextTry {
+pub struct PlannedRetry {
     /// How often this turn was tried, from 1.
     pub tries: u32,
     /// The HTTP status, where there was one.
@@ -67,7 +67,7 @@ pub struct NextTry {
 
 /// What a tool said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolDone {
+pub struct FinishedCall {
     /// The engine's own call id.
     pub call_id: String,
     /// Which tool.

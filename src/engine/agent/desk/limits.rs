@@ -5,10 +5,10 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::Desk;
-use crate::engine::budget::{self, Budget, Verdict};
+use super::AttemptRecorder;
+use crate::engine::budget::{self, BudgetDecision, RunBudget};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Event;
+use crate::model::event::JournalEvent;
 use crate::model::money::NanoUsd;
 use crate::model::question::BudgetQuestion;
 use crate::model::time::Timestamp;
@@ -16,17 +16,17 @@ use crate::store::{journal, ledger, turns};
 
 /// Why a call was not granted.
 #[derive(Clone)]
-pub(super) enum Refused {
+pub(super) enum LimitRefusal {
     /// It would cross a budget.
     Budget(BudgetQuestion),
     /// So many tokens are used.
     Tokens(u64),
 }
 
-impl Desk {
+impl AttemptRecorder {
     /// Sets what may be spent; without limits unless set.
     #[must_use]
-    pub fn within(mut self, budget: Budget) -> Self {
+    pub fn within(mut self, budget: RunBudget) -> Self {
         self.budget = budget;
         self
     }
@@ -48,7 +48,7 @@ impl Desk {
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
         {
-            Some(Refused::Budget(question)) => Some(question.clone()),
+            Some(LimitRefusal::Budget(question)) => Some(question.clone()),
             _ => None,
         }
     }
@@ -56,7 +56,7 @@ impl Desk {
     /// What sets money aside for a call, in the transaction of the caller; it says whether that was granted.
     pub(super) fn grant(
         &self,
-    ) -> impl Fn(&rusqlite::Transaction<'_>, &turns::NewTurn, Timestamp) -> Result<Vec<Event>>
+    ) -> impl Fn(&rusqlite::Transaction<'_>, &turns::NewTurn, Timestamp) -> Result<Vec<JournalEvent>>
     + Clone
     + Send
     + use<> {
@@ -72,19 +72,19 @@ impl Desk {
             } else {
                 ledger::tokens_of_stretch(tx, turn)?
             };
-            let (facts, refusal) = match budget.judge(tx, run_id, turn.reserved, now)? {
+            let (facts, refusal) = match budget.check_call(tx, run_id, turn.reserved, now)? {
                 _ if max_tokens > 0 && used >= max_tokens => {
-                    (Vec::new(), Some(Refused::Tokens(used)))
+                    (Vec::new(), Some(LimitRefusal::Tokens(used)))
                 }
-                Verdict::Granted(facts) => {
+                BudgetDecision::Granted(facts) => {
                     turns::reserve(tx, turn, now)?;
                     (facts, None)
                 }
-                Verdict::Refused(question) => (
-                    budget::exceeded(tx, run_id, &question)?
+                BudgetDecision::Refused(question) => (
+                    budget::exceeded_fact(tx, run_id, &question)?
                         .into_iter()
                         .collect(),
-                    Some(Refused::Budget(question)),
+                    Some(LimitRefusal::Budget(question)),
                 ),
             };
             *refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
@@ -100,7 +100,7 @@ impl Desk {
             .clone();
         match refused {
             None => Ok(()),
-            Some(Refused::Budget(BudgetQuestion {
+            Some(LimitRefusal::Budget(BudgetQuestion {
                 scope,
                 limit,
                 spent,
@@ -113,7 +113,7 @@ impl Desk {
                     "raise the budget with `phasedeck approve RUN --raise 2.50`, or stop here";
                 Err(Failure::new(Code::BudgetExceeded, words).hint(hint))
             }
-            Some(Refused::Tokens(used)) => {
+            Some(LimitRefusal::Tokens(used)) => {
                 let words = format!(
                     "the agent used {used} tokens of at most {} without being done",
                     self.max_tokens
@@ -136,12 +136,12 @@ impl Desk {
         let (budget, run_id) = (self.budget.clone(), self.run_id);
         let verdict = self
             .journal
-            .read(move |conn| budget.judge_going_on(conn, run_id, so_far, Timestamp::now()))
+            .read(move |conn| budget.check_call_in_progress(conn, run_id, so_far, Timestamp::now()))
             .await?;
         match verdict {
-            Verdict::Refused(_) => Ok(true),
-            Verdict::Granted(near) if near.is_empty() => Ok(false),
-            Verdict::Granted(near) => self
+            BudgetDecision::Refused(_) => Ok(true),
+            BudgetDecision::Granted(near) if near.is_empty() => Ok(false),
+            BudgetDecision::Granted(near) => self
                 .store(move |tx| journal::append(tx, run_id, &near, Timestamp::now()))
                 .await
                 .map(|()| false),

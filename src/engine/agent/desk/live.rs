@@ -5,11 +5,11 @@
 
 use std::sync::PoisonError;
 
-use super::Desk;
+use super::AttemptRecorder;
 use crate::engine::api::TextKind;
-use crate::engine::redact::Live;
+use crate::engine::redact::LiveRedactor;
 
-impl Desk {
+impl AttemptRecorder {
     /// Words without secrets.
     #[must_use]
     pub fn hidden(&self, words: &str) -> String {
@@ -61,7 +61,7 @@ impl Desk {
 
 /// The texts that are under way.
 #[derive(Default)]
-pub(super) struct Texts {
-    reasoning: Live,
-    answer: Live,
+pub(super) struct LiveTexts {
+    reasoning: LiveRedactor,
+    answer: LiveRedactor,
 }

@@ -1,8 +1,8 @@
 //! Calls that gave no answer: how each is closed, and what it is charged.
 
-use super::CallFailed;
+use super::FailedCall;
 use crate::model::error::{Code, Result};
-use crate::model::event::{CallStatus, Event, Fact, Tokens};
+use crate::model::event::{CallStatus, JournalEvent, RunFact, TokenUsage};
 use crate::model::id::{RunId, TurnId};
 use crate::model::money::NanoUsd;
 use crate::model::time::Timestamp;
@@ -10,7 +10,7 @@ use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{journal, ledger, turns};
 
 /// What is known of a call whose caller is gone: it may have been answered and billed.
-const LOST: CallFailed = CallFailed {
+const LOST: FailedCall = FailedCall {
     status: CallStatus::Unknown,
     code: Code::LlmUnreachable,
     latency_ms: 0,
@@ -21,7 +21,7 @@ const LOST: CallFailed = CallFailed {
 ///
 /// # Errors
 /// What the store says.
-pub fn close_lost_calls(tx: &rusqlite::Connection, run_id: RunId) -> Result<Vec<Event>> {
+pub fn close_lost_calls(tx: &rusqlite::Connection, run_id: RunId) -> Result<Vec<JournalEvent>> {
     let mut events = Vec::new();
     for call in turns::open(tx, run_id)? {
         let facts = close_call(tx, call.turn_id, &LOST)?;
@@ -38,8 +38,8 @@ pub fn close_lost_calls(tx: &rusqlite::Connection, run_id: RunId) -> Result<Vec<
 pub(super) fn close_call(
     tx: &rusqlite::Connection,
     turn: TurnId,
-    failed: &CallFailed,
-) -> Result<Vec<Fact>> {
+    failed: &FailedCall,
+) -> Result<Vec<RunFact>> {
     let Some((number, row)) = ledger::of_turn(tx, turn)? else {
         return Ok(Vec::new());
     };
@@ -58,13 +58,13 @@ pub(super) fn close_call(
         estimated,
     };
     turns::failed(tx, turn, &failure, Timestamp::now())?;
-    Ok(vec![Fact::LlmCalled {
+    Ok(vec![RunFact::LlmCalled {
         phase_key: row.phase_key,
         attempt: row.attempt,
         turn_id: turn,
         turn: number,
         model: row.model,
-        tokens: Tokens::default(),
+        tokens: TokenUsage::default(),
         cost: charge,
         estimated,
         latency_ms,

@@ -16,23 +16,23 @@ use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use entries::{Answered, CallFailed, NextTry, Reserve, ToolDone};
-use limits::Refused;
-use live::Texts;
+pub use entries::{AnsweredCall, CallReserve, FailedCall, FinishedCall, PlannedRetry};
+use limits::LimitRefusal;
+use live::LiveTexts;
 use lost::close_call;
 pub use lost::close_lost_calls;
 
-use super::settle::Unsettled;
+use super::settle::PendingAnswer;
 use crate::engine::api::TextKind;
-use crate::engine::budget::Budget;
+use crate::engine::budget::RunBudget;
 use crate::engine::journal_writer::JournalWriter;
-use crate::engine::paths::Paths;
+use crate::engine::paths::InstallPaths;
 use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::time::Timestamp;
-use crate::store::contents::Content;
+use crate::store::contents::StoredContent;
 use crate::store::{journal, turns};
 
 /// How many events a desk remembers for whoever goes on after it.
@@ -50,45 +50,45 @@ pub struct AttemptKey {
 }
 
 /// The desk of one attempt.
-pub struct Desk {
+pub struct AttemptRecorder {
     journal: JournalWriter,
-    paths: Paths,
+    paths: InstallPaths,
     run_id: RunId,
     phase_key: PhaseKey,
     attempt: u32,
     stretch: u32,
     persona: String,
     /// Facts that are stored with the first call, so that they cost no commit of their own.
-    opening: Mutex<Vec<Fact>>,
+    opening: Mutex<Vec<RunFact>>,
     /// Calls that were told when they ended, before their turn did.
     told: Mutex<BTreeSet<(TurnId, String)>>,
     /// Bytes that are kept for the operator.
     outputs: AtomicU64,
     /// The answer that is stored with what comes next.
-    unsettled: Mutex<Option<Unsettled>>,
+    unsettled: Mutex<Option<PendingAnswer>>,
     /// The prompt, which is stored with what comes first.
-    kept: Mutex<Option<Content>>,
+    kept: Mutex<Option<StoredContent>>,
     /// The first events that were stored through it, in order of their storing.
-    stored: Mutex<Vec<Event>>,
-    budget: Budget,
+    stored: Mutex<Vec<JournalEvent>>,
+    budget: RunBudget,
     redactor: Arc<Redactor>,
-    live: Mutex<Texts>,
+    live: Mutex<LiveTexts>,
     /// Tokens that the attempt may use; 0: as many as it needs.
     max_tokens: u64,
     /// The limit that refused a call.
-    refused: Arc<Mutex<Option<Refused>>>,
+    refused: Arc<Mutex<Option<LimitRefusal>>>,
 }
 
-impl Desk {
+impl AttemptRecorder {
     /// A desk for one attempt; `opening` is stored before anything else.
     #[must_use]
     pub fn new(
         journal: JournalWriter,
-        paths: Paths,
+        paths: InstallPaths,
         redactor: Arc<Redactor>,
         attempt: AttemptKey,
         persona: String,
-        opening: Vec<Fact>,
+        opening: Vec<RunFact>,
     ) -> Self {
         Self {
             journal,
@@ -99,7 +99,7 @@ impl Desk {
             stretch: 0,
             persona,
             opening: Mutex::new(opening),
-            budget: Budget::default(),
+            budget: RunBudget::default(),
             redactor,
             live: Mutex::default(),
             max_tokens: 0,
@@ -114,21 +114,21 @@ impl Desk {
 
     /// Sets how often the operator's word had set the agent going again; each turn is stored with it.
     #[must_use]
-    pub fn in_stretch(mut self, stretch: u32) -> Self {
+    pub fn in_continuation(mut self, stretch: u32) -> Self {
         self.stretch = stretch;
         self
     }
 
     /// Takes these secrets out of what is written down and shown, too.
     #[must_use]
-    pub fn hiding(mut self, redactor: Arc<Redactor>) -> Self {
+    pub fn with_redactor(mut self, redactor: Arc<Redactor>) -> Self {
         self.redactor = redactor;
         self
     }
 
     /// Stores this content with the opening facts, which name it.
     #[must_use]
-    pub fn keeping(mut self, content: Option<Content>) -> Self {
+    pub fn with_content(mut self, content: Option<StoredContent>) -> Self {
         self.kept = Mutex::new(content);
         self
     }
@@ -147,7 +147,7 @@ impl Desk {
     ///
     /// # Errors
     /// `budget_exceeded`, `agent_limit_reached`; what the store says; nothing may be sent then.
-    pub async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
+    pub async fn reserve(&self, reserve: CallReserve) -> Result<TurnId> {
         let (turn, opening, run_id) = (self.new_turn(reserve), self.take_opening(), self.run_id);
         let id = turn.id;
         let grant = self.grant();
@@ -166,20 +166,20 @@ impl Desk {
     ///
     /// # Errors
     /// What the store says; the call is paid and open then.
-    pub async fn answered(&self, turn: TurnId, answered: Answered) -> Result<()> {
-        self.put_down(turn, answered);
-        self.settle().await
+    pub async fn answered(&self, turn: TurnId, answered: AnsweredCall) -> Result<()> {
+        self.defer_answer(turn, answered);
+        self.flush().await
     }
 
     /// Takes an answer that wants no tools. It is stored with what comes next: another call, or what the
     /// attempt came to.
-    pub fn put_down(&self, turn: TurnId, answered: Answered) {
+    pub fn defer_answer(&self, turn: TurnId, answered: AnsweredCall) {
         self.say_rest();
         let (run_id, phase_key, attempt) = (self.run_id, self.phase_key.clone(), self.attempt);
         *self
             .unsettled
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Unsettled {
+            .unwrap_or_else(PoisonError::into_inner) = Some(PendingAnswer {
             run_id,
             phase_key,
             attempt,
@@ -190,7 +190,7 @@ impl Desk {
 
     /// The answer that waits to be stored; whoever takes it stores it.
     #[must_use]
-    pub fn take_unsettled(&self) -> Option<Unsettled> {
+    pub fn take_pending_answer(&self) -> Option<PendingAnswer> {
         self.say_rest();
         self.unsettled
             .lock()
@@ -202,30 +202,30 @@ impl Desk {
     ///
     /// # Errors
     /// What the store says; the call is paid and open then.
-    pub async fn settle(&self) -> Result<()> {
-        let Some(unsettled) = self.take_unsettled() else {
+    pub async fn flush(&self) -> Result<()> {
+        let Some(unsettled) = self.take_pending_answer() else {
             return Ok(());
         };
-        self.store_patiently(move |tx| unsettled.settle(tx)).await
+        self.write_with_retry(move |tx| unsettled.settle(tx)).await
     }
 
     /// The events that were stored through this desk, without those after the first few hundred: whoever
     /// goes on from them need not read them again.
     #[must_use]
-    pub fn take_stored(&self) -> Vec<Event> {
+    pub fn recorded_calls(&self) -> Vec<JournalEvent> {
         let mut stored =
             std::mem::take(&mut *self.stored.lock().unwrap_or_else(PoisonError::into_inner));
         stored.sort_unstable_by_key(|event| event.seq);
         stored
     }
 
-    async fn store_patiently<F>(&self, job: F) -> Result<()>
+    async fn write_with_retry<F>(&self, job: F) -> Result<()>
     where
-        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<JournalEvent>> + Clone + Send + 'static,
     {
         let events = self
             .journal
-            .store_patiently(job, |words| self.text(TextKind::Note, words))
+            .write_with_retry(job, |words| self.text(TextKind::Note, words))
             .await?;
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         let room = STORED_KEPT.saturating_sub(stored.len());
@@ -240,19 +240,19 @@ impl Desk {
     pub async fn failed(
         &self,
         turn: TurnId,
-        failed: CallFailed,
-        next: Option<NextTry>,
+        failed: FailedCall,
+        next: Option<PlannedRetry>,
     ) -> Result<()> {
         let (run_id, phase_key) = (self.run_id, self.phase_key.clone());
         let next = next.map(|next| {
-            let NextTry {
+            let PlannedRetry {
                 tries,
                 status,
                 code,
                 wait_ms,
                 until,
             } = next;
-            Fact::LlmRetried {
+            RunFact::LlmRetried {
                 phase_key,
                 turn_id: turn,
                 r#try: tries,
@@ -282,7 +282,7 @@ impl Desk {
         code: Code,
         wait_ms: u64,
     ) -> Result<()> {
-        let fact = Fact::LlmRetried {
+        let fact = RunFact::LlmRetried {
             phase_key: self.phase_key.clone(),
             turn_id: turn,
             r#try,
@@ -304,8 +304,8 @@ impl Desk {
     pub async fn tools_done(
         &self,
         turn: TurnId,
-        done: Vec<ToolDone>,
-        next: Option<Reserve>,
+        done: Vec<FinishedCall>,
+        next: Option<CallReserve>,
     ) -> Result<Option<TurnId>> {
         if done.is_empty() && next.is_none() {
             // A turn without tools was settled with its answer.
@@ -314,7 +314,7 @@ impl Desk {
         if !done.is_empty() {
             self.audit(turn, &done).await?;
         }
-        let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
+        let facts: Vec<RunFact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
         let (next, run_id) = (next.map(|reserve| self.new_turn(reserve)), self.run_id);
         let next_id = next.as_ref().map(|turn| turn.id);
         let grant = self.grant();
@@ -340,7 +340,7 @@ impl Desk {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn tool_told(&self, turn: TurnId, done: &ToolDone) -> Result<()> {
+    pub async fn tool_finished(&self, turn: TurnId, done: &FinishedCall) -> Result<()> {
         self.audit(turn, std::slice::from_ref(done)).await?;
         self.told
             .lock()
@@ -352,7 +352,7 @@ impl Desk {
     }
 
     /// Which attempt this desk serves.
-    pub(super) fn place(&self) -> (RunId, &PhaseKey, u32) {
+    pub(super) fn attempt_key_parts(&self) -> (RunId, &PhaseKey, u32) {
         (self.run_id, &self.phase_key, self.attempt)
     }
 
@@ -362,7 +362,7 @@ impl Desk {
     }
 
     /// The folders of the host.
-    pub(super) fn paths(&self) -> &Paths {
+    pub(super) fn paths(&self) -> &InstallPaths {
         &self.paths
     }
 
@@ -371,15 +371,20 @@ impl Desk {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
+    pub async fn suspend_turn(
+        &self,
+        turn: TurnId,
+        done: Vec<FinishedCall>,
+        at: Option<String>,
+    ) -> Result<()> {
         if !done.is_empty() {
             self.audit(turn, &done).await?;
         }
-        let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
+        let facts: Vec<RunFact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
         let run_id = self.run_id;
         self.store(move |tx| {
             let results: Vec<_> = done.into_iter().map(tool_result).collect();
-            turns::hold(tx, turn, &results, at.as_deref())?;
+            turns::suspend(tx, turn, &results, at.as_deref())?;
             journal::append(tx, run_id, &facts, Timestamp::now())
         })
         .await
@@ -388,9 +393,9 @@ impl Desk {
     /// What an agent was paid for is not given up because the disk is full for a while.
     pub(super) async fn store<F>(&self, job: F) -> Result<()>
     where
-        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<JournalEvent>> + Clone + Send + 'static,
     {
-        let unsettled = self.take_unsettled();
+        let unsettled = self.take_pending_answer();
         let kept = self
             .kept
             .lock()
@@ -403,10 +408,10 @@ impl Desk {
             events.extend(job(tx)?);
             Ok(events)
         };
-        self.store_patiently(job).await
+        self.write_with_retry(job).await
     }
 
-    fn new_turn(&self, reserve: Reserve) -> turns::NewTurn {
+    fn new_turn(&self, reserve: CallReserve) -> turns::NewTurn {
         turns::NewTurn {
             id: TurnId::new(),
             run_id: self.run_id,
@@ -421,7 +426,7 @@ impl Desk {
         }
     }
 
-    fn tool_fact(&self, turn_id: TurnId, done: &ToolDone) -> Fact {
+    fn tool_fact(&self, turn_id: TurnId, done: &FinishedCall) -> RunFact {
         let (phase_key, call_id, tool) = (
             self.phase_key.clone(),
             done.call_id.clone(),
@@ -430,7 +435,7 @@ impl Desk {
         let hidden = |words: &str| self.redactor.apply(words).into_owned();
         let target = hidden(&done.target);
         match &done.denied {
-            Some(why) => Fact::ToolDenied {
+            Some(why) => RunFact::ToolDenied {
                 phase_key,
                 turn_id,
                 call_id,
@@ -439,7 +444,7 @@ impl Desk {
                 code: why.code,
                 message: hidden(&why.message),
             },
-            None => Fact::ToolCalled {
+            None => RunFact::ToolCalled {
                 phase_key,
                 turn_id,
                 call_id,
@@ -452,7 +457,7 @@ impl Desk {
     }
 
     /// Adds a fact to what is stored with the first call.
-    pub fn also(&self, fact: impl FnOnce(&PhaseKey, u32) -> Fact) {
+    pub fn add_opening_fact(&self, fact: impl FnOnce(&PhaseKey, u32) -> RunFact) {
         let fact = fact(&self.phase_key, self.attempt);
         self.opening
             .lock()
@@ -464,19 +469,19 @@ impl Desk {
     pub fn adapted(&self, words: &str) {
         self.text(TextKind::Note, words);
         let words = self.hidden(words);
-        self.also(|phase_key, attempt| Fact::AgentAdapted {
+        self.add_opening_fact(|phase_key, attempt| RunFact::AgentAdapted {
             phase_key: phase_key.clone(),
             attempt,
             words,
         });
     }
 
-    fn take_opening(&self) -> Vec<Fact> {
+    fn take_opening(&self) -> Vec<RunFact> {
         std::mem::take(&mut *self.opening.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn tool_result(done: ToolDone) -> turns::ToolResult {
+fn tool_result(done: FinishedCall) -> turns::ToolResult {
     turns::ToolResult {
         call_id: done.call_id,
         result: done.result,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Desk;
+use super::AttemptRecorder;
 use crate::engine::api::TextKind;
 use crate::engine::blocking::blocking;
 use crate::engine::paths::create_private_dir;
@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 100 * 1024 * 1024;
 /// The most of one text.
 const MOST_OF_ONE: usize = 10 * 1024 * 1024;
 
-impl Desk {
+impl AttemptRecorder {
     /// Keeps all of what a tool said, and gives the name to read it by, which is the same for the same text; none
     /// where it could not be kept, which hinders nobody.
     pub async fn keep(&self, mut whole: String) -> Option<String> {
@@ -40,13 +40,16 @@ impl Desk {
             return None;
         }
         let (dir, phase, redactor) = (
-            self.paths.outputs(self.run_id),
+            self.paths.tool_outputs(self.run_id),
             self.phase_key.clone(),
             Arc::clone(&self.redactor),
         );
         let kept = blocking(move || {
             let text = redactor.apply(&whole);
-            let name = format!("{phase}-{}", ContentHash::of(text.as_bytes()).short());
+            let name = format!(
+                "{phase}-{}",
+                ContentHash::from_bytes(text.as_bytes()).short()
+            );
             write_private(&dir, &name, &text).map(|()| name)
         });
         kept.await

@@ -10,29 +10,29 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::engine::agent::acp::fence::{Grounds, Own, fence};
+use crate::engine::agent::acp::fence::{OwnedPath, SandboxPaths, fence};
 use crate::engine::agent::acp::presets::on_path;
-use crate::engine::agent::program::Launch;
-use crate::engine::confine::Protection;
+use crate::engine::agent::program::AgentLaunch;
+use crate::engine::confine::SandboxProtection;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::McpSettings;
 
 /// Where those who begin servers keep what they fetch: npx, uvx.
-const FETCHED: [Own; 3] = [
-    Own::Home(".npm"),
-    Own::Everywhere("uv"),
-    Own::Everywhere("npm"),
+const FETCHED: [OwnedPath; 3] = [
+    OwnedPath::Home(".npm"),
+    OwnedPath::Everywhere("uv"),
+    OwnedPath::Everywhere("npm"),
 ];
 
 /// Where the servers of an attempt work.
-pub(super) struct Place {
+pub(super) struct LaunchDirectory {
     worktree: PathBuf,
     repository: Option<PathBuf>,
     /// For temporary files of those that are confined.
     temp: Option<TempDir>,
 }
 
-impl Place {
+impl LaunchDirectory {
     /// A place; where servers are `confined` with a folder for temporary files that goes with it.
     ///
     /// # Errors
@@ -57,9 +57,9 @@ impl Place {
     ///
     /// # Errors
     /// As [`program`].
-    pub(super) fn launch(&self, name: &str, settings: &McpSettings) -> Result<Launch> {
+    pub(super) fn launch(&self, name: &str, settings: &McpSettings) -> Result<AgentLaunch> {
         let worktree = self.worktree.to_string_lossy();
-        let mut launch = Launch {
+        let mut launch = AgentLaunch {
             program: program(name, settings)?,
             args: settings
                 .command
@@ -79,7 +79,7 @@ impl Place {
                     .insert(variable.to_owned(), temp.to_string_lossy().into_owned());
             }
             let (more, repository) = (&settings.own_folders, self.repository.as_deref());
-            let grounds = Grounds {
+            let grounds = SandboxPaths {
                 own: &FETCHED,
                 more,
                 worktree: &self.worktree,
@@ -134,11 +134,11 @@ pub(super) fn program(name: &str, settings: &McpSettings) -> Result<PathBuf> {
 pub(super) fn protection(
     name: &str,
     settings: &McpSettings,
-    kernel: &Protection,
+    kernel: &SandboxProtection,
 ) -> (bool, String) {
-    let open = || Protection {
+    let open = || SandboxProtection {
         missing: format!("mcp.{name}.confined is false"),
-        ..Protection::default()
+        ..SandboxProtection::default()
     };
     let protection = if settings.confined {
         kernel.clone()
@@ -146,8 +146,8 @@ pub(super) fn protection(
         open()
     };
     (
-        protection.fenced(),
-        format!("mcp:{name}: {}", protection.program_words()),
+        protection.programs_confined(),
+        format!("mcp:{name}: {}", protection.describe_program()),
     )
 }
 

@@ -19,11 +19,11 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::launching::{Place, named, program};
-use super::program::{Launch, Program};
-use crate::engine::confine::Protection;
+use self::launching::{LaunchDirectory, named, program};
+use super::program::{AgentLaunch, RunningProgram};
+use crate::engine::confine::SandboxProtection;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::persona::{Permission, Persona};
+use crate::model::persona::{Persona, ToolPermission};
 use crate::model::settings::McpSettings;
 
 mod launching;
@@ -36,14 +36,14 @@ const MAX_NAME: usize = 64;
 const MAX_TOOLS: usize = 128;
 
 /// The servers of one attempt, and the tools of theirs that the persona is given.
-pub struct Shelf {
-    servers: Vec<Server>,
-    tools: Vec<Offered>,
-    place: Place,
+pub struct McpServers {
+    servers: Vec<McpServer>,
+    tools: Vec<OfferedTool>,
+    place: LaunchDirectory,
 }
 
 /// One tool on offer.
-struct Offered {
+struct OfferedTool {
     /// As the model calls it.
     name: String,
     server: usize,
@@ -51,21 +51,21 @@ struct Offered {
     tool: String,
     description: String,
     parameters: Value,
-    permission: Permission,
+    permission: ToolPermission,
 }
 
-struct Server {
+struct McpServer {
     name: String,
     settings: McpSettings,
-    live: Mutex<(u32, Option<Live>)>,
+    live: Mutex<(u32, Option<LiveServer>)>,
 }
 
-struct Live {
+struct LiveServer {
     service: RunningService<RoleClient, ()>,
-    program: Program,
+    program: RunningProgram,
 }
 
-impl Shelf {
+impl McpServers {
     /// Whether the servers that a persona names are in the settings, and their programs here.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Shelf {
         let mut shelf = Self {
             servers: Vec::new(),
             tools: Vec::new(),
-            place: Place::new(worktree, repository, confined)?,
+            place: LaunchDirectory::new(worktree, repository, confined)?,
         };
         let mut wanted: BTreeMap<&str, Vec<Option<&str>>> = BTreeMap::new();
         for (server, tool) in persona.mcp_tools() {
@@ -128,7 +128,7 @@ impl Shelf {
         )
         .await;
         let server = self.servers.len();
-        self.servers.push(Server {
+        self.servers.push(McpServer {
             name: name.to_owned(),
             settings,
             live: Mutex::new((1, Some(live))),
@@ -153,7 +153,7 @@ impl Shelf {
                         "name the tools you want one by one: mcp:{name}/TOOL"
                     )));
                 }
-                self.tools.push(Offered {
+                self.tools.push(OfferedTool {
                     name: full,
                     server,
                     permission: permission(persona, name, &tool.name),
@@ -188,7 +188,7 @@ impl Shelf {
     }
 
     /// Of each server whether it is confined, and the words for it, by what the kernel does.
-    pub fn protections(&self, kernel: &Protection) -> Vec<(bool, String)> {
+    pub fn protections(&self, kernel: &SandboxProtection) -> Vec<(bool, String)> {
         self.servers
             .iter()
             .map(|server| launching::protection(&server.name, &server.settings, kernel))
@@ -200,7 +200,7 @@ impl Shelf {
         let offered = self
             .tools
             .iter()
-            .filter(|tool| tool.permission != Permission::Deny);
+            .filter(|tool| tool.permission != ToolPermission::Deny);
         offered.map(|tool| {
             json!({"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters}})
         })
@@ -208,11 +208,11 @@ impl Shelf {
 
     /// What the persona says of a tool; absent when it is none of ours.
     #[must_use]
-    pub fn permission(&self, name: &str) -> Option<Permission> {
+    pub fn permission(&self, name: &str) -> Option<ToolPermission> {
         self.find(name).map(|tool| tool.permission)
     }
 
-    fn find(&self, name: &str) -> Option<&Offered> {
+    fn find(&self, name: &str) -> Option<&OfferedTool> {
         self.tools.iter().find(|tool| tool.name == name)
     }
 
@@ -294,7 +294,7 @@ impl Shelf {
         }
     }
 
-    async fn again(&self, server: &Server, live: &mut (u32, Option<Live>)) -> Result<()> {
+    async fn again(&self, server: &McpServer, live: &mut (u32, Option<LiveServer>)) -> Result<()> {
         end(live.1.take()).await;
         if live.0 >= MAX_LIVES {
             return Err(broken(
@@ -324,8 +324,8 @@ impl Shelf {
     }
 }
 
-async fn end(live: Option<Live>) {
-    if let Some(Live { service, program }) = live {
+async fn end(live: Option<LiveServer>) {
+    if let Some(LiveServer { service, program }) = live {
         drop(service);
         program.end().await;
     }
@@ -334,10 +334,10 @@ async fn end(live: Option<Live>) {
 async fn begin(
     name: &str,
     settings: &McpSettings,
-    launch: &Launch,
+    launch: &AgentLaunch,
     worktree: &Path,
-) -> Result<Live> {
-    let begun = Program::begin(launch, worktree).await;
+) -> Result<LiveServer> {
+    let begun = RunningProgram::begin(launch, worktree).await;
     let (program, to, from) = begun.map_err(|error| broken(name, &error.to_string()))?;
     match timeout(
         Duration::from_secs(settings.start_timeout_seconds),
@@ -345,7 +345,7 @@ async fn begin(
     )
     .await
     {
-        Ok(Ok(service)) => Ok(Live { service, program }),
+        Ok(Ok(service)) => Ok(LiveServer { service, program }),
         Ok(Err(error)) => {
             let last = program.end().await;
             Err(broken(name, &format!("{error} ({last})")))
@@ -358,7 +358,7 @@ async fn begin(
 }
 
 /// One tool's own word counts before its server's.
-fn permission(persona: &Persona, server: &str, tool: &str) -> Permission {
+fn permission(persona: &Persona, server: &str, tool: &str) -> ToolPermission {
     let one = persona.permissions.get(&format!("mcp:{server}/{tool}"));
     one.copied()
         .unwrap_or_else(|| persona.permission(&format!("mcp:{server}")))

@@ -9,30 +9,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::fault::Fault;
+use super::fault::ModelFault;
 use super::key;
-use super::wire::{Limits, Wire};
+use super::wire::{ChatTransport, StreamLimits};
 use crate::engine::blocking::blocking;
 use crate::model::error::{Failure, Result};
 use crate::model::settings::OpenAiSettings;
 
 /// Where the way to the provider is kept.
-pub(super) struct Access {
+pub(super) struct ClientHandle {
     settings: OpenAiSettings,
     /// The key that was there at first: whoever hides secrets knows it.
     first: Option<SecretString>,
-    now: Mutex<Now>,
+    now: Mutex<CurrentClient>,
 }
 
 #[derive(Clone)]
-struct Now {
+struct CurrentClient {
     key: Option<SecretString>,
-    wire: Arc<Wire>,
+    wire: Arc<ChatTransport>,
     /// Why there is no key, where there should be one.
     keyless: Option<Failure>,
 }
 
-impl Now {
+impl CurrentClient {
     /// With what was found where the key should be.
     fn with(settings: &OpenAiSettings, found: Result<Option<SecretString>>) -> Result<Self> {
         let (key, keyless) = match found {
@@ -40,20 +40,24 @@ impl Now {
             Err(failure) => (None, Some(failure)),
         };
         Ok(Self {
-            wire: Arc::new(Wire::new(settings, key.clone(), Limits::of(settings))?),
+            wire: Arc::new(ChatTransport::new(
+                settings,
+                key.clone(),
+                StreamLimits::of(settings),
+            )?),
             key,
             keyless,
         })
     }
 }
 
-impl Access {
+impl ClientHandle {
     /// Reads the key; nothing is sent.
     ///
     /// # Errors
     /// `config_invalid` when the base URL, a header or the key cannot be used.
     pub(super) fn new(settings: &OpenAiSettings) -> Result<Self> {
-        let now = Now::with(settings, key::key(settings))?;
+        let now = CurrentClient::with(settings, key::key(settings))?;
         Ok(Self {
             settings: settings.clone(),
             first: now.key.clone(),
@@ -61,19 +65,19 @@ impl Access {
         })
     }
 
-    fn now(&self) -> Now {
+    fn now(&self) -> CurrentClient {
         self.now
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn take(&self, now: Now) {
+    fn take(&self, now: CurrentClient) {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// The wire.
-    pub(super) fn wire(&self) -> Arc<Wire> {
+    pub(super) fn wire(&self) -> Arc<ChatTransport> {
         self.now().wire
     }
 
@@ -84,10 +88,10 @@ impl Access {
     /// `backend_unavailable`, saying what is missing.
     pub(super) fn ready(&self) -> Result<()> {
         let mut now = self.now();
-        if now.keyless.is_some() && matches!(key::place(&self.settings), key::Place::File(_)) {
+        if now.keyless.is_some() && matches!(key::place(&self.settings), key::KeySource::File(_)) {
             let found = key::key(&self.settings);
             if found.is_ok() {
-                now = Now::with(&self.settings, found)?;
+                now = CurrentClient::with(&self.settings, found)?;
                 self.take(now.clone());
             }
         }
@@ -108,11 +112,11 @@ impl Access {
     ///
     /// # Errors
     /// The refusal of the key, where there is no other one by now.
-    pub(super) async fn open(&self) -> Result<Arc<Wire>> {
+    pub(super) async fn open(&self) -> Result<Arc<ChatTransport>> {
         self.reread(false).await;
         let wire = self.wire();
         wire.key_refused()
-            .map_or(Ok(wire), |fault: Fault| Err(fault.into_failure(1)))
+            .map_or(Ok(wire), |fault: ModelFault| Err(fault.into_failure(1)))
     }
 
     /// A person has a run go on: the key may be mended, or be good again at the provider.
@@ -138,7 +142,7 @@ impl Access {
                 before.keyless.is_some() || words(found.as_ref()) != words(before.key.as_ref())
             });
             if another {
-                Now::with(&settings, found).map(Some)
+                CurrentClient::with(&settings, found).map(Some)
             } else {
                 Ok(None)
             }
@@ -174,7 +178,7 @@ mod tests {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         };
         let key_file = file.to_string_lossy().into_owned();
-        let access = Access::new(&OpenAiSettings {
+        let access = ClientHandle::new(&OpenAiSettings {
             key_env: String::new(),
             key_file,
             ..OpenAiSettings::default()

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::assemble::Assembly;
-use super::fault::{Fault, retry_after};
-use super::sse::Decoder;
+use super::assemble::AnswerAssembler;
+use super::fault::{ModelFault, retry_after};
+use super::sse::SseDecoder;
 
 /// What streams are made of, whole and broken.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
@@ -37,12 +37,12 @@ proptest! {
     #[test]
     fn no_bytes_of_a_stream_make_anything_panic(parts in prop::collection::vec(pieces(), 0..40), size in 1usize..50) {
         let bytes = parts.concat();
-        let (mut decoder, mut assembly) = (Decoder::default(), Assembly::of_turn(1));
+        let (mut decoder, mut assembly) = (SseDecoder::default(), AnswerAssembler::of_turn(1));
         for piece in bytes.chunks(size) {
             let Ok(events) = decoder.push(piece) else { return Ok(()) };
             for event in events {
                 if let Err(broken) = assembly.take(&event.data) {
-                    let _ = Fault::of_broken(&broken, assembly.begun()).into_failure(1);
+                    let _ = ModelFault::of_broken(&broken, assembly.begun()).into_failure(1);
                     return Ok(());
                 }
             }
@@ -53,7 +53,7 @@ proptest! {
 
     #[test]
     fn no_chunk_of_json_makes_anything_panic(chunk in json(), said in ".{0,60}") {
-        let mut assembly = Assembly::of_turn(3);
+        let mut assembly = AnswerAssembler::of_turn(3);
         let _ = assembly.take(&chunk.to_string());
         let _ = assembly.take(&serde_json::json!({"choices": [{"delta": {"tool_calls": [chunk]}, "finish_reason": "stop"}]}).to_string());
         let _ = assembly.end();

@@ -6,13 +6,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::calls::Calls;
-use super::chat::{Chunk, Delta, Usage};
+use super::calls::ToolCallAssembler;
+use super::chat::{ChatChunk, ChatDelta, ChatUsage};
 use crate::engine::api::TextKind;
 
 /// A model's whole answer, as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Answer {
+pub(super) struct ModelAnswer {
     /// What it said.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
@@ -27,16 +27,16 @@ pub(super) struct Answer {
     pub reasoning_details: Vec<Value>,
     /// The tools it calls, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub calls: Vec<Call>,
+    pub calls: Vec<AssembledCall>,
     /// Why it ended.
     #[serde(default)]
-    pub finish: Finish,
+    pub finish: FinishReason,
 }
 
-impl Answer {
+impl ModelAnswer {
     /// The calls that are run: those of an answer that was cut off are not, whole as they may look.
-    pub(super) fn runnable(&self) -> &[Call] {
-        if self.finish == Finish::Stop {
+    pub(super) fn runnable(&self) -> &[AssembledCall] {
+        if self.finish == FinishReason::Stop {
             &self.calls
         } else {
             &[]
@@ -46,7 +46,7 @@ impl Answer {
 
 /// One tool call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Call {
+pub(super) struct AssembledCall {
     /// Our own id.
     pub id: String,
     /// Which tool.
@@ -58,7 +58,7 @@ pub(super) struct Call {
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Finish {
+pub(super) enum FinishReason {
     /// By itself; whether it wants tools is told by the calls, not by this.
     #[default]
     Stop,
@@ -70,11 +70,11 @@ pub(super) enum Finish {
 
 /// A whole answer and what was told beside it.
 #[derive(Debug)]
-pub(super) struct Assembled {
+pub(super) struct AssembledAnswer {
     /// The answer.
-    pub answer: Answer,
+    pub answer: ModelAnswer,
     /// The last usage that was told.
-    pub usage: Option<Usage>,
+    pub usage: Option<ChatUsage>,
     /// The provider's name for the request.
     pub request_id: Option<String>,
     /// What was wrong with the form of its tool calls.
@@ -83,7 +83,7 @@ pub(super) struct Assembled {
 
 /// Why the chunks make no answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Broken {
+pub(super) enum StreamError {
     /// The stream ended before the answer did.
     Cut,
     /// It ended well and said nothing.
@@ -96,18 +96,18 @@ pub(super) enum Broken {
 
 /// An answer being put together.
 #[derive(Default)]
-pub(super) struct Assembly {
+pub(super) struct AnswerAssembler {
     turn: u32,
-    answer: Answer,
-    calls: Calls,
-    finish: Option<Finish>,
-    usage: Option<Usage>,
+    answer: ModelAnswer,
+    calls: ToolCallAssembler,
+    finish: Option<FinishReason>,
+    usage: Option<ChatUsage>,
     request_id: Option<String>,
     done: bool,
     begun: bool,
 }
 
-impl Assembly {
+impl AnswerAssembler {
     /// Begins the answer of a turn.
     pub(super) fn of_turn(turn: u32) -> Self {
         Self {
@@ -130,15 +130,15 @@ impl Assembly {
     ///
     /// # Errors
     /// An error object, or data that is no chunk.
-    pub(super) fn take(&mut self, data: &str) -> Result<Vec<(TextKind, String)>, Broken> {
+    pub(super) fn take(&mut self, data: &str) -> Result<Vec<(TextKind, String)>, StreamError> {
         if data.trim() == "[DONE]" {
             self.done = true;
             return Ok(Vec::new());
         }
-        let chunk: Chunk =
-            serde_json::from_str(data).map_err(|error| Broken::Malformed(error.to_string()))?;
+        let chunk: ChatChunk = serde_json::from_str(data)
+            .map_err(|error| StreamError::Malformed(error.to_string()))?;
         if let Some(error) = chunk.error {
-            return Err(Broken::Error(error));
+            return Err(StreamError::Error(error));
         }
         self.request_id = self
             .request_id
@@ -153,7 +153,7 @@ impl Assembly {
             .filter(|choice| choice.index.unwrap_or(0) == 0)
         {
             if let Some(error) = choice.error {
-                return Err(Broken::Error(error));
+                return Err(StreamError::Error(error));
             }
             if let Some(delta) = choice.delta.or(choice.message) {
                 self.add(delta, &mut shown);
@@ -166,10 +166,10 @@ impl Assembly {
     /// Ends the answer.
     ///
     /// # Errors
-    /// `Cut` without a finish reason and without the end mark; `Empty` when there is nothing in it.
-    pub(super) fn end(mut self) -> Result<Assembled, Broken> {
-        let Some(finish) = self.finish.or(self.done.then_some(Finish::Stop)) else {
-            return Err(Broken::Cut);
+    /// `TransportError` without a finish reason and without the end mark; `Empty` when there is nothing in it.
+    pub(super) fn end(mut self) -> Result<AssembledAnswer, StreamError> {
+        let Some(finish) = self.finish.or(self.done.then_some(FinishReason::Stop)) else {
+            return Err(StreamError::Cut);
         };
         self.answer.finish = finish;
         let repaired = self.calls.oddities();
@@ -177,13 +177,13 @@ impl Assembly {
             rename(&mut self.answer.reasoning_details, &provider_id, &call.id);
             self.answer.calls.push(call);
         }
-        if finish == Finish::Stop
+        if finish == FinishReason::Stop
             && self.answer.calls.is_empty()
             && self.answer.text.trim().is_empty()
         {
-            return Err(Broken::Empty);
+            return Err(StreamError::Empty);
         }
-        Ok(Assembled {
+        Ok(AssembledAnswer {
             answer: self.answer,
             usage: self.usage,
             request_id: self.request_id,
@@ -191,7 +191,7 @@ impl Assembly {
         })
     }
 
-    fn add(&mut self, delta: Delta, shown: &mut Vec<(TextKind, String)>) {
+    fn add(&mut self, delta: ChatDelta, shown: &mut Vec<(TextKind, String)>) {
         for text in [delta.content, delta.refusal]
             .into_iter()
             .flatten()
@@ -225,17 +225,19 @@ impl Assembly {
     }
 }
 
-fn finish_of(reason: Option<&str>) -> Result<Option<Finish>, Broken> {
+fn finish_of(reason: Option<&str>) -> Result<Option<FinishReason>, StreamError> {
     Ok(match reason.map(str::trim) {
         None | Some("") => None,
-        Some("length" | "max_tokens" | "MAX_TOKENS") => Some(Finish::Length),
-        Some("content_filter" | "safety" | "SAFETY" | "refusal") => Some(Finish::ContentFilter),
+        Some("length" | "max_tokens" | "MAX_TOKENS") => Some(FinishReason::Length),
+        Some("content_filter" | "safety" | "SAFETY" | "refusal") => {
+            Some(FinishReason::ContentFilter)
+        }
         Some("error") => {
-            return Err(Broken::Error(Value::String(
+            return Err(StreamError::Error(Value::String(
                 "the provider ended the answer with an error".to_owned(),
             )));
         }
-        Some(_) => Some(Finish::Stop),
+        Some(_) => Some(FinishReason::Stop),
     })
 }
 

@@ -3,94 +3,99 @@
 
 use std::future::Future;
 
-use crate::engine::agent::{Answered, CallFailed, Desk, NextTry, Reserve, ToolDone};
+use crate::engine::agent::{
+    AnsweredCall, AttemptRecorder, CallReserve, FailedCall, FinishedCall, PlannedRetry,
+};
 use crate::engine::api::TextKind;
 use crate::model::error::Result;
 use crate::model::id::TurnId;
 
-/// The methods of [`Desk`]; see there.
-pub(super) trait Book: Sync {
+/// The methods of [`AttemptRecorder`]; see there.
+pub(super) trait TurnRecorder: Sync {
     fn text(&self, kind: TextKind, text: &str);
     fn adapted(&self, words: &str);
-    fn reserve(&self, reserve: Reserve) -> impl Future<Output = Result<TurnId>> + Send;
-    fn answered(&self, turn: TurnId, answered: Answered)
-    -> impl Future<Output = Result<()>> + Send;
-    fn put_down(&self, turn: TurnId, answered: Answered) -> Result<()>;
+    fn reserve(&self, reserve: CallReserve) -> impl Future<Output = Result<TurnId>> + Send;
+    fn answered(
+        &self,
+        turn: TurnId,
+        answered: AnsweredCall,
+    ) -> impl Future<Output = Result<()>> + Send;
+    fn put_down(&self, turn: TurnId, answered: AnsweredCall) -> Result<()>;
     fn failed(
         &self,
         turn: TurnId,
-        failed: CallFailed,
-        next: Option<NextTry>,
+        failed: FailedCall,
+        next: Option<PlannedRetry>,
     ) -> impl Future<Output = Result<()>> + Send;
     fn tools_done(
         &self,
         turn: TurnId,
-        done: Vec<ToolDone>,
-        next: Option<Reserve>,
+        done: Vec<FinishedCall>,
+        next: Option<CallReserve>,
     ) -> impl Future<Output = Result<Option<TurnId>>> + Send;
     fn hold(
         &self,
         turn: TurnId,
-        done: Vec<ToolDone>,
+        done: Vec<FinishedCall>,
         at: Option<String>,
     ) -> impl Future<Output = Result<()>> + Send;
     fn keep(&self, whole: String) -> impl Future<Output = Option<String>> + Send;
 }
 
-impl Book for Desk {
+impl TurnRecorder for AttemptRecorder {
     fn text(&self, kind: TextKind, text: &str) {
-        Desk::text(self, kind, text);
+        AttemptRecorder::text(self, kind, text);
     }
 
     fn adapted(&self, words: &str) {
-        Desk::adapted(self, words);
+        AttemptRecorder::adapted(self, words);
     }
 
-    fn reserve(&self, reserve: Reserve) -> impl Future<Output = Result<TurnId>> + Send {
-        Desk::reserve(self, reserve)
+    fn reserve(&self, reserve: CallReserve) -> impl Future<Output = Result<TurnId>> + Send {
+        AttemptRecorder::reserve(self, reserve)
     }
 
     fn answered(
         &self,
         turn: TurnId,
-        answered: Answered,
+        answered: AnsweredCall,
     ) -> impl Future<Output = Result<()>> + Send {
-        Desk::answered(self, turn, answered)
+        AttemptRecorder::answered(self, turn, answered)
     }
 
-    fn put_down(&self, turn: TurnId, answered: Answered) -> Result<()> {
-        Desk::put_down(self, turn, answered);
+    fn put_down(&self, turn: TurnId, answered: AnsweredCall) -> Result<()> {
+        AttemptRecorder::defer_answer(self, turn, answered);
         Ok(())
     }
 
     fn failed(
         &self,
         turn: TurnId,
-        failed: CallFailed,
-        next: Option<NextTry>,
+        failed: FailedCall,
+        next: Option<PlannedRetry>,
     ) -> impl Future<Output = Result<()>> + Send {
-        Desk::failed(self, turn, failed, next)
+        AttemptRecorder::failed(self, turn, failed, next)
     }
 
     fn tools_done(
         &self,
         turn: TurnId,
-        done: Vec<ToolDone>,
-        next: Option<Reserve>,
+        done: Vec<FinishedCall>,
+        next: Option<CallReserve>,
     ) -> impl Future<Output = Result<Option<TurnId>>> + Send {
-        Desk::tools_done(self, turn, done, next)
+        AttemptRecorder::tools_done(self, turn, done, next)
     }
 
     fn hold(
         &self,
         turn: TurnId,
-        done: Vec<ToolDone>,
+        done: Vec<FinishedCall>,
         at: Option<String>,
     ) -> impl Future<Output = Result<()>> + Send {
-        Desk::hold(self, turn, done, at)
+        AttemptRecorder::suspend_turn(self, turn, done, at)
     }
 
     fn keep(&self, whole: String) -> impl Future<Output = Option<String>> + Send {
-        Desk::keep(self, whole)
+        AttemptRecorder::keep(self, whole)
     }
 }

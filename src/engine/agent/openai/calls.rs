@@ -8,17 +8,17 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::assemble::Call;
+use super::assemble::AssembledCall;
 use super::chat::CallPiece;
 
 /// The calls of one answer, of which pieces may still come.
 #[derive(Default)]
-pub(super) struct Calls {
-    calls: Vec<Pending>,
+pub(super) struct ToolCallAssembler {
+    calls: Vec<PendingCall>,
 }
 
 #[derive(Default)]
-struct Pending {
+struct PendingCall {
     index: Option<u64>,
     provider_id: String,
     name: String,
@@ -27,13 +27,13 @@ struct Pending {
     pieced: bool,
 }
 
-impl Pending {
+impl PendingCall {
     fn is_whole(&self) -> bool {
         !self.name.is_empty() || !self.arguments.is_empty()
     }
 }
 
-impl Calls {
+impl ToolCallAssembler {
     /// Takes a piece.
     pub(super) fn add(&mut self, piece: CallPiece) {
         let id = piece.id.unwrap_or_default();
@@ -43,9 +43,9 @@ impl Calls {
         let call = match at {
             Some(at) => &mut self.calls[at],
             None => {
-                self.calls.push(Pending {
+                self.calls.push(PendingCall {
                     index: piece.index,
-                    ..Pending::default()
+                    ..PendingCall::default()
                 });
                 let last = self.calls.len() - 1;
                 &mut self.calls[last]
@@ -69,8 +69,9 @@ impl Calls {
     /// The call that a piece belongs to; absent when it begins a new one.
     fn place_of(&self, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
         // A call with arguments that is named otherwise is another one, whatever its index and id say.
-        let renamed =
-            |call: &Pending| !name.is_empty() && call.name != name && !call.arguments.is_empty();
+        let renamed = |call: &PendingCall| {
+            !name.is_empty() && call.name != name && !call.arguments.is_empty()
+        };
         if let Some(index) = index {
             let at = self
                 .calls
@@ -96,7 +97,7 @@ impl Calls {
     /// What a well-made answer would not have had, in words: calls are told apart all the same, and get ids
     /// of our own.
     pub(super) fn oddities(&self) -> Option<String> {
-        let whole: Vec<&Pending> = self.calls.iter().filter(|call| call.is_whole()).collect();
+        let whole: Vec<&PendingCall> = self.calls.iter().filter(|call| call.is_whole()).collect();
         let ids: BTreeSet<&str> = whole
             .iter()
             .map(|call| call.provider_id.as_str())
@@ -131,13 +132,13 @@ impl Calls {
     }
 
     /// The calls in order, each with our own id and the provider's before it.
-    pub(super) fn ended(self, turn: u32) -> impl Iterator<Item = (String, Call)> {
-        let whole = self.calls.into_iter().filter(Pending::is_whole);
+    pub(super) fn ended(self, turn: u32) -> impl Iterator<Item = (String, AssembledCall)> {
+        let whole = self.calls.into_iter().filter(PendingCall::is_whole);
         whole.enumerate().map(move |(index, call)| {
             let id = format!("call_{turn}_{}", index + 1);
             (
                 call.provider_id,
-                Call {
+                AssembledCall {
                     id,
                     name: call.name,
                     arguments: call.arguments,

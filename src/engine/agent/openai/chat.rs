@@ -9,20 +9,20 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::model::error::Failure;
-use crate::model::event::Tokens;
+use crate::model::event::TokenUsage;
 use crate::model::money::NanoUsd;
-use crate::model::persona::Params;
+use crate::model::persona::SamplingParams;
 
 /// One chunk of a stream.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Chunk {
+pub(super) struct ChatChunk {
     #[serde(deserialize_with = "lenient")]
     pub id: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub choices: Option<Vec<Choice>>,
+    pub choices: Option<Vec<ChatChoice>>,
     #[serde(deserialize_with = "lenient")]
-    pub usage: Option<Usage>,
+    pub usage: Option<ChatUsage>,
     #[serde(deserialize_with = "lenient")]
     pub error: Option<Value>,
 }
@@ -30,13 +30,13 @@ pub(super) struct Chunk {
 /// One choice of a chunk; only the first is ever asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Choice {
+pub(super) struct ChatChoice {
     #[serde(deserialize_with = "lenient")]
     pub index: Option<u64>,
     #[serde(deserialize_with = "lenient")]
-    pub delta: Option<Delta>,
+    pub delta: Option<ChatDelta>,
     #[serde(deserialize_with = "lenient")]
-    pub message: Option<Delta>,
+    pub message: Option<ChatDelta>,
     #[serde(deserialize_with = "lenient")]
     pub finish_reason: Option<String>,
     #[serde(deserialize_with = "lenient")]
@@ -46,7 +46,7 @@ pub(super) struct Choice {
 /// What a chunk adds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Delta {
+pub(super) struct ChatDelta {
     #[serde(deserialize_with = "lenient")]
     pub content: Option<String>,
     #[serde(deserialize_with = "lenient")]
@@ -87,7 +87,7 @@ pub(super) struct FunctionPiece {
 /// What the call used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Usage {
+pub(super) struct ChatUsage {
     #[serde(deserialize_with = "lenient")]
     prompt_tokens: Option<u64>,
     #[serde(deserialize_with = "lenient")]
@@ -117,9 +117,9 @@ struct CompletionDetails {
     reasoning_tokens: Option<u64>,
 }
 
-impl Usage {
+impl ChatUsage {
     /// The counts; nonsense above 10¹² is cut off there.
-    pub(super) fn tokens(&self) -> Tokens {
+    pub(super) fn tokens(&self) -> TokenUsage {
         let sane = |count: Option<u64>| count.unwrap_or(0).min(1_000_000_000_000);
         let cached = self
             .prompt_tokens_details
@@ -130,7 +130,7 @@ impl Usage {
             .completion_tokens_details
             .as_ref()
             .and_then(|details| details.reasoning_tokens);
-        Tokens {
+        TokenUsage {
             input: sane(self.prompt_tokens),
             output: sane(self.completion_tokens),
             cached: sane(cached).min(sane(self.prompt_tokens)),
@@ -151,7 +151,7 @@ impl Usage {
 
 /// A request as it is sent. It is written as text once: the text is measured, and the same text is sent.
 #[derive(Serialize)]
-struct Request<'a> {
+struct ChatRequest<'a> {
     model: &'a str,
     messages: &'a [Value],
     stream: bool,
@@ -165,7 +165,7 @@ struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning: Option<Reasoning<'a>>,
+    reasoning: Option<ReasoningOptions<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
 }
@@ -176,7 +176,7 @@ struct StreamOptions {
 }
 
 #[derive(Serialize)]
-struct Reasoning<'a> {
+struct ReasoningOptions<'a> {
     effort: &'a str,
 }
 
@@ -188,10 +188,10 @@ pub(super) fn request(
     model: &str,
     messages: &[Value],
     tools: Option<&RawValue>,
-    params: &Params,
+    params: &SamplingParams,
     response_format: Option<Value>,
 ) -> Result<String, Failure> {
-    let body = Request {
+    let body = ChatRequest {
         model,
         messages,
         stream: true,
@@ -205,7 +205,7 @@ pub(super) fn request(
         reasoning: params
             .reasoning_effort
             .as_deref()
-            .map(|effort| Reasoning { effort }),
+            .map(|effort| ReasoningOptions { effort }),
         response_format,
     };
     serde_json::to_string(&body).map_err(Failure::internal)
@@ -224,8 +224,8 @@ mod tests {
 
     use super::*;
 
-    fn usage(text: &str) -> Usage {
-        serde_json::from_str::<Chunk>(&format!(r#"{{"usage":{text}}}"#))
+    fn usage(text: &str) -> ChatUsage {
+        serde_json::from_str::<ChatChunk>(&format!(r#"{{"usage":{text}}}"#))
             .unwrap()
             .usage
             .unwrap()
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_field_of_another_type_does_not_spoil_the_others() {
-        let chunk: Chunk =
+        let chunk: ChatChunk =
             serde_json::from_str(r#"{"id":7,"choices":[{"index":null,"delta":{"content":"x","tool_calls":"none"}}],"usage":null}"#)
                 .unwrap();
         let choice = &chunk.choices.unwrap()[0];
@@ -250,7 +250,7 @@ mod tests {
         );
         assert_eq!(
             told.tokens(),
-            Tokens {
+            TokenUsage {
                 input: 100,
                 output: 20,
                 cached: 60,
@@ -262,7 +262,7 @@ mod tests {
             usage(r#"{"prompt_tokens":-4,"completion_tokens":9223372036854775808,"cost":-1}"#);
         assert_eq!(
             odd.tokens(),
-            Tokens {
+            TokenUsage {
                 input: 0,
                 output: 1_000_000_000_000,
                 cached: 0,
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn params_go_into_the_request_and_absent_ones_do_not() {
-        let params = Params {
+        let params = SamplingParams {
             temperature: Some(0.2),
             top_p: None,
             max_tokens: Some(900),

@@ -11,13 +11,13 @@ const LONGEST: usize = 3;
 
 /// One call with its result, in a form that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct LoopStep {
     tool: String,
     arguments: String,
     result: String,
 }
 
-impl Step {
+impl LoopStep {
     /// A call and its result. Key order and spacing of the arguments do not matter.
     pub(super) fn new(tool: &str, arguments: &str, result: &str) -> Self {
         let canonical = serde_json::from_str::<Value>(arguments)
@@ -32,7 +32,7 @@ impl Step {
 }
 
 /// The tools of the circle that `steps` end in, if they went round so often.
-pub(super) fn circle(steps: &[Step], rounds: usize) -> Option<String> {
+pub(super) fn detect_loop(steps: &[LoopStep], rounds: usize) -> Option<String> {
     (1..=LONGEST).find_map(|length| {
         let tail = &steps[steps.len().checked_sub(length * rounds)?..];
         let round = &tail[..length];
@@ -51,10 +51,10 @@ pub(super) fn circle(steps: &[Step], rounds: usize) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn steps(pattern: &str) -> Vec<Step> {
+    fn steps(pattern: &str) -> Vec<LoopStep> {
         pattern
             .chars()
-            .map(|c| Step::new(&c.to_string(), r#"{"a":1,"b":2}"#, "same"))
+            .map(|c| LoopStep::new(&c.to_string(), r#"{"a":1,"b":2}"#, "same"))
             .collect()
     }
 
@@ -72,7 +72,7 @@ mod tests {
             ("aabaabaabaab", None),
         ] {
             assert_eq!(
-                circle(&steps(pattern), STOPPED_AT).as_deref(),
+                detect_loop(&steps(pattern), STOPPED_AT).as_deref(),
                 found,
                 "{pattern}"
             );
@@ -82,14 +82,14 @@ mod tests {
     #[test]
     fn only_the_same_arguments_with_the_same_result_count() {
         let mut same = steps("aaaa");
-        same.push(Step::new("a", r#"{ "b": 2, "a": 1 }"#, "same"));
+        same.push(LoopStep::new("a", r#"{ "b": 2, "a": 1 }"#, "same"));
         assert!(
-            circle(&same, STOPPED_AT).is_some(),
+            detect_loop(&same, STOPPED_AT).is_some(),
             "key order does not matter"
         );
-        same[2] = Step::new("a", r#"{"a":1,"b":2}"#, "progress");
-        assert!(circle(&same, STOPPED_AT).is_none());
-        same[2] = Step::new("a", r#"{"a":1,"b":3}"#, "same");
-        assert!(circle(&same, STOPPED_AT).is_none());
+        same[2] = LoopStep::new("a", r#"{"a":1,"b":2}"#, "progress");
+        assert!(detect_loop(&same, STOPPED_AT).is_none());
+        same[2] = LoopStep::new("a", r#"{"a":1,"b":3}"#, "same");
+        assert!(detect_loop(&same, STOPPED_AT).is_none());
     }
 }

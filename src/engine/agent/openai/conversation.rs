@@ -6,11 +6,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::assemble::{Answer, Finish};
-use super::circles::{STOPPED_AT, Step, TOLD_AT, circle};
+use super::assemble::{FinishReason, ModelAnswer};
+use super::circles::{LoopStep, STOPPED_AT, TOLD_AT, detect_loop};
 use super::structured;
-use super::summary::Summary;
-use crate::engine::agent::Job;
+use super::summary::SummaryRequest;
+use crate::engine::agent::AgentJob;
 use crate::engine::agent::tools;
 use crate::model::error::{Code, Failure};
 
@@ -33,20 +33,20 @@ const SHORTER: &str = "Your answer was cut off because it was too long; none of 
 
 /// One turn with everything its tools said.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Said {
+pub(super) struct CompletedTurn {
     /// Counts the turns of the attempt, from 1.
     pub number: u32,
     /// How often the operator's word had set the agent going again.
     pub stretch: u32,
     /// What the model answered.
-    pub answer: Answer,
+    pub answer: ModelAnswer,
     /// What each of its calls came to, in order.
     pub results: Vec<String>,
 }
 
 /// What comes after the turns so far.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Next {
+pub(super) enum ConversationStep {
     /// Another request.
     Ask,
     /// Nothing: the model is done.
@@ -56,13 +56,13 @@ pub(super) enum Next {
 }
 
 /// Whether a turn is part of the conversation: what the provider held back is not said again.
-pub(super) fn counts(answer: &Answer) -> bool {
-    answer.finish != Finish::ContentFilter
+pub(super) fn counts(answer: &ModelAnswer) -> bool {
+    answer.finish != FinishReason::ContentFilter
 }
 
 /// Which turns were stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct TurnCount {
     /// The number of the last one.
     pub last: u32,
     /// The number of the last one before the operator's word set the agent going again.
@@ -71,18 +71,23 @@ pub(super) struct Asked {
 
 /// Decides what comes after `turns`. Limits count from the operator's last word, so that going on after
 /// one helps.
-pub(super) fn next(turns: &[Said], asked: Asked, job: &Job, artifact_there: bool) -> Next {
+pub(super) fn next(
+    turns: &[CompletedTurn],
+    asked: TurnCount,
+    job: &AgentJob,
+    artifact_there: bool,
+) -> ConversationStep {
     let Some(last) = turns.last() else {
         return ask(asked, job);
     };
-    if last.answer.finish == Finish::Length {
+    if last.answer.finish == FinishReason::Length {
         let again = current(turns, job.stretch)
             .iter()
             .rev()
             .nth(1)
-            .is_some_and(|said| said.answer.finish == Finish::Length);
+            .is_some_and(|said| said.answer.finish == FinishReason::Length);
         return if again && last.stretch == job.stretch {
-            Next::Fail(too_long())
+            ConversationStep::Fail(too_long())
         } else {
             ask(asked, job)
         };
@@ -92,23 +97,25 @@ pub(super) fn next(turns: &[Said], asked: Asked, job: &Job, artifact_there: bool
             .iter()
             .any(|said| nudge_follows(&said.answer));
         return if artifact_there || nudged {
-            Next::Done
+            ConversationStep::Done
         } else {
             ask(asked, job)
         };
     }
-    match circle(&steps(current(turns, job.stretch)), STOPPED_AT) {
-        Some(tools) => Next::Fail(in_circles(&tools)),
-        None if ways_out(current(turns, job.stretch)) >= MAX_WAYS_OUT => Next::Fail(wants_out()),
+    match detect_loop(&steps(current(turns, job.stretch)), STOPPED_AT) {
+        Some(tools) => ConversationStep::Fail(in_circles(&tools)),
+        None if ways_out(current(turns, job.stretch)) >= MAX_WAYS_OUT => {
+            ConversationStep::Fail(wants_out())
+        }
         None if unreadable(current(turns, job.stretch)) >= MAX_UNREADABLE => {
-            Next::Fail(cannot_call())
+            ConversationStep::Fail(cannot_call())
         }
         None => ask(asked, job),
     }
 }
 
 /// The turns since the operator's last word.
-fn current(turns: &[Said], stretch: u32) -> &[Said] {
+fn current(turns: &[CompletedTurn], stretch: u32) -> &[CompletedTurn] {
     let from = turns
         .iter()
         .rposition(|said| said.stretch != stretch)
@@ -117,10 +124,10 @@ fn current(turns: &[Said], stretch: u32) -> &[Said] {
 }
 
 /// What the agent is told between two stretches of work, where it was its own doing that ended the first.
-fn looked_at(turns: &[Said], stretch: u32, job: &Job) -> Option<String> {
+fn looked_at(turns: &[CompletedTurn], stretch: u32, job: &AgentJob) -> Option<String> {
     let last = turns.last().filter(|said| said.stretch != stretch)?;
     let before = current(turns, last.stretch);
-    let why = match circle(&steps(before), STOPPED_AT) {
+    let why = match detect_loop(&steps(before), STOPPED_AT) {
         Some(tools) => format!("you repeated the same calls with the same results: {tools}. Do not repeat them; take another way"),
         None if ways_out(before) >= MAX_WAYS_OUT => "you named paths outside of your worktree again and again. Stay within it".to_owned(),
         None if unreadable(before) >= MAX_UNREADABLE => {
@@ -137,9 +144,9 @@ fn looked_at(turns: &[Said], stretch: u32, job: &Job) -> Option<String> {
 /// Everything that is sent: the persona, the prompt, and `turns` with our own words between them; what a
 /// summary covers is told by it.
 pub(super) fn messages(
-    job: &Job,
-    turns: &[Said],
-    summary: Option<&Summary>,
+    job: &AgentJob,
+    turns: &[CompletedTurn],
+    summary: Option<&SummaryRequest>,
     structured: bool,
 ) -> Vec<Value> {
     let prompt = summary.map_or_else(
@@ -162,7 +169,7 @@ pub(super) fn messages(
                 .map(|words| json!({"role": "user", "content": words})),
         );
         messages.push(assistant(&said.answer));
-        if said.answer.finish == Finish::Length {
+        if said.answer.finish == FinishReason::Length {
             messages.push(json!({"role": "user", "content": SHORTER}));
         } else if nudge_follows(&said.answer) {
             let path = job
@@ -192,15 +199,15 @@ pub(super) fn messages(
 }
 
 /// What the agent is told after each of the turns that made a circle of its calls.
-fn hints(turns: &[Said]) -> Vec<Option<String>> {
+fn hints(turns: &[CompletedTurn]) -> Vec<Option<String>> {
     let (mut made, mut stretch, mut before) = (Vec::new(), None, false);
-    let mut hint = |said: &Said| {
+    let mut hint = |said: &CompletedTurn| {
         if stretch.replace(said.stretch) != Some(said.stretch) {
             made.clear();
             before = false;
         }
         made.extend(steps(std::slice::from_ref(said)));
-        let circle = circle(&made, TOLD_AT);
+        let circle = detect_loop(&made, TOLD_AT);
         let new = !std::mem::replace(&mut before, circle.is_some());
         circle.filter(|_| new).map(|tools| {
             let more = STOPPED_AT - TOLD_AT;
@@ -210,36 +217,36 @@ fn hints(turns: &[Said]) -> Vec<Option<String>> {
     turns.iter().map(&mut hint).collect()
 }
 
-fn ask(asked: Asked, job: &Job) -> Next {
+fn ask(asked: TurnCount, job: &AgentJob) -> ConversationStep {
     if asked.last - asked.before < job.max_turns {
-        return Next::Ask;
+        return ConversationStep::Ask;
     }
     let words = format!(
         "the agent used all of its {} turns without being done",
         job.max_turns
     );
-    Next::Fail(
+    ConversationStep::Fail(
         Failure::new(Code::AgentLimitReached, words)
             .hint("raise 'engine.max_turns', or make the phase smaller"),
     )
 }
 
-fn nudge_follows(answer: &Answer) -> bool {
-    answer.finish == Finish::Stop && answer.calls.is_empty()
+fn nudge_follows(answer: &ModelAnswer) -> bool {
+    answer.finish == FinishReason::Stop && answer.calls.is_empty()
 }
 
-fn steps(turns: &[Said]) -> Vec<Step> {
+fn steps(turns: &[CompletedTurn]) -> Vec<LoopStep> {
     let calls = turns
         .iter()
         .flat_map(|said| said.answer.calls.iter().zip(&said.results));
     // What a crash or a stop kept from running says nothing of the agent.
     let ran = calls.filter(|(_, result)| *result != INTERRUPTED && *result != NOT_BEGUN);
-    ran.map(|(call, result)| Step::new(&call.name, &call.arguments, result))
+    ran.map(|(call, result)| LoopStep::new(&call.name, &call.arguments, result))
         .collect()
 }
 
 /// How many calls were refused because they led out of the worktree.
-fn ways_out(turns: &[Said]) -> usize {
+fn ways_out(turns: &[CompletedTurn]) -> usize {
     let refused = |result: &&String| {
         result.starts_with("refused: ") && result.contains(Code::PathOutsideWorktree.as_str())
     };
@@ -251,7 +258,7 @@ fn ways_out(turns: &[Said]) -> usize {
 }
 
 /// How many of the last turns had calls and none that could be read.
-fn unreadable(turns: &[Said]) -> usize {
+fn unreadable(turns: &[CompletedTurn]) -> usize {
     let refused = |result: &String| tools::is_unreadable(result);
     turns
         .iter()
@@ -260,7 +267,7 @@ fn unreadable(turns: &[Said]) -> usize {
         .count()
 }
 
-fn system(job: &Job, structured: bool) -> String {
+fn system(job: &AgentJob, structured: bool) -> String {
     let mut text = job.persona.system_prompt.trim().to_owned();
     if !text.is_empty() {
         text.push_str("\n\n");
@@ -280,9 +287,9 @@ fn system(job: &Job, structured: bool) -> String {
     text
 }
 
-fn assistant(answer: &Answer) -> Value {
+fn assistant(answer: &ModelAnswer) -> Value {
     let mut message = Map::new();
-    let cut = answer.finish == Finish::Length;
+    let cut = answer.finish == FinishReason::Length;
     let text = if answer.text.is_empty() && (cut || answer.calls.is_empty()) {
         "(cut off)"
     } else {
@@ -390,40 +397,40 @@ fn in_circles(tools: &str) -> Failure {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::assemble::Call;
+    use super::super::assemble::AssembledCall;
     use super::super::scene;
     use super::*;
     use crate::engine::agent::ExpectedFile;
 
-    fn job(artifact: bool) -> Job {
+    fn job(artifact: bool) -> AgentJob {
         let artifact = artifact.then(|| ExpectedFile {
             path: "out/spec.json".to_owned(),
             schema_id: "dev/spec@1".into(),
             schema: Arc::new(Value::Null),
         });
-        Job {
+        AgentJob {
             artifact,
             max_turns: 9,
             ..scene::job(std::path::Path::new("/nowhere"))
         }
     }
 
-    fn said(text: &str, calls: &[(&str, &str, &str)], finish: Finish) -> Said {
-        let answer = Answer {
+    fn said(text: &str, calls: &[(&str, &str, &str)], finish: FinishReason) -> CompletedTurn {
+        let answer = ModelAnswer {
             text: text.to_owned(),
             calls: calls
                 .iter()
                 .enumerate()
-                .map(|(n, (name, arguments, _))| Call {
+                .map(|(n, (name, arguments, _))| AssembledCall {
                     id: format!("call_1_{}", n + 1),
                     name: (*name).to_owned(),
                     arguments: (*arguments).to_owned(),
                 })
                 .collect(),
             finish,
-            ..Answer::default()
+            ..ModelAnswer::default()
         };
-        Said {
+        CompletedTurn {
             number: 1,
             stretch: 1,
             answer,
@@ -434,16 +441,16 @@ mod tests {
         }
     }
 
-    fn stop(text: &str) -> Said {
-        said(text, &[], Finish::Stop)
+    fn stop(text: &str) -> CompletedTurn {
+        said(text, &[], FinishReason::Stop)
     }
 
-    fn after(last: u32) -> Asked {
-        Asked { last, before: 0 }
+    fn after(last: u32) -> TurnCount {
+        TurnCount { last, before: 0 }
     }
 
-    fn code(next: Next) -> Option<Code> {
-        if let Next::Fail(failure) = next {
+    fn code(next: ConversationStep) -> Option<Code> {
+        if let ConversationStep::Fail(failure) = next {
             Some(failure.code)
         } else {
             None
@@ -452,42 +459,52 @@ mod tests {
 
     #[test]
     fn what_comes_next_follows_from_the_turns() {
-        let calls = said("", &[("ls", "{}", "a")], Finish::Stop);
-        let long = said("x", &[], Finish::Length);
+        let calls = said("", &[("ls", "{}", "a")], FinishReason::Stop);
+        let long = said("x", &[], FinishReason::Length);
         let circle = vec![calls.clone(); 5];
         for (what, turns, artifact_there, expected) in [
-            ("nothing yet", vec![], false, Next::Ask),
-            ("it called tools", vec![calls.clone()], true, Next::Ask),
+            ("nothing yet", vec![], false, ConversationStep::Ask),
+            (
+                "it called tools",
+                vec![calls.clone()],
+                true,
+                ConversationStep::Ask,
+            ),
             (
                 "it stopped with its file",
                 vec![stop("done")],
                 true,
-                Next::Done,
+                ConversationStep::Done,
             ),
             (
                 "it stopped without its file",
                 vec![stop("done")],
                 false,
-                Next::Ask,
+                ConversationStep::Ask,
             ),
             (
                 "it stopped without its file after a nudge",
                 vec![stop("done"), calls.clone(), stop("done")],
                 false,
-                Next::Done,
+                ConversationStep::Done,
             ),
             (
                 "crashes kept its tool from running",
-                vec![said("", &[("edit_file", "{}", INTERRUPTED)], Finish::Stop); 5],
+                vec![said("", &[("edit_file", "{}", INTERRUPTED)], FinishReason::Stop); 5],
                 false,
-                Next::Ask,
+                ConversationStep::Ask,
             ),
-            ("it was cut off", vec![long.clone()], true, Next::Ask),
+            (
+                "it was cut off",
+                vec![long.clone()],
+                true,
+                ConversationStep::Ask,
+            ),
             (
                 "it was cut off, went on, was cut off",
                 vec![long.clone(), calls.clone(), long.clone()],
                 true,
-                Next::Ask,
+                ConversationStep::Ask,
             ),
         ] {
             let asked = after(u32::try_from(turns.len()).unwrap());
@@ -514,14 +531,21 @@ mod tests {
             )),
             Some(Code::AgentLimitReached)
         );
-        assert_eq!(next(&[calls], after(8), &job(true), true), Next::Ask);
+        assert_eq!(
+            next(&[calls], after(8), &job(true), true),
+            ConversationStep::Ask
+        );
     }
 
     #[test]
     fn an_agent_is_told_once_when_the_same_comes_round_for_the_third_time() {
-        let same = said("", &[("ls", "{}", "a"), ("grep", "{}", "b")], Finish::Stop);
-        let other = said("", &[("ls", "{}", "c")], Finish::Stop);
-        let told = |turns: &[Said]| -> Vec<usize> {
+        let same = said(
+            "",
+            &[("ls", "{}", "a"), ("grep", "{}", "b")],
+            FinishReason::Stop,
+        );
+        let other = said("", &[("ls", "{}", "c")], FinishReason::Stop);
+        let told = |turns: &[CompletedTurn]| -> Vec<usize> {
             let hints = hints(turns).into_iter().enumerate();
             hints
                 .filter_map(|(at, hint)| {
@@ -547,7 +571,7 @@ mod tests {
                 &[
                     again(2),
                     vec![
-                        Said {
+                        CompletedTurn {
                             stretch: 3,
                             ..same.clone()
                         };
@@ -578,22 +602,25 @@ mod tests {
                     ("ls", &format!("{{\"path\":\"../{n}\"}}"), refused),
                     ("read_file", "{}", "path_outside_worktree"),
                 ],
-                Finish::Stop,
+                FinishReason::Stop,
             )
         };
         let ways = |count| (0..count).map(way).collect::<Vec<_>>();
-        assert_eq!(next(&ways(4), after(4), &job(true), false), Next::Ask);
+        assert_eq!(
+            next(&ways(4), after(4), &job(true), false),
+            ConversationStep::Ask
+        );
         assert_eq!(
             code(next(&ways(5), after(5), &job(true), false)),
             Some(Code::AgentLimitReached)
         );
-        let went_on = Job {
+        let went_on = AgentJob {
             stretch: 3,
             ..job(true)
         };
         assert_eq!(
-            next(&ways(5), Asked { last: 5, before: 5 }, &went_on, false),
-            Next::Ask
+            next(&ways(5), TurnCount { last: 5, before: 5 }, &went_on, false),
+            ConversationStep::Ask
         );
         let told = messages(&went_on, &ways(5), None, false).pop().unwrap();
         assert!(
@@ -613,13 +640,13 @@ mod tests {
                     ("ls", &text, not_json),
                     ("ls", "[]", "error: the arguments must be a JSON object"),
                 ],
-                Finish::Stop,
+                FinishReason::Stop,
             )
         };
         let wrong = said(
             "",
             &[("ls", "{}", "error: bad arguments: 'path' is missing")],
-            Finish::Stop,
+            FinishReason::Stop,
         );
         let mixed = said(
             "",
@@ -627,9 +654,9 @@ mod tests {
                 ("ls", "{", "error: bad arguments: 'path' is missing"),
                 ("ls", "{}", "a"),
             ],
-            Finish::Stop,
+            FinishReason::Stop,
         );
-        let went_on = Job {
+        let went_on = AgentJob {
             stretch: 3,
             ..job(true)
         };
@@ -639,14 +666,18 @@ mod tests {
             (vec![bad(1), mixed.clone(), bad(2)], false),
             (vec![bad(1), bad(2), mixed], false),
         ] {
-            let asked = Asked {
+            let asked = TurnCount {
                 last: u32::try_from(turns.len()).unwrap(),
                 before: 0,
             };
             let expected = stopped.then_some(Code::AgentLimitReached);
             let got = next(&turns, asked, &job(true), false);
             assert_eq!(
-                if got == Next::Ask { None } else { code(got) },
+                if got == ConversationStep::Ask {
+                    None
+                } else {
+                    code(got)
+                },
                 expected,
                 "{turns:?}"
             );
@@ -654,14 +685,14 @@ mod tests {
                 assert_eq!(
                     next(
                         &turns,
-                        Asked {
+                        TurnCount {
                             before: asked.last,
                             ..asked
                         },
                         &went_on,
                         false
                     ),
-                    Next::Ask
+                    ConversationStep::Ask
                 );
                 let told = messages(&went_on, &turns, None, false).pop().unwrap();
                 assert!(
@@ -677,13 +708,13 @@ mod tests {
 
     #[test]
     fn limits_count_from_the_operators_last_word_and_the_agent_is_told_why_it_was_stopped() {
-        let calls = said("", &[("ls", "{}", "a")], Finish::Stop);
-        let long = said("x", &[], Finish::Length);
-        let went_on = Job {
+        let calls = said("", &[("ls", "{}", "a")], FinishReason::Stop);
+        let long = said("x", &[], FinishReason::Length);
+        let went_on = AgentJob {
             stretch: 3,
             ..job(true)
         };
-        let last = |turns: &[Said], job: &Job| {
+        let last = |turns: &[CompletedTurn], job: &AgentJob| {
             messages(job, turns, None, false).last().unwrap()["content"]
                 .as_str()
                 .unwrap_or_default()
@@ -691,8 +722,8 @@ mod tests {
         };
         let circle = vec![calls.clone(); 5];
         assert_eq!(
-            next(&circle, Asked { last: 5, before: 5 }, &went_on, false),
-            Next::Ask
+            next(&circle, TurnCount { last: 5, before: 5 }, &went_on, false),
+            ConversationStep::Ask
         );
         assert!(
             last(&circle, &went_on).contains("repeated the same calls with the same results: ls."),
@@ -700,11 +731,11 @@ mod tests {
             last(&circle, &went_on)
         );
         assert!(!last(&circle, &job(true)).contains("operator"));
-        let anew: Vec<Said> = circle
+        let anew: Vec<CompletedTurn> = circle
             .iter()
             .cloned()
             .chain(vec![
-                Said {
+                CompletedTurn {
                     stretch: 3,
                     ..calls.clone()
                 };
@@ -712,13 +743,18 @@ mod tests {
             ])
             .collect();
         assert_eq!(
-            next(&anew[..9], Asked { last: 9, before: 5 }, &went_on, false),
-            Next::Ask
+            next(
+                &anew[..9],
+                TurnCount { last: 9, before: 5 },
+                &went_on,
+                false
+            ),
+            ConversationStep::Ask
         );
         assert_eq!(
             code(next(
                 &anew,
-                Asked {
+                TurnCount {
                     last: 10,
                     before: 5
                 },
@@ -733,53 +769,57 @@ mod tests {
             "what was said stays as it was said"
         );
 
-        let short = Job {
+        let short = AgentJob {
             max_turns: 1,
             ..went_on
         };
         assert_eq!(
             next(
                 std::slice::from_ref(&calls),
-                Asked { last: 1, before: 1 },
+                TurnCount { last: 1, before: 1 },
                 &short,
                 false
             ),
-            Next::Ask
+            ConversationStep::Ask
         );
         assert!(last(std::slice::from_ref(&calls), &short).contains("used all of your turns"));
         assert_eq!(
             code(next(
                 &anew[..6],
-                Asked { last: 6, before: 5 },
+                TurnCount { last: 6, before: 5 },
                 &short,
                 false
             )),
             Some(Code::AgentLimitReached)
         );
-        let cut = [long.clone(), long.clone(), Said { stretch: 3, ..long }];
+        let cut = [
+            long.clone(),
+            long.clone(),
+            CompletedTurn { stretch: 3, ..long },
+        ];
         assert_eq!(
             next(
                 &cut[..2],
-                Asked { last: 2, before: 2 },
-                &Job {
+                TurnCount { last: 2, before: 2 },
+                &AgentJob {
                     stretch: 3,
                     ..job(true)
                 },
                 true
             ),
-            Next::Ask
+            ConversationStep::Ask
         );
         assert_eq!(
             next(
                 &cut,
-                Asked { last: 3, before: 2 },
-                &Job {
+                TurnCount { last: 3, before: 2 },
+                &AgentJob {
                     stretch: 3,
                     ..job(true)
                 },
                 true
             ),
-            Next::Ask
+            ConversationStep::Ask
         );
     }
 
@@ -792,9 +832,9 @@ mod tests {
                     ("ls", r#"{"path":"."}"#, "a.txt"),
                     ("made up!", "not json", "error: no such tool"),
                 ],
-                Finish::Stop,
+                FinishReason::Stop,
             ),
-            said("long", &[("ls", "{}", "")], Finish::Length),
+            said("long", &[("ls", "{}", "")], FinishReason::Length),
             stop("I am done"),
         ];
         let messages = messages(&job(true), &turns, None, false);
@@ -826,17 +866,17 @@ mod tests {
 
     #[test]
     fn reasoning_goes_back_once_and_in_its_own_field() {
-        let with = |answer: Answer| assistant(&answer);
-        let base = Answer {
+        let with = |answer: ModelAnswer| assistant(&answer);
+        let base = ModelAnswer {
             text: "x".to_owned(),
             reasoning: "r".to_owned(),
-            ..Answer::default()
+            ..ModelAnswer::default()
         };
         assert_eq!(
             with(base.clone()),
             json!({"role": "assistant", "content": "x", "reasoning": "r"})
         );
-        let content = Answer {
+        let content = ModelAnswer {
             reasoning: String::new(),
             reasoning_content: "c".to_owned(),
             ..base.clone()
@@ -845,7 +885,7 @@ mod tests {
             with(content),
             json!({"role": "assistant", "content": "x", "reasoning_content": "c"})
         );
-        let details = Answer {
+        let details = ModelAnswer {
             reasoning_details: vec![json!({"type": "t"})],
             ..base
         };

@@ -8,66 +8,66 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 
-use super::assemble::Call;
-use super::book::Book;
-use super::work::{Talk, Worker};
+use super::assemble::AssembledCall;
+use super::book::TurnRecorder;
+use super::work::{ChatWorker, ConversationState};
 use crate::engine::agent::tools::Toolbox;
-use crate::engine::agent::{Ended, Job, ToolDone};
+use crate::engine::agent::{AgentEnd, AgentJob, FinishedCall};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::ToolOutcome;
 use crate::model::id::TurnId;
-use crate::model::question::{Permit, ToolQuestion, answer_for};
+use crate::model::question::{ToolPermit, ToolQuestion, answer_for};
 
 /// How deep sub-agents may stand: one of the agent, and one of that.
 const MAX_DEPTH: usize = 2;
 
 /// Whether a call may be made.
-pub(super) enum Word {
+pub(super) enum DelegateMessage {
     /// It may; with the operator's leave where that is needed.
     Yes(bool),
     /// The operator said no.
-    No(Permit),
+    No(ToolPermit),
     /// The operator must be asked.
     Missing(Box<ToolQuestion>),
 }
 
 /// What became of a sub-agent.
-pub(super) enum Delegated {
+pub(super) enum DelegationOutcome {
     /// It is done, or cannot go on.
-    Done(Box<ToolDone>),
+    Done(Box<FinishedCall>),
     /// It was stopped or asks something; the parent rests with it.
-    Ended(Ended),
+    Ended(AgentEnd),
 }
 
-impl<B: Book> Worker<'_, B> {
+impl<B: TurnRecorder> ChatWorker<'_, B> {
     /// Whether a call may be made, by the persona's permissions and the operator's answers so far.
-    pub(super) fn may_run(&self, turn: TurnId, call: &Call) -> Word {
+    pub(super) fn may_run(&self, turn: TurnId, call: &AssembledCall) -> DelegateMessage {
         if !self.tools.asks(&call.name) {
-            return Word::Yes(false);
+            return DelegateMessage::Yes(false);
         }
         let key = format!("{turn}:{}", call.id);
         match answer_for(&self.job.permits, &self.job.phase_key, &call.name, &key) {
-            Some(permit) if permit.allowed => Word::Yes(true),
-            Some(permit) => Word::No(permit.clone()),
+            Some(permit) if permit.allowed => DelegateMessage::Yes(true),
+            Some(permit) => DelegateMessage::No(permit.clone()),
             None => self
                 .tools
                 .question(&key, &call.name, &call.arguments)
-                .map_or(Word::Yes(false), |question| {
-                    Word::Missing(Box::new(question))
+                .map_or(DelegateMessage::Yes(false), |question| {
+                    DelegateMessage::Missing(Box::new(question))
                 }),
         }
     }
 
     /// What the model is told of the operator's no.
-    pub(super) fn denied(&self, call: &Call, permit: &Permit) -> ToolDone {
+    pub(super) fn denied(&self, call: &AssembledCall, permit: &ToolPermit) -> FinishedCall {
         let words = format!("the operator refused '{}': {}", call.name, permit.comment);
         let failure = Failure::new(Code::ToolNotPermitted, words).hint("work without it");
         let result = format!(
             "refused: {} [{}]. {}",
             failure.message, failure.code, failure.hint
         );
-        ToolDone {
+        FinishedCall {
             denied: Some(failure),
             ..self.unrun(call, ToolOutcome::Error, &result)
         }
@@ -79,21 +79,21 @@ impl<B: Book> Worker<'_, B> {
     /// What ends the parent's work too: faults of the wire, the budget, the store.
     pub(super) fn delegate<'a>(
         &'a self,
-        call: &'a Call,
+        call: &'a AssembledCall,
         allowed: bool,
-    ) -> Pin<Box<dyn Future<Output = Result<Delegated>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<DelegationOutcome>> + Send + 'a>> {
         Box::pin(async move {
             let (description, explores) = match Toolbox::task(&call.arguments) {
                 Ok(task) if allowed || !self.tools.asks(&call.name) => task,
                 Ok(_) => {
-                    return Ok(Delegated::Done(Box::new(self.unrun(
+                    return Ok(DelegationOutcome::Done(Box::new(self.unrun(
                         call,
                         ToolOutcome::Error,
                         "refused: 'task' needs the operator's word",
                     ))));
                 }
                 Err(words) => {
-                    return Ok(Delegated::Done(Box::new(self.unrun(
+                    return Ok(DelegationOutcome::Done(Box::new(self.unrun(
                         call,
                         ToolOutcome::Error,
                         &format!("error: {words}"),
@@ -115,7 +115,7 @@ impl<B: Book> Worker<'_, B> {
             } else {
                 tools.with_servers_of(&self.tools)
             };
-            let job = Job {
+            let job = AgentJob {
                 prompt: description,
                 artifact: None,
                 ..self.job.clone()
@@ -135,7 +135,7 @@ impl<B: Book> Worker<'_, B> {
                 self.model.clone(),
             );
             let (structured, schema_refused, tries) = (false, AtomicBool::new(false), self.tries);
-            let sub = Worker {
+            let sub = ChatWorker {
                 wire,
                 prices,
                 pace,
@@ -150,7 +150,7 @@ impl<B: Book> Worker<'_, B> {
                 tries,
                 conversation,
             };
-            let mut talk = Talk::default();
+            let mut talk = ConversationState::default();
             let ended = sub.talk(&mut talk).await;
             let said = talk
                 .turns
@@ -158,15 +158,17 @@ impl<B: Book> Worker<'_, B> {
                 .map(|said| said.answer.text.trim().to_owned())
                 .unwrap_or_default();
             Ok(match ended {
-                Ok(Ended::Done) if said.is_empty() => Delegated::Done(Box::new(self.unrun(
-                    call,
-                    ToolOutcome::Error,
-                    "error: the sub-agent ended without a word",
-                ))),
-                Ok(Ended::Done) => {
-                    Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Ok, &said)))
+                Ok(AgentEnd::Done) if said.is_empty() => {
+                    DelegationOutcome::Done(Box::new(self.unrun(
+                        call,
+                        ToolOutcome::Error,
+                        "error: the sub-agent ended without a word",
+                    )))
                 }
-                Ok(ended) => Delegated::Ended(ended),
+                Ok(AgentEnd::Done) => {
+                    DelegationOutcome::Done(Box::new(self.unrun(call, ToolOutcome::Ok, &said)))
+                }
+                Ok(ended) => DelegationOutcome::Ended(ended),
                 Err(failure)
                     if matches!(
                         failure.code,
@@ -177,7 +179,7 @@ impl<B: Book> Worker<'_, B> {
                         "error: the sub-agent was stopped: {}. Its last words: {said}",
                         failure.message
                     );
-                    Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Error, &result)))
+                    DelegationOutcome::Done(Box::new(self.unrun(call, ToolOutcome::Error, &result)))
                 }
                 Err(failure) => return Err(failure),
             })

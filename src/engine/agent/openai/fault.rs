@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::assemble::Broken;
+use super::assemble::StreamError;
 use crate::model::error::{Code, Failure};
 use crate::model::event::CallStatus;
 
@@ -17,7 +17,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether another try may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Retry {
+pub(super) enum RetryAdvice {
     /// It would end the same.
     Never,
     /// Once more, in case it was a slip.
@@ -28,7 +28,7 @@ pub(super) enum Retry {
 
 /// One call that gave no answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Fault {
+pub(super) struct ModelFault {
     /// The stable code.
     pub code: Code,
     /// What happened, without secrets.
@@ -40,14 +40,14 @@ pub(super) struct Fault {
     /// Whether the provider may bill the call.
     pub billable: bool,
     /// Whether to try again.
-    pub retry: Retry,
+    pub retry: RetryAdvice,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
     /// Whether the request was longer than the model takes.
     pub too_long: bool,
 }
 
-impl Fault {
+impl ModelFault {
     /// A fault between us and the server, tried again.
     pub(super) fn lost(words: impl Into<String>, billable: bool) -> Self {
         Self {
@@ -56,14 +56,14 @@ impl Fault {
             hint: "check the network and 'openai.base_url', then resume the run".to_owned(),
             status: None,
             billable,
-            retry: Retry::Always,
+            retry: RetryAdvice::Always,
             retry_after: None,
             too_long: false,
         }
     }
 
     /// An answer that cannot be used, though it may be paid.
-    pub(super) fn senseless(words: impl Into<String>, retry: Retry) -> Self {
+    pub(super) fn senseless(words: impl Into<String>, retry: RetryAdvice) -> Self {
         let hint = "resume the run to ask again; if it stays, try another model".to_owned();
         Self {
             code: Code::LlmBadResponse,
@@ -100,15 +100,19 @@ impl Fault {
     }
 
     /// Chunks that make no answer; `begun` when part of one had come.
-    pub(super) fn of_broken(broken: &Broken, begun: bool) -> Self {
+    pub(super) fn of_broken(broken: &StreamError, begun: bool) -> Self {
         match broken {
-            Broken::Cut => Self::lost("the provider's stream ended before the answer did", true),
-            Broken::Empty => Self::senseless("the provider's answer is empty", Retry::Once),
-            Broken::Malformed(what) => Self::senseless(
+            StreamError::Cut => {
+                Self::lost("the provider's stream ended before the answer did", true)
+            }
+            StreamError::Empty => {
+                Self::senseless("the provider's answer is empty", RetryAdvice::Once)
+            }
+            StreamError::Malformed(what) => Self::senseless(
                 format!("the provider's stream is not what it should be: {what}"),
-                Retry::Once,
+                RetryAdvice::Once,
             ),
-            Broken::Error(error) => {
+            StreamError::Error(error) => {
                 let (number, said) = error_in_stream(error);
                 let (code, retry, hint) = kind_of(number, &said);
                 let words = format!("the provider broke off with an error: {said}");
@@ -142,9 +146,9 @@ impl Fault {
     /// Whether to try again after `tries` of at most `max_tries`.
     pub(super) fn tried_again(&self, tries: u32, max_tries: u32) -> bool {
         match self.retry {
-            Retry::Never => false,
-            Retry::Once => tries < max_tries.min(2),
-            Retry::Always => tries < max_tries,
+            RetryAdvice::Never => false,
+            RetryAdvice::Once => tries < max_tries.min(2),
+            RetryAdvice::Always => tries < max_tries,
         }
     }
 
@@ -184,7 +188,7 @@ pub(super) fn retry_after(text: &str, now: jiff::Timestamp) -> Option<Duration> 
     Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
 }
 
-fn kind_of(status: u16, said: &str) -> (Code, Retry, &'static str) {
+fn kind_of(status: u16, said: &str) -> (Code, RetryAdvice, &'static str) {
     const KEY: &str = "mend the key where 'openai.key_env', 'openai.key_file' or 'openai.key_command' has it, then resume each run that waits for it";
     const HELD: &str =
         "change the requirements or the instructions, or take another model; resuming asks again";
@@ -202,20 +206,22 @@ fn kind_of(status: u16, said: &str) -> (Code, Retry, &'static str) {
         .iter()
         .any(|mark| said.contains(mark));
     match status {
-        _ if unpaid => (Code::LlmAuth, Retry::Never, MONEY),
+        _ if unpaid => (Code::LlmAuth, RetryAdvice::Never, MONEY),
         // A gateway's moderation is about one prompt: it says nothing of the key.
         403 if ["moderation", "flagged"]
             .iter()
             .any(|mark| said.contains(mark)) =>
         {
-            (Code::LlmBadResponse, Retry::Never, HELD)
+            (Code::LlmBadResponse, RetryAdvice::Never, HELD)
         }
-        413 => (Code::LlmContextExceeded, Retry::Never, LENGTH),
-        400 | 422 | 500 if is_too_long(said) => (Code::LlmContextExceeded, Retry::Never, LENGTH),
-        401 | 403 => (Code::LlmAuth, Retry::Never, KEY),
-        429 => (Code::LlmRateLimited, Retry::Always, LATER),
-        408 | 409 | 425 | 500..=599 => (Code::LlmOverloaded, Retry::Always, LATER),
-        _ => (Code::LlmBadResponse, Retry::Never, REQUEST),
+        413 => (Code::LlmContextExceeded, RetryAdvice::Never, LENGTH),
+        400 | 422 | 500 if is_too_long(said) => {
+            (Code::LlmContextExceeded, RetryAdvice::Never, LENGTH)
+        }
+        401 | 403 => (Code::LlmAuth, RetryAdvice::Never, KEY),
+        429 => (Code::LlmRateLimited, RetryAdvice::Always, LATER),
+        408 | 409 | 425 | 500..=599 => (Code::LlmOverloaded, RetryAdvice::Always, LATER),
+        _ => (Code::LlmBadResponse, RetryAdvice::Never, REQUEST),
     }
 }
 
@@ -305,25 +311,30 @@ mod tests {
     fn each_status_has_its_code_and_only_some_are_tried_again() {
         use Code::{LlmAuth, LlmBadResponse, LlmContextExceeded, LlmOverloaded, LlmRateLimited};
         for (status, said, code, retry) in [
-            (301, "", LlmBadResponse, Retry::Never),
-            (400, "", LlmBadResponse, Retry::Never),
-            (401, "", LlmAuth, Retry::Never),
-            (402, "", LlmAuth, Retry::Never),
-            (403, "", LlmAuth, Retry::Never),
-            (403, "your input was flagged", LlmBadResponse, Retry::Never),
-            (404, "", LlmBadResponse, Retry::Never),
-            (408, "", LlmOverloaded, Retry::Always),
-            (409, "", LlmOverloaded, Retry::Always),
-            (413, "", LlmContextExceeded, Retry::Never),
-            (422, "", LlmBadResponse, Retry::Never),
-            (425, "", LlmOverloaded, Retry::Always),
-            (429, "", LlmRateLimited, Retry::Always),
-            (429, "no (insufficient_quota)", LlmAuth, Retry::Never),
-            (500, "", LlmOverloaded, Retry::Always),
-            (503, "", LlmOverloaded, Retry::Always),
-            (529, "", LlmOverloaded, Retry::Always),
+            (301, "", LlmBadResponse, RetryAdvice::Never),
+            (400, "", LlmBadResponse, RetryAdvice::Never),
+            (401, "", LlmAuth, RetryAdvice::Never),
+            (402, "", LlmAuth, RetryAdvice::Never),
+            (403, "", LlmAuth, RetryAdvice::Never),
+            (
+                403,
+                "your input was flagged",
+                LlmBadResponse,
+                RetryAdvice::Never,
+            ),
+            (404, "", LlmBadResponse, RetryAdvice::Never),
+            (408, "", LlmOverloaded, RetryAdvice::Always),
+            (409, "", LlmOverloaded, RetryAdvice::Always),
+            (413, "", LlmContextExceeded, RetryAdvice::Never),
+            (422, "", LlmBadResponse, RetryAdvice::Never),
+            (425, "", LlmOverloaded, RetryAdvice::Always),
+            (429, "", LlmRateLimited, RetryAdvice::Always),
+            (429, "no (insufficient_quota)", LlmAuth, RetryAdvice::Never),
+            (500, "", LlmOverloaded, RetryAdvice::Always),
+            (503, "", LlmOverloaded, RetryAdvice::Always),
+            (529, "", LlmOverloaded, RetryAdvice::Always),
         ] {
-            let fault = Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None);
+            let fault = ModelFault::of_status(StatusCode::from_u16(status).unwrap(), said, None);
             assert_eq!(
                 (fault.code, fault.retry, fault.billable),
                 (code, retry, false),
@@ -384,10 +395,10 @@ mod tests {
                 "The model is loaded with context length of only 4096 tokens, which is not enough",
             ),
         ] {
-            let fault = Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None);
+            let fault = ModelFault::of_status(StatusCode::from_u16(status).unwrap(), said, None);
             assert_eq!(
                 (fault.code, fault.retry, fault.too_long),
-                (Code::LlmContextExceeded, Retry::Never, true),
+                (Code::LlmContextExceeded, RetryAdvice::Never, true),
                 "{said}"
             );
         }
@@ -397,12 +408,12 @@ mod tests {
             (429, "too long a queue"),
         ] {
             assert!(
-                !Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None).too_long,
+                !ModelFault::of_status(StatusCode::from_u16(status).unwrap(), said, None).too_long,
                 "{said}"
             );
         }
         let inner = json!({"code": "context_length_exceeded", "message": "too much", "type": "invalid_request_error"});
-        assert!(Fault::of_broken(&Broken::Error(inner), false).too_long);
+        assert!(ModelFault::of_broken(&StreamError::Error(inner), false).too_long);
     }
 
     #[test]
@@ -412,46 +423,46 @@ mod tests {
                 json!({"code": 502, "message": "upstream"}),
                 502,
                 Code::LlmOverloaded,
-                Retry::Always,
+                RetryAdvice::Always,
             ),
             (
                 json!({"code": "429", "message": "slow"}),
                 429,
                 Code::LlmRateLimited,
-                Retry::Always,
+                RetryAdvice::Always,
             ),
             (
                 json!({"type": "overloaded_error", "message": "busy"}),
                 529,
                 Code::LlmOverloaded,
-                Retry::Always,
+                RetryAdvice::Always,
             ),
             (
                 json!({"code": "rate_limit_exceeded"}),
                 429,
                 Code::LlmRateLimited,
-                Retry::Always,
+                RetryAdvice::Always,
             ),
             (
                 json!({"code": "insufficient_quota"}),
                 402,
                 Code::LlmAuth,
-                Retry::Never,
+                RetryAdvice::Never,
             ),
             (
                 json!({"type": "invalid_request_error"}),
                 400,
                 Code::LlmBadResponse,
-                Retry::Never,
+                RetryAdvice::Never,
             ),
             (
                 json!("plain words"),
                 500,
                 Code::LlmOverloaded,
-                Retry::Always,
+                RetryAdvice::Always,
             ),
         ] {
-            let fault = Fault::of_broken(&Broken::Error(error.clone()), true);
+            let fault = ModelFault::of_broken(&StreamError::Error(error.clone()), true);
             assert_eq!(
                 (fault.status, fault.code, fault.retry),
                 (Some(status), code, retry),
@@ -459,7 +470,7 @@ mod tests {
             );
             assert_eq!(fault.call_status(), CallStatus::Unknown);
             assert_eq!(
-                Fault::of_broken(&Broken::Error(error), false).call_status(),
+                ModelFault::of_broken(&StreamError::Error(error), false).call_status(),
                 CallStatus::Failed
             );
         }
@@ -517,7 +528,7 @@ mod tests {
 
     #[test]
     fn tries_are_counted_by_the_kind_of_fault() {
-        let fault = |retry| Fault::senseless("x", retry);
+        let fault = |retry| ModelFault::senseless("x", retry);
         let tries = |retry| {
             (1..9)
                 .take_while(|tries| fault(retry).tried_again(*tries, 5))
@@ -526,12 +537,12 @@ mod tests {
         };
         assert_eq!(
             [
-                tries(Retry::Never),
-                tries(Retry::Once),
-                tries(Retry::Always)
+                tries(RetryAdvice::Never),
+                tries(RetryAdvice::Once),
+                tries(RetryAdvice::Always)
             ],
             [1, 2, 5]
         );
-        assert!(!fault(Retry::Once).tried_again(1, 1));
+        assert!(!fault(RetryAdvice::Once).tried_again(1, 1));
     }
 }

@@ -19,7 +19,7 @@ use crate::model::settings::OpenAiSettings;
 const FILE_BYTES: u64 = 64 * 1024;
 
 /// Where the key is looked for.
-pub enum Place<'a> {
+pub enum KeySource<'a> {
     /// In this variable, which is set.
     Variable(&'a str),
     /// In this file.
@@ -32,7 +32,7 @@ pub enum Place<'a> {
     Nowhere,
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for KeySource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => write!(f, "{name} is set"),
@@ -50,14 +50,14 @@ impl fmt::Display for Place<'_> {
 
 /// The one place that counts: the variable, else the file, else the command.
 #[must_use]
-pub fn place(settings: &OpenAiSettings) -> Place<'_> {
+pub fn place(settings: &OpenAiSettings) -> KeySource<'_> {
     let (variable, file, command) = (&settings.key_env, &settings.key_file, &settings.key_command);
     match () {
-        () if of_variable(variable).is_some() => Place::Variable(variable),
-        () if !file.is_empty() => Place::File(file),
-        () if !command.is_empty() => Place::Command(command),
-        () if variable.is_empty() => Place::Nowhere,
-        () => Place::Missing(variable),
+        () if of_variable(variable).is_some() => KeySource::Variable(variable),
+        () if !file.is_empty() => KeySource::File(file),
+        () if !command.is_empty() => KeySource::Command(command),
+        () if variable.is_empty() => KeySource::Nowhere,
+        () => KeySource::Missing(variable),
     }
 }
 
@@ -74,14 +74,14 @@ fn of_variable(name: &str) -> Option<SecretString> {
 /// `backend_unavailable` when there should be a key and is none, or its file may be read by others.
 pub fn key(settings: &OpenAiSettings) -> Result<Option<SecretString>> {
     match place(settings) {
-        Place::Variable(name) => Ok(of_variable(name)),
-        Place::File(path) => of_file(Path::new(path)).map(Some),
-        Place::Command(command) => command::printed_by(command).map(Some).map_err(|words| {
+        KeySource::Variable(name) => Ok(of_variable(name)),
+        KeySource::File(path) => of_file(Path::new(path)).map(Some),
+        KeySource::Command(command) => command::printed_by(command).map(Some).map_err(|words| {
             missing(format!("'openai.key_command' {words}"))
                 .hint("run the command yourself: it must print the key alone, within ten seconds")
         }),
-        Place::Nowhere => Ok(None),
-        Place::Missing(variable) => Err(missing(format!("{variable} is not set")).hint(format!(
+        KeySource::Nowhere => Ok(None),
+        KeySource::Missing(variable) => Err(missing(format!("{variable} is not set")).hint(format!(
             "set {variable} to the provider's key, 'openai.key_file' to a file that holds it, 'openai.key_command' to a command that \
              prints it, or 'openai.key_env' to \"\" for a server that needs none"
         ))),

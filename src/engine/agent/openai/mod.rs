@@ -25,20 +25,20 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use self::access::Access;
-use self::work::{Pace, Worker};
-use super::mcp::Shelf;
+use self::access::ClientHandle;
+use self::work::{ChatWorker, RetryPolicy};
+use super::mcp::McpServers;
 use super::tools::Toolbox;
-use super::{Backend, Desk, Job, Stop, Work};
-use crate::engine::confine::{Launcher, Protection};
+use super::{AgentFuture, AgentJob, AgentStop, AttemptRecorder, Backend};
+use crate::engine::confine::{SandboxLauncher, SandboxProtection};
 use crate::model::error::Result;
-use crate::model::event::Fact;
+use crate::model::event::RunFact;
 use crate::model::persona::Persona;
 use crate::model::settings::{McpSettings, OpenAiSettings};
 use crate::model::time::Timestamp;
 
-pub use self::model_list::Models;
-pub use self::prices::Prices;
+pub use self::model_list::ModelList;
+pub use self::prices::PriceTable;
 
 mod access;
 mod assemble;
@@ -75,18 +75,18 @@ const LIST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 /// The backend that talks to a model over HTTP.
 pub struct OpenAi {
-    access: Access,
-    prices: Prices,
-    pace: Pace,
+    access: ClientHandle,
+    prices: PriceTable,
+    pace: RetryPolicy,
     model: String,
     model_list: bool,
     context_window: u64,
-    launcher: Launcher,
+    launcher: SandboxLauncher,
     servers: BTreeMap<String, McpSettings>,
     /// What holds commands.
-    protection: OnceCell<Protection>,
+    protection: OnceCell<SandboxProtection>,
     /// What holds whole programs.
-    fence: OnceCell<Protection>,
+    fence: OnceCell<SandboxProtection>,
 }
 
 impl OpenAi {
@@ -95,11 +95,11 @@ impl OpenAi {
     ///
     /// # Errors
     /// `config_invalid` when the base URL, a header or the key cannot be used.
-    pub fn new(settings: &OpenAiSettings, prices: Prices) -> Result<Self> {
+    pub fn new(settings: &OpenAiSettings, prices: PriceTable) -> Result<Self> {
         Ok(Self {
-            access: Access::new(settings)?,
+            access: ClientHandle::new(settings)?,
             prices,
-            pace: Pace {
+            pace: RetryPolicy {
                 max_tries: settings.max_tries.max(1),
                 base: Duration::from_secs(1),
                 longest: LONGEST_PAUSE,
@@ -107,7 +107,7 @@ impl OpenAi {
             model: settings.model.clone(),
             model_list: settings.model_list,
             context_window: settings.context_window,
-            launcher: Launcher::own(),
+            launcher: SandboxLauncher::current_program(),
             servers: BTreeMap::new(),
             protection: OnceCell::new(),
             fence: OnceCell::new(),
@@ -130,7 +130,7 @@ impl OpenAi {
 
     /// Begins commands by another copy of this program, for processes that are not it.
     #[must_use]
-    pub fn with_launcher(mut self, launcher: Launcher) -> Self {
+    pub fn with_launcher(mut self, launcher: SandboxLauncher) -> Self {
         self.launcher = launcher;
         self
     }
@@ -188,7 +188,7 @@ impl Backend for OpenAi {
     }
 
     fn available(&self, persona: &Persona) -> Result<()> {
-        Shelf::available(&self.servers, persona)?;
+        McpServers::available(&self.servers, persona)?;
         self.access.ready()
     }
 
@@ -217,11 +217,16 @@ impl Backend for OpenAi {
         })
     }
 
-    fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
+    fn work<'a>(
+        &'a self,
+        job: &'a AgentJob,
+        desk: &'a AttemptRecorder,
+        stop: &'a AgentStop,
+    ) -> AgentFuture<'a> {
         Box::pin(async move {
             let wire = self.access.open().await?;
             let shelf = Arc::new(
-                Shelf::open(
+                McpServers::open(
                     &self.servers,
                     &job.persona,
                     &job.worktree,
@@ -234,8 +239,8 @@ impl Backend for OpenAi {
                 .counting(&job.growth);
             if tools.has("execute") && job.history.is_empty() {
                 let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
-                let (confined, words) = (protection.confined(), protection.words());
-                desk.also(|phase_key, attempt| Fact::CommandsConfined {
+                let (confined, words) = (protection.confined(), protection.describe());
+                desk.add_opening_fact(|phase_key, attempt| RunFact::CommandsConfined {
                     phase_key: phase_key.clone(),
                     attempt,
                     confined,
@@ -243,9 +248,12 @@ impl Backend for OpenAi {
                 });
             }
             if !shelf.is_empty() && job.history.is_empty() {
-                let kernel = self.fence.get_or_init(|| self.launcher.probe_fence()).await;
+                let kernel = self
+                    .fence
+                    .get_or_init(|| self.launcher.probe_program())
+                    .await;
                 for (confined, words) in shelf.protections(kernel) {
-                    desk.also(|phase_key, attempt| Fact::CommandsConfined {
+                    desk.add_opening_fact(|phase_key, attempt| RunFact::CommandsConfined {
                         phase_key: phase_key.clone(),
                         attempt,
                         confined,
@@ -258,7 +266,7 @@ impl Backend for OpenAi {
                 (&*wire, &self.prices, self.pace, self.window_of(&model));
             let structured = structured::wanted(job, prices.models().of(&model).as_ref());
             let (schema_refused, tries) = (AtomicBool::new(false), &AtomicU32::new(job.tries));
-            let worker = Worker {
+            let worker = ChatWorker {
                 wire,
                 prices,
                 pace,
@@ -286,7 +294,7 @@ mod tests {
     use crate::model::error::Code;
 
     fn backend(settings: &OpenAiSettings) -> Result<OpenAi> {
-        OpenAi::new(settings, Prices::new(&BTreeMap::new()).unwrap())
+        OpenAi::new(settings, PriceTable::new(&BTreeMap::new()).unwrap())
     }
 
     #[test]
@@ -364,9 +372,9 @@ mod tests {
             ..OpenAiSettings::default()
         };
         let with = |settings: &OpenAiSettings| {
-            let prices = Prices::new(&BTreeMap::new())
+            let prices = PriceTable::new(&BTreeMap::new())
                 .unwrap()
-                .knowing(Models::kept(&file, &settings.base_url));
+                .knowing(ModelList::kept(&file, &settings.base_url));
             OpenAi::new(settings, prices).unwrap()
         };
         for silent in [

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::money::NanoUsd;
-use crate::model::settings::Price;
+use crate::model::settings::ModelPrice;
 use crate::model::time::Timestamp;
 
 /// How long a list is good for, in milliseconds.
@@ -25,9 +25,9 @@ const FILE_BYTES: u64 = 32 << 20;
 /// One model, as the provider describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Listed {
+pub(super) struct ListedModel {
     /// In dollars per million tokens.
-    pub price: Option<Price>,
+    pub price: Option<ModelPrice>,
     /// Tokens of question and answer together.
     pub window: Option<u64>,
     /// What requests may hold, by the names of the parameters; absent where it does not say.
@@ -36,21 +36,21 @@ pub(super) struct Listed {
 
 /// A list as it was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct List {
+struct ModelListResponse {
     at: Timestamp,
     base_url: String,
-    models: BTreeMap<String, Listed>,
+    models: BTreeMap<String, ListedModel>,
 }
 
 /// What is known of the models of one provider; shared by everybody who asks.
 #[derive(Clone, Debug, Default)]
-pub struct Models {
-    list: Arc<RwLock<List>>,
+pub struct ModelList {
+    list: Arc<RwLock<ModelListResponse>>,
     file: PathBuf,
     base_url: String,
 }
 
-impl Models {
+impl ModelList {
     /// Reads the list that lies at `file`; one that is not there, cannot be read or is of another
     /// address is as if it were empty.
     #[must_use]
@@ -66,7 +66,7 @@ impl Models {
     }
 
     /// What is known of a model.
-    pub(super) fn of(&self, model: &str) -> Option<Listed> {
+    pub(super) fn of(&self, model: &str) -> Option<ListedModel> {
         self.list
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -93,11 +93,11 @@ impl Models {
                 "the provider's list of models is no list",
             )
         })?;
-        let models: BTreeMap<String, Listed> = models
+        let models: BTreeMap<String, ListedModel> = models
             .iter()
             .filter_map(|model| Some((model["id"].as_str()?.to_owned(), listed(model))))
             .collect();
-        let list = List {
+        let list = ModelListResponse {
             at: now,
             base_url: self.base_url.clone(),
             models,
@@ -109,14 +109,14 @@ impl Models {
     }
 }
 
-fn read(file: &Path) -> Option<List> {
+fn read(file: &Path) -> Option<ModelListResponse> {
     std::fs::metadata(file)
         .ok()
         .filter(|meta| meta.is_file() && meta.len() <= FILE_BYTES)?;
     serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
-fn write(file: &Path, list: &List) -> Result<()> {
+fn write(file: &Path, list: &ModelListResponse) -> Result<()> {
     let failed = |error: &std::io::Error| {
         Failure::io(
             format!("cannot keep the list of models in {}", file.display()),
@@ -132,7 +132,7 @@ fn write(file: &Path, list: &List) -> Result<()> {
     Ok(())
 }
 
-fn listed(model: &Value) -> Listed {
+fn listed(model: &Value) -> ListedModel {
     let window = ["context_length", "max_model_len", "context_window"]
         .iter()
         .find_map(|key| model[*key].as_u64());
@@ -146,7 +146,7 @@ fn listed(model: &Value) -> Listed {
             .filter_map(|name| name.as_str().map(str::to_owned))
             .collect()
     });
-    Listed {
+    ListedModel {
         price: price(&model["pricing"]),
         window,
         parameters,
@@ -155,7 +155,7 @@ fn listed(model: &Value) -> Listed {
 
 /// Dollars for a token, as the provider writes them, in dollars for a million. A price that is not
 /// told in full, or is below nothing, is unknown.
-fn price(pricing: &Value) -> Option<Price> {
+fn price(pricing: &Value) -> Option<ModelPrice> {
     let million = |key: &str| {
         let text = pricing[key]
             .as_str()
@@ -169,7 +169,7 @@ fn price(pricing: &Value) -> Option<Price> {
         );
         NanoUsd::from_decimal(&text).map(|_| text)
     };
-    Some(Price {
+    Some(ModelPrice {
         input: million("prompt")?,
         output: million("completion")?,
         cached: million("input_cache_read"),
@@ -184,9 +184,9 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-    fn models(told: &Value) -> (tempfile::TempDir, Models) {
+    fn models(told: &Value) -> (tempfile::TempDir, ModelList) {
         let folder = tempfile::tempdir().unwrap();
-        let models = Models::kept(&folder.path().join("state/models.json"), "https://one/v1");
+        let models = ModelList::kept(&folder.path().join("state/models.json"), "https://one/v1");
         models.take(told, NOW).unwrap();
         (folder, models)
     }
@@ -203,7 +203,7 @@ mod tests {
             {"name": "no id"}, 7
         ]}));
         let price = |input: &str, output: &str, cached: Option<&str>| {
-            Some(Price {
+            Some(ModelPrice {
                 input: input.to_owned(),
                 output: output.to_owned(),
                 cached: cached.map(str::to_owned),
@@ -235,12 +235,12 @@ mod tests {
         let (folder, models) = models(&json!({"data": [{"id": "a", "context_length": 9}]}));
         let file = folder.path().join("state/models.json");
         assert_eq!(
-            Models::kept(&file, "https://one/v1").of("a"),
+            ModelList::kept(&file, "https://one/v1").of("a"),
             models.of("a")
         );
-        assert_eq!(Models::kept(&file, "https://two/v1").of("a"), None);
+        assert_eq!(ModelList::kept(&file, "https://two/v1").of("a"), None);
         std::fs::write(&file, "half of i").unwrap();
-        assert_eq!(Models::kept(&file, "https://one/v1").of("a"), None);
+        assert_eq!(ModelList::kept(&file, "https://one/v1").of("a"), None);
         assert!(models.take(&json!({"error": "no"}), NOW).is_err());
         assert!(models.of("a").is_some(), "what was known stays");
     }
@@ -251,6 +251,6 @@ mod tests {
         for (ms, old) in [(0, false), (DAY_MS - 1, false), (DAY_MS, true), (-1, true)] {
             assert_eq!(models.is_old(Timestamp(NOW.0 + ms)), old, "{ms}");
         }
-        assert!(Models::default().is_old(NOW));
+        assert!(ModelList::default().is_old(NOW));
     }
 }

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::model_list::Models;
+use super::model_list::ModelList;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Tokens;
+use crate::model::event::TokenUsage;
 use crate::model::money::NanoUsd;
-use crate::model::settings::Price;
+use crate::model::settings::ModelPrice;
 
 const SHIPPED: &str = include_str!("prices.json");
 
@@ -20,10 +20,10 @@ pub(super) const BYTES_PER_TOKEN: u64 = 3;
 
 /// Prices by model name.
 #[derive(Clone, Debug, Default)]
-pub struct Prices {
+pub struct PriceTable {
     own: BTreeMap<String, PerMillion>,
     shipped: BTreeMap<String, PerMillion>,
-    models: Models,
+    models: ModelList,
 }
 
 /// Nano-dollars for a million tokens.
@@ -34,16 +34,16 @@ struct PerMillion {
     cached: NanoUsd,
 }
 
-impl Prices {
+impl PriceTable {
     /// The shipped table, and over it `own`.
     ///
     /// # Errors
     /// `config_invalid` naming every price that is no decimal number of dollars.
-    pub fn new(own: &BTreeMap<String, Price>) -> Result<Self> {
-        let shipped: BTreeMap<String, Price> = serde_json::from_str(SHIPPED)
+    pub fn new(own: &BTreeMap<String, ModelPrice>) -> Result<Self> {
+        let shipped: BTreeMap<String, ModelPrice> = serde_json::from_str(SHIPPED)
             .map_err(|error| Failure::internal(format!("the shipped prices: {error}")))?;
         let mut mistakes = Vec::new();
-        let mut read = |table: &BTreeMap<String, Price>| {
+        let mut read = |table: &BTreeMap<String, ModelPrice>| {
             let mut by_model = BTreeMap::new();
             for (model, price) in table {
                 match per_million(price) {
@@ -58,7 +58,7 @@ impl Prices {
             return Ok(Self {
                 own,
                 shipped,
-                models: Models::default(),
+                models: ModelList::default(),
             });
         }
         Err(Failure::new(
@@ -70,13 +70,13 @@ impl Prices {
 
     /// Lays the provider's own list between the two.
     #[must_use]
-    pub fn knowing(mut self, models: Models) -> Self {
+    pub fn knowing(mut self, models: ModelList) -> Self {
         self.models = models;
         self
     }
 
     /// The provider's own list.
-    pub(super) fn models(&self) -> &Models {
+    pub(super) fn models(&self) -> &ModelList {
         &self.models
     }
 
@@ -102,7 +102,7 @@ impl Prices {
 
     /// What `tokens` cost; absent when the price is unknown.
     #[must_use]
-    pub fn cost(&self, model: &str, tokens: Tokens) -> Option<NanoUsd> {
+    pub fn cost(&self, model: &str, tokens: TokenUsage) -> Option<NanoUsd> {
         let price = self.of(model)?;
         let cached = tokens.cached.min(tokens.input);
         let parts = [
@@ -128,16 +128,16 @@ impl Prices {
         let output = max_tokens.map_or(ASSUMED_OUTPUT, u64::from);
         self.cost(
             model,
-            Tokens {
+            TokenUsage {
                 input,
                 output,
-                ..Tokens::default()
+                ..TokenUsage::default()
             },
         )
     }
 }
 
-fn per_million(price: &Price) -> Result<PerMillion, &'static str> {
+fn per_million(price: &ModelPrice) -> Result<PerMillion, &'static str> {
     let read = |text: &str, field| NanoUsd::from_decimal(text).ok_or(field);
     let input = read(&price.input, "input")?;
     let cached = price
@@ -155,8 +155,8 @@ fn per_million(price: &Price) -> Result<PerMillion, &'static str> {
 mod tests {
     use super::*;
 
-    fn price(input: &str, output: &str) -> Price {
-        Price {
+    fn price(input: &str, output: &str) -> ModelPrice {
+        ModelPrice {
             input: input.to_owned(),
             output: output.to_owned(),
             cached: None,
@@ -165,13 +165,13 @@ mod tests {
 
     #[test]
     fn own_prices_win_and_unknown_models_have_none() {
-        let tokens = Tokens {
+        let tokens = TokenUsage {
             input: 1_000,
             output: 100,
             cached: 400,
             reasoning: 0,
         };
-        let shipped = Prices::new(&BTreeMap::new()).unwrap();
+        let shipped = PriceTable::new(&BTreeMap::new()).unwrap();
         // 600 × 3 $/M + 400 × 0.3 $/M + 100 × 15 $/M
         assert_eq!(
             shipped.cost("anthropic/claude-sonnet-4.5", tokens),
@@ -182,7 +182,7 @@ mod tests {
             ("anthropic/claude-sonnet-4.5".to_owned(), price("1", "0")),
             ("local".to_owned(), price("0", "0")),
         ]);
-        let own = Prices::new(&own).unwrap();
+        let own = PriceTable::new(&own).unwrap();
         assert_eq!(
             own.cost("anthropic/claude-sonnet-4.5", tokens),
             Some(NanoUsd(1_000_000))
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn the_providers_list_stands_between_own_prices_and_shipped_ones() {
         let folder = tempfile::tempdir().unwrap();
-        let models = Models::kept(&folder.path().join("models.json"), "http://x");
+        let models = ModelList::kept(&folder.path().join("models.json"), "http://x");
         let listed = |id: &str, price: &str| serde_json::json!({"id": id, "pricing": {"prompt": price, "completion": "0"}});
         let told = serde_json::json!([
             listed("anthropic/claude-sonnet-4.5", "0.000004"),
@@ -203,12 +203,12 @@ mod tests {
         models
             .take(&told, crate::model::time::Timestamp(0))
             .unwrap();
-        let prices = Prices::new(&BTreeMap::from([("mine".to_owned(), price("2", "0"))]))
+        let prices = PriceTable::new(&BTreeMap::from([("mine".to_owned(), price("2", "0"))]))
             .unwrap()
             .knowing(models);
-        let million = Tokens {
+        let million = TokenUsage {
             input: 1_000_000,
-            ..Tokens::default()
+            ..TokenUsage::default()
         };
         let cost = |model: &str| prices.cost(model, million);
         assert_eq!(
@@ -226,13 +226,13 @@ mod tests {
     #[test]
     fn part_of_a_nano_dollar_counts_as_a_whole_one() {
         let prices =
-            Prices::new(&BTreeMap::from([("m".to_owned(), price("0.0000005", "0"))])).unwrap();
+            PriceTable::new(&BTreeMap::from([("m".to_owned(), price("0.0000005", "0"))])).unwrap();
         assert_eq!(
             prices.cost(
                 "m",
-                Tokens {
+                TokenUsage {
                     input: 1,
-                    ..Tokens::default()
+                    ..TokenUsage::default()
                 }
             ),
             Some(NanoUsd(1))
@@ -241,7 +241,8 @@ mod tests {
 
     #[test]
     fn a_reserve_covers_the_request_and_the_longest_answer() {
-        let prices = Prices::new(&BTreeMap::from([("m".to_owned(), price("3", "10"))])).unwrap();
+        let prices =
+            PriceTable::new(&BTreeMap::from([("m".to_owned(), price("3", "10"))])).unwrap();
         assert_eq!(
             prices.reserve("m", 3_000, Some(500)),
             Some(NanoUsd(8_000_000))
@@ -259,7 +260,7 @@ mod tests {
             ("a".to_owned(), price("cheap", "1")),
             ("b".to_owned(), price("1", "-1")),
         ]);
-        let failure = Prices::new(&own).unwrap_err();
+        let failure = PriceTable::new(&own).unwrap_err();
         assert_eq!(failure.code, Code::ConfigInvalid);
         assert!(
             failure

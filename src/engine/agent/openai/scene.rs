@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::book::Book;
-use crate::engine::agent::{Answered, CallFailed, ExpectedFile, Job, NextTry, Reserve, ToolDone};
+use super::book::TurnRecorder;
+use crate::engine::agent::{
+    AgentJob, AnsweredCall, CallReserve, ExpectedFile, FailedCall, FinishedCall, PlannedRetry,
+};
 use crate::engine::api::TextKind;
-use crate::engine::growth::Growth;
+use crate::engine::growth::WriteQuota;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{RunId, TurnId};
 use crate::model::money::NanoUsd;
-use crate::model::persona::{Params, Persona};
-use crate::model::record::{Scenario, ToolRecord, TurnRecord, TurnStatus};
+use crate::model::persona::{Persona, SamplingParams};
+use crate::model::record::{RehearsalScenario, ToolRecord, TurnRecord, TurnStatus};
 use crate::model::time::Timestamp;
 
 pub(super) fn persona() -> Persona {
@@ -31,13 +33,13 @@ pub(super) fn persona() -> Persona {
             .map(str::to_owned)
             .to_vec(),
         permissions: std::collections::BTreeMap::new(),
-        params: Params::default(),
+        params: SamplingParams::default(),
     }
 }
 
 /// A job that expects `out.json`.
-pub(super) fn job(worktree: &Path) -> Job {
-    Job {
+pub(super) fn job(worktree: &Path) -> AgentJob {
+    AgentJob {
         run_id: RunId::new(),
         phase_key: "spec".into(),
         attempt: 1,
@@ -53,9 +55,9 @@ pub(super) fn job(worktree: &Path) -> Job {
         repository: None,
         history: Vec::new(),
         stretch: 1,
-        scenario: Scenario::Ok,
+        scenario: RehearsalScenario::Ok,
         tries: 0,
-        growth: Arc::new(Growth::begin(worktree, 0)),
+        growth: Arc::new(WriteQuota::start(worktree, 0)),
         max_turns: 20,
         permits: Vec::new(),
     }
@@ -63,8 +65,8 @@ pub(super) fn job(worktree: &Path) -> Job {
 
 /// Keeps what the loop writes: one line a write, the turns as a desk would store them, the shown text.
 #[derive(Default)]
-pub(super) struct Notebook {
-    pages: Mutex<Pages>,
+pub(super) struct RecordedTurns {
+    pages: Mutex<RecordedPages>,
     /// Cancelled at the write that begins with these words.
     pub cancel_at: Option<(&'static str, CancellationToken)>,
     /// The write, counted from 0, from which on nothing is written any more.
@@ -72,16 +74,16 @@ pub(super) struct Notebook {
 }
 
 #[derive(Default)]
-struct Pages {
+struct RecordedPages {
     lines: Vec<String>,
     turns: Vec<TurnRecord>,
     costs: Vec<(Option<NanoUsd>, bool)>,
     shown: Vec<(TextKind, String)>,
-    tools: Vec<ToolDone>,
+    tools: Vec<FinishedCall>,
     stretch: Option<u32>,
 }
 
-impl Notebook {
+impl RecordedTurns {
     /// A fresh notebook that knows the turns of the one before, as after a restart: a call that was
     /// open is void.
     pub(super) fn resuming(before: &Self) -> Self {
@@ -91,9 +93,9 @@ impl Notebook {
             .filter(|turn| turn.status == TurnStatus::Reserved);
         open.for_each(|turn| turn.status = TurnStatus::Void);
         Self {
-            pages: Mutex::new(Pages {
+            pages: Mutex::new(RecordedPages {
                 turns,
-                ..Pages::default()
+                ..RecordedPages::default()
             }),
             ..Self::default()
         }
@@ -119,7 +121,7 @@ impl Notebook {
         self.pages.lock().unwrap().costs.clone()
     }
 
-    pub(super) fn tools(&self) -> Vec<ToolDone> {
+    pub(super) fn tools(&self) -> Vec<FinishedCall> {
         self.pages.lock().unwrap().tools.clone()
     }
 
@@ -134,7 +136,7 @@ impl Notebook {
             .collect()
     }
 
-    fn take_answer(&self, line: String, turn: TurnId, answered: Answered) -> Result<()> {
+    fn take_answer(&self, line: String, turn: TurnId, answered: AnsweredCall) -> Result<()> {
         self.write(line, |pages| {
             pages.costs.push((answered.cost, answered.estimated));
             let turn = pages.turn(turn);
@@ -152,7 +154,7 @@ impl Notebook {
         })
     }
 
-    fn write<T>(&self, line: String, change: impl FnOnce(&mut Pages) -> T) -> Result<T> {
+    fn write<T>(&self, line: String, change: impl FnOnce(&mut RecordedPages) -> T) -> Result<T> {
         let mut pages = self.pages.lock().unwrap();
         if self
             .fails_from
@@ -170,8 +172,8 @@ impl Notebook {
     }
 }
 
-impl Pages {
-    fn open(&mut self, reserve: &Reserve) -> TurnId {
+impl RecordedPages {
+    fn open(&mut self, reserve: &CallReserve) -> TurnId {
         let id = TurnId::new();
         let (phase_key, at, conversation) =
             ("spec".into(), Timestamp(0), reserve.conversation.clone());
@@ -201,7 +203,7 @@ impl Pages {
     }
 }
 
-impl Book for Notebook {
+impl TurnRecorder for RecordedTurns {
     fn text(&self, kind: TextKind, text: &str) {
         self.pages
             .lock()
@@ -214,13 +216,13 @@ impl Book for Notebook {
         self.text(TextKind::Note, words);
     }
 
-    async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
+    async fn reserve(&self, reserve: CallReserve) -> Result<TurnId> {
         self.write(format!("reserve {}", reserve.number), |pages| {
             pages.open(&reserve)
         })
     }
 
-    async fn answered(&self, turn: TurnId, answered: Answered) -> Result<()> {
+    async fn answered(&self, turn: TurnId, answered: AnsweredCall) -> Result<()> {
         let called: Vec<&str> = answered
             .tools
             .iter()
@@ -235,7 +237,7 @@ impl Book for Notebook {
         )
     }
 
-    fn put_down(&self, turn: TurnId, answered: Answered) -> Result<()> {
+    fn put_down(&self, turn: TurnId, answered: AnsweredCall) -> Result<()> {
         assert_eq!(
             answered.tools,
             [],
@@ -244,9 +246,14 @@ impl Book for Notebook {
         self.take_answer("put down".to_owned(), turn, answered)
     }
 
-    async fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> Result<()> {
+    async fn failed(
+        &self,
+        turn: TurnId,
+        failed: FailedCall,
+        next: Option<PlannedRetry>,
+    ) -> Result<()> {
         let again = next.map(
-            |NextTry {
+            |PlannedRetry {
                  tries,
                  status,
                  code,
@@ -270,7 +277,7 @@ impl Book for Notebook {
         )
     }
 
-    async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
+    async fn hold(&self, turn: TurnId, done: Vec<FinishedCall>, at: Option<String>) -> Result<()> {
         self.write(
             format!("hold {} {}", done.len(), at.as_deref().unwrap_or("no more")),
             |pages| {
@@ -297,8 +304,8 @@ impl Book for Notebook {
     async fn tools_done(
         &self,
         turn: TurnId,
-        done: Vec<ToolDone>,
-        next: Option<Reserve>,
+        done: Vec<FinishedCall>,
+        next: Option<CallReserve>,
     ) -> Result<Option<TurnId>> {
         let next_line = next
             .as_ref()

@@ -6,7 +6,7 @@
 
 /// One event with data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Event {
+pub(super) struct SseEvent {
     /// The `event` field; empty when there was none.
     pub name: String,
     /// The `data` lines, joined by line ends.
@@ -53,7 +53,7 @@ pub(super) enum SseFault {
 
 /// A stream being read.
 #[derive(Default)]
-pub(super) struct Decoder {
+pub(super) struct SseDecoder {
     limits: SseLimits,
     line: Vec<u8>,
     data: Option<Vec<u8>>,
@@ -63,7 +63,7 @@ pub(super) struct Decoder {
     after_cr: bool,
 }
 
-impl Decoder {
+impl SseDecoder {
     /// A decoder with limits of its own.
     #[cfg(test)]
     pub(super) fn with_limits(limits: SseLimits) -> Self {
@@ -77,7 +77,7 @@ impl Decoder {
     ///
     /// # Errors
     /// A limit or bad text; nothing more can be read from this stream then.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, SseFault> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, SseFault> {
         self.read = self.read.saturating_add(bytes.len());
         if self.read > self.limits.stream {
             return Err(SseFault::Stream(self.limits.stream));
@@ -102,7 +102,7 @@ impl Decoder {
     ///
     /// # Errors
     /// A limit or bad text.
-    pub(super) fn finish(mut self) -> Result<Option<Event>, SseFault> {
+    pub(super) fn finish(mut self) -> Result<Option<SseEvent>, SseFault> {
         let event = self.end_line()?;
         if event.is_some() {
             Ok(event)
@@ -111,7 +111,7 @@ impl Decoder {
         }
     }
 
-    fn end_line(&mut self) -> Result<Option<Event>, SseFault> {
+    fn end_line(&mut self) -> Result<Option<SseEvent>, SseFault> {
         let line = std::mem::take(&mut self.line);
         let first = !std::mem::replace(&mut self.first_line_read, true);
         let line = if first {
@@ -157,13 +157,13 @@ impl Decoder {
         }
     }
 
-    fn dispatch(&mut self) -> Result<Option<Event>, SseFault> {
+    fn dispatch(&mut self) -> Result<Option<SseEvent>, SseFault> {
         let name = std::mem::take(&mut self.name);
         let Some(data) = self.data.take() else {
             return Ok(None);
         };
         let text = |bytes| String::from_utf8(bytes).map_err(|_| SseFault::Encoding);
-        Ok(Some(Event {
+        Ok(Some(SseEvent {
             name: text(name)?,
             data: text(data)?,
         }))
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn decode(pieces: &[&[u8]]) -> Vec<(String, String)> {
-        let mut decoder = Decoder::default();
+        let mut decoder = SseDecoder::default();
         let mut events = Vec::new();
         for piece in pieces {
             events.extend(decoder.push(piece).unwrap());
@@ -238,7 +238,7 @@ mod tests {
             stream: 40,
         };
         let push = |text: &str| {
-            Decoder::with_limits(limits)
+            SseDecoder::with_limits(limits)
                 .push(text.as_bytes())
                 .map(|events| events.len())
         };
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(push(&"\n".repeat(40)), Ok(0));
         assert_eq!(push(&"\n".repeat(41)), Err(SseFault::Stream(40)));
         assert_eq!(
-            Decoder::default().push(b"data: \xff\n\n"),
+            SseDecoder::default().push(b"data: \xff\n\n"),
             Err(SseFault::Encoding)
         );
     }

@@ -6,9 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::assemble::{Answer, Finish};
-use super::model_list::Listed;
-use crate::engine::agent::{ExpectedFile, Job};
+use super::assemble::{FinishReason, ModelAnswer};
+use super::model_list::ListedModel;
+use crate::engine::agent::{AgentJob, ExpectedFile};
 use crate::engine::artifact::file;
 use crate::model::error::Result;
 
@@ -18,7 +18,7 @@ pub(super) const NUDGE: &str =
 
 /// Whether a job is done by one document in place of tools: as its persona says, else as the provider says
 /// of the model. Without an artifact there is no document.
-pub(super) fn wanted(job: &Job, listed: Option<&Listed>) -> bool {
+pub(super) fn wanted(job: &AgentJob, listed: Option<&ListedModel>) -> bool {
     let without_tools = || {
         let parameters = listed?.parameters.as_ref()?;
         let has = |name: &str| parameters.iter().any(|known| known == name);
@@ -57,11 +57,11 @@ pub(super) fn without_schema(body: &str) -> Option<String> {
 ///
 /// # Errors
 /// What writing the file says.
-pub(super) fn write(job: &Job, answer: &Answer) -> Result<bool> {
+pub(super) fn write(job: &AgentJob, answer: &ModelAnswer) -> Result<bool> {
     let Some(artifact) = job
         .artifact
         .as_ref()
-        .filter(|_| answer.finish == Finish::Stop)
+        .filter(|_| answer.finish == FinishReason::Stop)
     else {
         return Ok(false);
     };
@@ -98,9 +98,9 @@ mod tests {
     #[test]
     fn the_persona_says_which_mode_and_auto_goes_by_the_list() {
         let listed = |names: &[&str]| {
-            Some(Listed {
+            Some(ListedModel {
                 parameters: Some(names.iter().map(|name| (*name).to_owned()).collect()),
-                ..Listed::default()
+                ..ListedModel::default()
             })
         };
         for (mode, listed, structured) in [
@@ -114,7 +114,7 @@ mod tests {
             (Some("auto"), listed(&["structured_outputs"]), true),
             (None, listed(&["response_format"]), true),
             (None, listed(&["temperature"]), false),
-            (None, Some(Listed::default()), false),
+            (None, Some(ListedModel::default()), false),
             (None, None, false),
         ] {
             let mut job = scene::job(std::path::Path::new("/nowhere"));

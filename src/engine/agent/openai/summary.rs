@@ -7,10 +7,10 @@
 
 use serde_json::{Value, json};
 
-use super::assemble::Answer;
-use super::conversation::Said;
+use super::assemble::ModelAnswer;
+use super::conversation::CompletedTurn;
 use super::prices::BYTES_PER_TOKEN;
-use crate::model::persona::Params;
+use crate::model::persona::SamplingParams;
 use crate::model::record::TurnRecord;
 
 /// Ends the name of the conversation that holds the summaries of another.
@@ -27,16 +27,16 @@ const NOTHING_SAID: &str = "(no summary could be made; look at the files again w
 
 /// What stands in place of the oldest turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Summary {
+pub(super) struct SummaryRequest {
     /// The number of the last turn that it covers.
     pub covers: u32,
     /// The model's words.
     pub text: String,
 }
 
-impl Summary {
+impl SummaryRequest {
     /// What a model answered when it was asked for one.
-    pub(super) fn of(covers: u32, answer: &Answer) -> Self {
+    pub(super) fn of(covers: u32, answer: &ModelAnswer) -> Self {
         let text = answer.text.trim();
         Self {
             covers,
@@ -76,7 +76,7 @@ pub(super) fn name_of(conversation: &str) -> String {
 }
 
 /// How many tokens a request may have, so that the longest answer still fits.
-pub(super) fn room(window: u64, params: &Params) -> u64 {
+pub(super) fn room(window: u64, params: &SamplingParams) -> u64 {
     let answer = params.max_tokens.map_or(ANSWER, u64::from);
     window.saturating_sub(answer).max(window / 4)
 }
@@ -88,7 +88,12 @@ pub(super) fn tokens_of(bytes: usize) -> u64 {
 
 /// The last turn that must be summarised for a request of `bytes` to fit; absent when it fits, or when
 /// there is nothing left to summarise. The newest turns are kept, up to a third of the room.
-pub(super) fn to_cover(turns: &[Said], covered: u32, bytes: usize, room: u64) -> Option<u32> {
+pub(super) fn to_cover(
+    turns: &[CompletedTurn],
+    covered: u32,
+    bytes: usize,
+    room: u64,
+) -> Option<u32> {
     if tokens_of(bytes) <= room - room / 10 {
         return None;
     }
@@ -106,16 +111,16 @@ pub(super) fn to_cover(turns: &[Said], covered: u32, bytes: usize, room: u64) ->
 
 /// The request for a summary of everything up to turn `covers`.
 pub(super) fn request(
-    turns: &[Said],
-    before: Option<&Summary>,
+    turns: &[CompletedTurn],
+    before: Option<&SummaryRequest>,
     covers: u32,
     room: u64,
-) -> (Vec<Value>, Params) {
+) -> (Vec<Value>, SamplingParams) {
     let longest = LONGEST.min(room / 4).max(64);
     let older = turns.iter().filter(|said| {
         said.number <= covers && before.is_none_or(|before| said.number > before.covers)
     });
-    let older: Vec<&Said> = older.collect();
+    let older: Vec<&CompletedTurn> = older.collect();
     let pieces: usize = older
         .iter()
         .map(|said| 1 + 2 * said.answer.calls.len())
@@ -141,9 +146,9 @@ pub(super) fn request(
             ));
         }
     }
-    let params = Params {
+    let params = SamplingParams {
         max_tokens: Some(u32::try_from(longest).unwrap_or(u32::MAX)),
-        ..Params::default()
+        ..SamplingParams::default()
     };
     (
         vec![
@@ -154,7 +159,7 @@ pub(super) fn request(
     )
 }
 
-fn size_of(said: &Said) -> usize {
+fn size_of(said: &CompletedTurn) -> usize {
     let calls = said
         .answer
         .calls
@@ -184,21 +189,21 @@ fn cut(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::assemble::Call;
+    use super::super::assemble::AssembledCall;
     use super::*;
 
-    fn said(number: u32, bytes: usize) -> Said {
-        let call = Call {
+    fn said(number: u32, bytes: usize) -> CompletedTurn {
+        let call = AssembledCall {
             id: format!("call_{number}_1"),
             name: "ls".to_owned(),
             arguments: "{}".to_owned(),
         };
-        let answer = Answer {
+        let answer = ModelAnswer {
             text: "é".repeat(bytes / 2),
             calls: vec![call],
-            ..Answer::default()
+            ..ModelAnswer::default()
         };
-        Said {
+        CompletedTurn {
             number,
             stretch: 1,
             answer,
@@ -208,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_oldest_turns_are_covered_when_the_request_nears_the_room() {
-        let turns: Vec<Said> = (1..=6).map(|number| said(number, 300)).collect();
+        let turns: Vec<CompletedTurn> = (1..=6).map(|number| said(number, 300)).collect();
         for (what, turns, covered, bytes, room, expected) in [
             ("it fits", &turns[..], 0, 2_000, 1_000, None),
             (
@@ -251,8 +256,8 @@ mod tests {
 
     #[test]
     fn a_request_for_a_summary_fits_and_goes_on_from_the_one_before() {
-        let turns: Vec<Said> = (1..=9).map(|number| said(number, 9_000)).collect();
-        let before = Summary {
+        let turns: Vec<CompletedTurn> = (1..=9).map(|number| said(number, 9_000)).collect();
+        let before = SummaryRequest {
             covers: 3,
             text: "it began well".to_owned(),
         };
@@ -278,9 +283,9 @@ mod tests {
 
     #[test]
     fn the_room_leaves_space_for_the_longest_answer() {
-        let params = |max_tokens| Params {
+        let params = |max_tokens| SamplingParams {
             max_tokens,
-            ..Params::default()
+            ..SamplingParams::default()
         };
         assert_eq!(room(128_000, &params(None)), 123_904);
         assert_eq!(room(8_000, &params(Some(1_000))), 7_000);

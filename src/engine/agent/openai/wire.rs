@@ -15,9 +15,9 @@ use reqwest::{Client, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::assemble::{Assembled, Assembly, Broken};
-use super::fault::{Fault, Retry, described, retry_after};
-use super::sse::{Decoder, Event};
+use super::assemble::{AnswerAssembler, AssembledAnswer, StreamError};
+use super::fault::{ModelFault, RetryAdvice, described, retry_after};
+use super::sse::{SseDecoder, SseEvent};
 use crate::engine::api::TextKind;
 use crate::engine::http;
 use crate::model::error::{Code, Failure, Result};
@@ -34,7 +34,7 @@ const LIST_BYTES: usize = 16 << 20;
 
 /// How long each part of a call may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct StreamLimits {
     /// Until connected.
     pub connect: Duration,
     /// From the request to the first byte of the reply.
@@ -47,7 +47,7 @@ pub(super) struct Limits {
     pub total: Duration,
 }
 
-impl Limits {
+impl StreamLimits {
     /// The limits of the settings, and fixed ones beside them.
     pub(super) fn of(settings: &OpenAiSettings) -> Self {
         let idle = Duration::from_secs(settings.idle_timeout_seconds.max(1));
@@ -62,20 +62,20 @@ impl Limits {
 }
 
 /// Shows a piece of text as it comes.
-pub(super) type Show<'a> = &'a (dyn Fn(TextKind, &str) + Sync);
+pub(super) type ShowText<'a> = &'a (dyn Fn(TextKind, &str) + Sync);
 
 /// The way to one endpoint.
-pub(super) struct Wire {
+pub(super) struct ChatTransport {
     // Where there are no certificates there is no client; who asks no model must not be hindered by that.
     client: Result<Client>,
     url: Url,
     key: Option<SecretString>,
-    limits: Limits,
+    limits: StreamLimits,
     /// What the provider said when it refused the key.
-    key_refused: Mutex<Option<Fault>>,
+    key_refused: Mutex<Option<ModelFault>>,
 }
 
-impl Wire {
+impl ChatTransport {
     /// Makes the client; nothing is sent.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Wire {
     pub(super) fn new(
         settings: &OpenAiSettings,
         key: Option<SecretString>,
-        limits: Limits,
+        limits: StreamLimits,
     ) -> Result<Self> {
         let url = endpoint(&settings.base_url)?;
         let builder = http::client(&url)
@@ -110,10 +110,10 @@ impl Wire {
         self.client.as_ref().map(drop).map_err(Clone::clone)
     }
 
-    fn client(&self) -> Result<&Client, Fault> {
+    fn client(&self) -> Result<&Client, ModelFault> {
         self.client
             .as_ref()
-            .map_err(|failure| Fault::senseless(&failure.message, Retry::Never))
+            .map_err(|failure| ModelFault::senseless(&failure.message, RetryAdvice::Never))
     }
 
     /// Sends one request, whose `body` is JSON, and reads its answer to the end. Dropping the future ends the call.
@@ -124,13 +124,13 @@ impl Wire {
         &self,
         turn: u32,
         body: &str,
-        show: Show<'_>,
-    ) -> Result<Assembled, Fault> {
+        show: ShowText<'_>,
+    ) -> Result<AssembledAnswer, ModelFault> {
         if let Some(fault) = self.key_refused() {
             return Err(fault);
         }
         let too_long = || {
-            Fault::lost(
+            ModelFault::lost(
                 format!(
                     "the answer took longer than {} s",
                     self.limits.total.as_secs()
@@ -141,7 +141,7 @@ impl Wire {
         let asked =
             tokio::time::timeout(self.limits.total, self.ask_unbounded(turn, body, show)).await;
         asked.unwrap_or_else(|_| Err(too_long())).map_err(|fault| {
-            self.remembered(Fault {
+            self.remembered(ModelFault {
                 words: self.safe(&fault.words),
                 ..fault
             })
@@ -149,7 +149,7 @@ impl Wire {
     }
 
     /// How the provider refused the key, until that is forgotten.
-    pub(super) fn key_refused(&self) -> Option<Fault> {
+    pub(super) fn key_refused(&self) -> Option<ModelFault> {
         self.key_refused
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -167,7 +167,7 @@ impl Wire {
     /// Has this wire know that its key was refused.
     #[cfg(test)]
     pub(super) fn refuse(&self, said: &str) {
-        self.remembered(Fault::of_status(
+        self.remembered(ModelFault::of_status(
             reqwest::StatusCode::UNAUTHORIZED,
             said,
             None,
@@ -175,7 +175,7 @@ impl Wire {
     }
 
     /// Keeps a refusal of the key for everybody who would ask with it.
-    fn remembered(&self, fault: Fault) -> Fault {
+    fn remembered(&self, fault: ModelFault) -> ModelFault {
         if fault.refuses_key() {
             let words = format!(
                 "the key was refused at {}, so {} was not asked: {}",
@@ -183,7 +183,7 @@ impl Wire {
                 self.host(),
                 fault.words
             );
-            let again = Fault {
+            let again = ModelFault {
                 words,
                 billable: false,
                 ..fault.clone()
@@ -200,7 +200,7 @@ impl Wire {
     ///
     /// # Errors
     /// The fault, without secrets.
-    pub(super) async fn models(&self) -> Result<Value, Fault> {
+    pub(super) async fn models(&self) -> Result<Value, ModelFault> {
         let mut url = self.url.clone();
         if let Ok(mut parts) = url.path_segments_mut() {
             parts.pop().pop().push("models");
@@ -212,7 +212,7 @@ impl Wire {
             Ok(Ok(response)) => return Err(self.refused(response).await),
             Ok(Err(error)) => return Err(self.not_sent(&error)),
             Err(_) => {
-                return Err(Fault::lost(
+                return Err(ModelFault::lost(
                     format!(
                         "{} told no models within {:?}",
                         self.host(),
@@ -225,9 +225,9 @@ impl Wire {
         let (body, whole) = read_up_to(response, LIST_BYTES, self.limits.idle).await;
         let list = serde_json::from_slice(&body).ok().filter(|_| whole);
         list.ok_or_else(|| {
-            Fault::senseless(
+            ModelFault::senseless(
                 format!("{} told no list of models", self.host()),
-                Retry::Never,
+                RetryAdvice::Never,
             )
         })
     }
@@ -236,8 +236,8 @@ impl Wire {
         &self,
         turn: u32,
         body: &str,
-        show: Show<'_>,
-    ) -> Result<Assembled, Fault> {
+        show: ShowText<'_>,
+    ) -> Result<AssembledAnswer, ModelFault> {
         let request = self
             .client()?
             .post(self.url.clone())
@@ -248,7 +248,7 @@ impl Wire {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.not_sent(&error)),
             Err(_) => {
-                return Err(Fault::lost(
+                return Err(ModelFault::lost(
                     format!(
                         "{} did not answer within {:?}",
                         self.host(),
@@ -267,24 +267,24 @@ impl Wire {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
             .to_owned();
-        let reading = Reading {
+        let reading = StreamReader {
             limits: self.limits,
-            assembly: Assembly::of_turn(turn),
+            assembly: AnswerAssembler::of_turn(turn),
             show,
         };
         if kind.starts_with("application/json") {
             reading.plain(response).await
         } else if kind.starts_with("text/html") {
-            Err(Fault::senseless(
+            Err(ModelFault::senseless(
                 format!("{} sent a web page in place of an answer", self.host()),
-                Retry::Once,
+                RetryAdvice::Once,
             ))
         } else {
             reading.stream(response).await
         }
     }
 
-    async fn refused(&self, response: Response) -> Fault {
+    async fn refused(&self, response: Response) -> ModelFault {
         let status = response.status();
         let wait = response
             .headers()
@@ -292,12 +292,12 @@ impl Wire {
             .and_then(|value| value.to_str().ok());
         let wait = wait.and_then(|text| retry_after(text, jiff::Timestamp::now()));
         let (body, _) = read_up_to(response, ERROR_BYTES, self.limits.idle).await;
-        Fault::of_status(status, &said(&body), wait)
+        ModelFault::of_status(status, &said(&body), wait)
     }
 
-    fn not_sent(&self, error: &reqwest::Error) -> Fault {
+    fn not_sent(&self, error: &reqwest::Error) -> ModelFault {
         let words = innermost(error);
-        let fault = Fault::lost(
+        let fault = ModelFault::lost(
             format!("cannot reach {}: {words}", self.host()),
             !error.is_connect(),
         );
@@ -307,8 +307,8 @@ impl Wire {
         }
         let hint = "look at the address in 'openai.base_url' and at the machine's clock, or add the authority to the system's certificates; \
                     there is no switch that does without";
-        Fault {
-            retry: Retry::Never,
+        ModelFault {
+            retry: RetryAdvice::Never,
             hint: hint.to_owned(),
             ..fault
         }
@@ -336,22 +336,22 @@ impl Wire {
 }
 
 /// A reply being read.
-struct Reading<'a> {
-    limits: Limits,
-    assembly: Assembly,
-    show: Show<'a>,
+struct StreamReader<'a> {
+    limits: StreamLimits,
+    assembly: AnswerAssembler,
+    show: ShowText<'a>,
 }
 
-impl Reading<'_> {
-    async fn stream(mut self, mut response: Response) -> Result<Assembled, Fault> {
-        let mut decoder = Decoder::default();
+impl StreamReader<'_> {
+    async fn stream(mut self, mut response: Response) -> Result<AssembledAnswer, ModelFault> {
+        let mut decoder = SseDecoder::default();
         let mut heard = Instant::now();
         let broken_off = loop {
             match tokio::time::timeout(self.limits.idle, response.chunk()).await {
                 Ok(Ok(Some(bytes))) => {
-                    let events = decoder
-                        .push(&bytes)
-                        .map_err(|fault| Fault::senseless(fault.to_string(), Retry::Once))?;
+                    let events = decoder.push(&bytes).map_err(|fault| {
+                        ModelFault::senseless(fault.to_string(), RetryAdvice::Once)
+                    })?;
                     if !events.is_empty() {
                         heard = Instant::now();
                     }
@@ -376,36 +376,38 @@ impl Reading<'_> {
         };
         let begun = self.assembly.begun();
         self.assembly.end().map_err(|broken| match broken {
-            Broken::Cut => Fault::lost(broken_off, true),
-            broken => Fault::of_broken(&broken, begun),
+            StreamError::Cut => ModelFault::lost(broken_off, true),
+            broken => ModelFault::of_broken(&broken, begun),
         })
     }
 
     /// An answer in one piece, from a server that does not stream.
-    async fn plain(mut self, response: Response) -> Result<Assembled, Fault> {
+    async fn plain(mut self, response: Response) -> Result<AssembledAnswer, ModelFault> {
         let (body, whole) = read_up_to(response, PLAIN_BYTES, self.limits.idle).await;
         if !whole {
-            return Err(Fault::of_broken(&Broken::Cut, true));
+            return Err(ModelFault::of_broken(&StreamError::Cut, true));
         }
-        let data = String::from_utf8(body)
-            .map_err(|_| Fault::senseless("the provider's answer is no UTF-8 text", Retry::Once))?;
-        self.take(&Event {
+        let data = String::from_utf8(body).map_err(|_| {
+            ModelFault::senseless("the provider's answer is no UTF-8 text", RetryAdvice::Once)
+        })?;
+        self.take(&SseEvent {
             name: String::new(),
             data,
         })?;
         let begun = self.assembly.begun();
         self.assembly
             .end()
-            .map_err(|broken| Fault::of_broken(&broken, begun))
+            .map_err(|broken| ModelFault::of_broken(&broken, begun))
     }
 
-    fn take(&mut self, event: &Event) -> Result<(), Fault> {
+    fn take(&mut self, event: &SseEvent) -> Result<(), ModelFault> {
         let taken = if event.name == "error" {
-            Err(Broken::Error(error_of(&event.data)))
+            Err(StreamError::Error(error_of(&event.data)))
         } else {
             self.assembly.take(&event.data)
         };
-        let shown = taken.map_err(|broken| Fault::of_broken(&broken, self.assembly.begun()))?;
+        let shown =
+            taken.map_err(|broken| ModelFault::of_broken(&broken, self.assembly.begun()))?;
         shown
             .iter()
             .for_each(|(kind, text)| (self.show)(*kind, text));

@@ -11,35 +11,37 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::assemble::{Answer, Call, Finish};
-use super::book::Book;
+use super::assemble::{AssembledCall, FinishReason, ModelAnswer};
+use super::book::TurnRecorder;
 use super::chat;
-use super::conversation::{Asked, INTERRUPTED, NOT_BEGUN, Next, Said, counts, messages, next};
-use super::delegate::{Delegated, Word};
-use super::fault::Fault;
-use super::prices::Prices;
+use super::conversation::{
+    CompletedTurn, ConversationStep, INTERRUPTED, NOT_BEGUN, TurnCount, counts, messages, next,
+};
+use super::delegate::{DelegateMessage, DelegationOutcome};
+use super::fault::ModelFault;
+use super::prices::PriceTable;
 use super::structured;
-use super::summary::{self, Summary};
-use super::wire::Wire;
+use super::summary::{self, SummaryRequest};
+use super::wire::ChatTransport;
 use crate::engine::agent::tools::{KEPT, Toolbox};
-use crate::engine::agent::{Ended, Job, Reserve, Stop, ToolDone};
+use crate::engine::agent::{AgentEnd, AgentJob, AgentStop, CallReserve, FinishedCall};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::ToolOutcome;
 use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
-use crate::model::persona::Params;
+use crate::model::persona::SamplingParams;
 use crate::model::record::{TurnRecord, TurnStatus};
-use crate::store::failpoint::Family;
+use crate::store::failpoint::FailpointFamily;
 use crate::store::failpoint::planted::{self, Bug};
 
 mod calling;
 
-use calling::Heard;
+use calling::RequestOutcome;
 
 /// How calls are tried again.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct RetryPolicy {
     /// Tries per turn, the first included.
     pub max_tries: u32,
     /// The first pause; later ones double.
@@ -49,10 +51,10 @@ pub(super) struct Pace {
 }
 
 /// One attempt being worked on.
-pub(super) struct Worker<'a, B> {
-    pub wire: &'a Wire,
-    pub prices: &'a Prices,
-    pub pace: Pace,
+pub(super) struct ChatWorker<'a, B> {
+    pub wire: &'a ChatTransport,
+    pub prices: &'a PriceTable,
+    pub pace: RetryPolicy,
     pub model: String,
     /// Tokens of question and answer together that the model takes.
     pub window: u64,
@@ -60,9 +62,9 @@ pub(super) struct Worker<'a, B> {
     pub structured: bool,
     /// Set when the server takes no schema.
     pub schema_refused: AtomicBool,
-    pub job: &'a Job,
+    pub job: &'a AgentJob,
     pub book: &'a B,
-    pub stop: &'a Stop,
+    pub stop: &'a AgentStop,
     pub tools: Toolbox,
     /// How often the next request was tried before this work began.
     pub tries: &'a AtomicU32,
@@ -72,18 +74,18 @@ pub(super) struct Worker<'a, B> {
 
 /// Where the conversation stands.
 #[derive(Default)]
-pub(super) struct Talk {
-    pub(super) turns: Vec<Said>,
-    asked: Asked,
+pub(super) struct ConversationState {
+    pub(super) turns: Vec<CompletedTurn>,
+    asked: TurnCount,
     /// What stands in place of the oldest turns.
-    summary: Option<Summary>,
+    summary: Option<SummaryRequest>,
     /// What the provider has shown that it does not take.
-    refused: Option<Refused>,
+    refused: Option<RefusedRequest>,
 }
 
 /// A request that the provider refused as longer than the model takes.
 #[derive(Clone, Copy)]
-struct Refused {
+struct RefusedRequest {
     /// About how many tokens it had.
     tokens: u64,
     /// The turn that it was for.
@@ -91,9 +93,9 @@ struct Refused {
 }
 
 /// A request that is reserved, and may be sent.
-struct Open {
+struct OpenCall {
     turn: TurnId,
-    reserve: Reserve,
+    reserve: CallReserve,
     /// As it is sent.
     body: String,
     /// Whether a summary is asked for.
@@ -101,27 +103,27 @@ struct Open {
 }
 
 /// What a stored turn led to.
-enum Then {
-    Ask(Box<Open>),
-    End(Ended),
+enum NextStep {
+    Ask(Box<OpenCall>),
+    End(AgentEnd),
 }
 
-impl<B: Book> Worker<'_, B> {
+impl<B: TurnRecorder> ChatWorker<'_, B> {
     /// Works until the model is done, a limit is reached or `stop` says so.
     ///
     /// # Errors
     /// Faults of the wire after their last try, limits, circles, and what the book says.
-    pub(super) async fn run(self) -> Result<Ended> {
-        self.talk(&mut Talk::default()).await
+    pub(super) async fn run(self) -> Result<AgentEnd> {
+        self.talk(&mut ConversationState::default()).await
     }
 
     /// As [`run`](Self::run), leaving what was said in `talk`.
-    pub(super) async fn talk(&self, talk: &mut Talk) -> Result<Ended> {
+    pub(super) async fn talk(&self, talk: &mut ConversationState) -> Result<AgentEnd> {
         let mut then = self.resume(talk).await?;
         loop {
             let open = match then {
-                Then::End(ended) => return Ok(ended),
-                Then::Ask(open) => *open,
+                NextStep::End(ended) => return Ok(ended),
+                NextStep::Ask(open) => *open,
             };
             let (number, sums_up, tokens) = (
                 open.reserve.number,
@@ -129,16 +131,16 @@ impl<B: Book> Worker<'_, B> {
                 summary::tokens_of(open.body.len()),
             );
             let (turn, answer) = match self.ask(open).await? {
-                Heard::Answer(turn, answer) => (turn, answer),
-                Heard::Waits(wait) => return Ok(Ended::Waits(wait)),
-                Heard::Stopped => return Ok(Ended::Stopped),
-                Heard::TooLong(fault) => {
+                RequestOutcome::Answer(turn, answer) => (turn, answer),
+                RequestOutcome::Waits(wait) => return Ok(AgentEnd::Waits(wait)),
+                RequestOutcome::Stopped => return Ok(AgentEnd::Stopped),
+                RequestOutcome::TooLong(fault) => {
                     then = self.shorten(talk, tokens, fault).await?;
                     continue;
                 }
             };
             if sums_up {
-                talk.summary = Some(Summary::of(number, &answer));
+                talk.summary = Some(SummaryRequest::of(number, &answer));
                 let window = talk
                     .refused
                     .map_or_else(|| format!(" of {} tokens", self.window), |_| String::new());
@@ -158,11 +160,16 @@ impl<B: Book> Worker<'_, B> {
     ///
     /// # Errors
     /// `llm_context_exceeded` when that was done already, or there is nothing to summarise.
-    async fn shorten(&self, talk: &mut Talk, tokens: u64, fault: Fault) -> Result<Then> {
+    async fn shorten(
+        &self,
+        talk: &mut ConversationState,
+        tokens: u64,
+        fault: ModelFault,
+    ) -> Result<NextStep> {
         let number = talk.asked.last + 1;
         let again = talk
             .refused
-            .replace(Refused { tokens, number })
+            .replace(RefusedRequest { tokens, number })
             .is_some_and(|before| before.number == number);
         let (reserve, body, sums_up) = self.prepare(talk)?;
         if again || !sums_up {
@@ -171,7 +178,7 @@ impl<B: Book> Worker<'_, B> {
         self.book
             .adapted(&format!("about {tokens} tokens are more than the model takes; its oldest turns are summarised ({})", fault.words));
         let turn = self.book.reserve(reserve.clone()).await?;
-        Ok(Then::Ask(Box::new(Open {
+        Ok(NextStep::Ask(Box::new(OpenCall {
             turn,
             reserve,
             body,
@@ -180,14 +187,14 @@ impl<B: Book> Worker<'_, B> {
     }
 
     /// Takes up the stored turns, and ends the last one where a crash left it open.
-    async fn resume(&self, talk: &mut Talk) -> Result<Then> {
+    async fn resume(&self, talk: &mut ConversationState) -> Result<NextStep> {
         let mut stored: Vec<&TurnRecord> = self
             .job
             .history
             .iter()
             .filter(|turn| matches!(turn.status, TurnStatus::Answered | TurnStatus::Settled))
             .collect();
-        talk.summary = Summary::stored(&self.job.history, &self.conversation);
+        talk.summary = SummaryRequest::stored(&self.job.history, &self.conversation);
         stored.retain(|turn| turn.conversation == self.conversation);
         stored.sort_by_key(|turn| turn.number);
         talk.asked.before = stored
@@ -221,20 +228,20 @@ impl<B: Book> Worker<'_, B> {
     }
 
     /// From a checkpoint without a reserved call.
-    async fn go_on(&self, talk: &Talk) -> Result<Then> {
+    async fn go_on(&self, talk: &ConversationState) -> Result<NextStep> {
         match next(
             &talk.turns,
             talk.asked,
             self.job,
             self.artifact_there(talk)?,
         ) {
-            Next::Fail(failure) => Err(failure),
-            Next::Done => Ok(Then::End(Ended::Done)),
-            Next::Ask if self.stopping() => Ok(Then::End(Ended::Stopped)),
-            Next::Ask => {
+            ConversationStep::Fail(failure) => Err(failure),
+            ConversationStep::Done => Ok(NextStep::End(AgentEnd::Done)),
+            ConversationStep::Ask if self.stopping() => Ok(NextStep::End(AgentEnd::Stopped)),
+            ConversationStep::Ask => {
                 let (reserve, body, sums_up) = self.prepare(talk)?;
                 let turn = self.book.reserve(reserve.clone()).await?;
-                Ok(Then::Ask(Box::new(Open {
+                Ok(NextStep::Ask(Box::new(OpenCall {
                     turn,
                     reserve,
                     body,
@@ -248,12 +255,12 @@ impl<B: Book> Worker<'_, B> {
     /// that a crash left open, `stored` tells what is known of its tools already.
     async fn close(
         &self,
-        talk: &mut Talk,
+        talk: &mut ConversationState,
         turn: TurnId,
         (number, stretch): (u32, u32),
-        answer: Answer,
+        answer: ModelAnswer,
         stored: Option<&TurnRecord>,
-    ) -> Result<Then> {
+    ) -> Result<NextStep> {
         if !counts(&answer) {
             self.book.tools_done(turn, Vec::new(), None).await?;
             return Err(held_back());
@@ -271,23 +278,25 @@ impl<B: Book> Worker<'_, B> {
                 self.unrun(call, ToolOutcome::Unknown, INTERRUPTED)
             } else {
                 match self.may_run(turn, call) {
-                    Word::Missing(question) => {
+                    DelegateMessage::Missing(question) => {
                         self.book.hold(turn, done, Some(call.id.clone())).await?;
-                        return Ok(Then::End(Ended::Asks(question)));
+                        return Ok(NextStep::End(AgentEnd::Asks(question)));
                     }
-                    Word::No(permit) => self.denied(call, &permit),
-                    Word::Yes(allowed) if call.name == "task" && self.tools.has(&call.name) => {
+                    DelegateMessage::No(permit) => self.denied(call, &permit),
+                    DelegateMessage::Yes(allowed)
+                        if call.name == "task" && self.tools.has(&call.name) =>
+                    {
                         // What ran before it is stored, so that a crash in the middle of it costs nothing else.
                         self.book
                             .hold(turn, std::mem::take(&mut done), Some(call.id.clone()))
                             .await?;
                         held = true;
                         match self.delegate(call, allowed).await? {
-                            Delegated::Done(one) => *one,
-                            Delegated::Ended(ended) => return Ok(Then::End(ended)),
+                            DelegationOutcome::Done(one) => *one,
+                            DelegationOutcome::Ended(ended) => return Ok(NextStep::End(ended)),
                         }
                     }
-                    Word::Yes(allowed) => {
+                    DelegateMessage::Yes(allowed) => {
                         if std::mem::take(&mut held) {
                             self.book.hold(turn, Vec::new(), None).await?;
                         }
@@ -298,7 +307,7 @@ impl<B: Book> Worker<'_, B> {
             results.push(one.result.clone());
             done.push(one);
         }
-        talk.turns.push(Said {
+        talk.turns.push(CompletedTurn {
             number,
             stretch,
             answer,
@@ -307,19 +316,24 @@ impl<B: Book> Worker<'_, B> {
         self.checkpoint(talk, turn, done).await
     }
 
-    async fn checkpoint(&self, talk: &Talk, turn: TurnId, done: Vec<ToolDone>) -> Result<Then> {
+    async fn checkpoint(
+        &self,
+        talk: &ConversationState,
+        turn: TurnId,
+        done: Vec<FinishedCall>,
+    ) -> Result<NextStep> {
         let next = next(
             &talk.turns,
             talk.asked,
             self.job,
             self.artifact_there(talk)?,
         );
-        if next != Next::Ask || self.stopping() {
+        if next != ConversationStep::Ask || self.stopping() {
             self.book.tools_done(turn, done, None).await?;
             return match next {
-                Next::Fail(failure) => Err(failure),
-                Next::Done => Ok(Then::End(Ended::Done)),
-                Next::Ask => Ok(Then::End(Ended::Stopped)),
+                ConversationStep::Fail(failure) => Err(failure),
+                ConversationStep::Done => Ok(NextStep::End(AgentEnd::Done)),
+                ConversationStep::Ask => Ok(NextStep::End(AgentEnd::Stopped)),
             };
         }
         self.note_reminder(talk);
@@ -332,7 +346,7 @@ impl<B: Book> Worker<'_, B> {
             Some(turn) => turn,
             None => self.book.reserve(reserve.clone()).await?,
         };
-        Ok(Then::Ask(Box::new(Open {
+        Ok(NextStep::Ask(Box::new(OpenCall {
             turn,
             reserve,
             body,
@@ -341,8 +355,13 @@ impl<B: Book> Worker<'_, B> {
     }
 
     /// What is told of a call that was not run, or of which nobody knows.
-    pub(super) fn unrun(&self, call: &Call, outcome: ToolOutcome, result: &str) -> ToolDone {
-        ToolDone {
+    pub(super) fn unrun(
+        &self,
+        call: &AssembledCall,
+        outcome: ToolOutcome,
+        result: &str,
+    ) -> FinishedCall {
+        FinishedCall {
             call_id: call.id.clone(),
             tool: call.name.clone(),
             target: self.tools.target(&call.name, &call.arguments),
@@ -354,22 +373,22 @@ impl<B: Book> Worker<'_, B> {
     }
 
     /// Whether a call that may have begun can be run again: it changes nothing, or goes on by itself.
-    fn can_be_taken_up(&self, call: &Call) -> bool {
+    fn can_be_taken_up(&self, call: &AssembledCall) -> bool {
         call.name == "task"
             || self.tools.is_read_only(&call.name)
             || planted::is(Bug::ToolRunsAgain)
     }
 
-    async fn run_tool(&self, call: &Call, allowed: bool) -> ToolDone {
+    async fn run_tool(&self, call: &AssembledCall, allowed: bool) -> FinishedCall {
         if self.stop.now.is_cancelled() {
             return self.unrun(call, ToolOutcome::Error, NOT_BEGUN);
         }
-        Family::Tool.before(&call.name);
+        FailpointFamily::Tool.before(&call.name);
         let reply = self
             .tools
             .call(&call.name, &call.arguments, allowed, &self.stop.now)
             .await;
-        Family::Tool.after(&call.name);
+        FailpointFamily::Tool.after(&call.name);
         let kept = match reply.whole {
             Some(whole) => self.book.keep(whole).await,
             None => None,
@@ -383,7 +402,7 @@ impl<B: Book> Worker<'_, B> {
             self.book
                 .text(TextKind::Note, &reply.result.replace('\n', " | "));
         }
-        ToolDone {
+        FinishedCall {
             call_id: call.id.clone(),
             tool: call.name.clone(),
             target: reply.target,
@@ -395,7 +414,7 @@ impl<B: Book> Worker<'_, B> {
     }
 
     /// The next request: the conversation, or first a summary of its oldest turns where it has no room.
-    fn prepare(&self, talk: &Talk) -> Result<(Reserve, String, bool)> {
+    fn prepare(&self, talk: &ConversationState) -> Result<(CallReserve, String, bool)> {
         let params = &self.job.persona.params;
         let messages = messages(
             self.job,
@@ -447,10 +466,10 @@ impl<B: Book> Worker<'_, B> {
         conversation: String,
         number: u32,
         bytes: usize,
-        params: &Params,
-    ) -> Reserve {
+        params: &SamplingParams,
+    ) -> CallReserve {
         let reserved: Option<NanoUsd> = self.prices.reserve(&self.model, bytes, params.max_tokens);
-        Reserve {
+        CallReserve {
             conversation,
             number,
             model: self.model.clone(),
@@ -458,7 +477,7 @@ impl<B: Book> Worker<'_, B> {
         }
     }
 
-    fn artifact_there(&self, talk: &Talk) -> Result<bool> {
+    fn artifact_there(&self, talk: &ConversationState) -> Result<bool> {
         let last = talk.turns.last().filter(|_| self.structured);
         if let Some(said) = last
             && structured::write(self.job, &said.answer)?
@@ -476,7 +495,7 @@ impl<B: Book> Worker<'_, B> {
         self.stop.soon.is_cancelled() || self.stop.now.is_cancelled()
     }
 
-    fn show_tool(&self, call: &Call, target: &str, outcome: ToolOutcome, denied: bool) {
+    fn show_tool(&self, call: &AssembledCall, target: &str, outcome: ToolOutcome, denied: bool) {
         let end = match (outcome, denied) {
             (_, true) => ": refused",
             (ToolOutcome::Ok, false) => "",
@@ -487,9 +506,9 @@ impl<B: Book> Worker<'_, B> {
             .text(TextKind::Tool, &format!("{}{end}", line.trim_end()));
     }
 
-    fn note_reminder(&self, talk: &Talk) {
+    fn note_reminder(&self, talk: &ConversationState) {
         let note = match talk.turns.last().map(|said| &said.answer) {
-            Some(answer) if answer.finish == Finish::Length => {
+            Some(answer) if answer.finish == FinishReason::Length => {
                 "the answer was cut off by its length; asked to go on with less at once"
             }
             Some(answer) if answer.calls.is_empty() && self.structured => {
@@ -504,7 +523,7 @@ impl<B: Book> Worker<'_, B> {
     }
 }
 
-fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
+fn take_up(talk: &mut ConversationState, turn: &TurnRecord) -> Result<()> {
     let answer = answer_of(turn)?;
     talk.asked.last = turn.number;
     if counts(&answer) {
@@ -513,7 +532,7 @@ fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
             .iter()
             .map(|call| result_of(turn, call).unwrap_or(INTERRUPTED).to_owned())
             .collect();
-        talk.turns.push(Said {
+        talk.turns.push(CompletedTurn {
             number: turn.number,
             stretch: turn.stretch,
             answer,
@@ -523,7 +542,7 @@ fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
     Ok(())
 }
 
-fn result_of<'a>(turn: &'a TurnRecord, call: &Call) -> Option<&'a str> {
+fn result_of<'a>(turn: &'a TurnRecord, call: &AssembledCall) -> Option<&'a str> {
     turn.tools
         .iter()
         .find(|tool| tool.call_id == call.id)?
@@ -531,13 +550,13 @@ fn result_of<'a>(turn: &'a TurnRecord, call: &Call) -> Option<&'a str> {
         .as_deref()
 }
 
-fn to_redo(turn: &TurnRecord, call: &Call) -> bool {
+fn to_redo(turn: &TurnRecord, call: &AssembledCall) -> bool {
     turn.tools
         .iter()
         .any(|tool| tool.call_id == call.id && tool.redo)
 }
 
-fn answer_of(turn: &TurnRecord) -> Result<Answer> {
+fn answer_of(turn: &TurnRecord) -> Result<ModelAnswer> {
     let text = turn.answer.as_deref().unwrap_or_default();
     serde_json::from_str(text).map_err(|error| {
         Failure::internal(format!(

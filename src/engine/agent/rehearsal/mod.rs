@@ -7,14 +7,16 @@
 
 use std::path::Path;
 
-use self::generate::About;
-use self::stage::Stage;
-use crate::engine::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop, Work};
+use self::generate::DocumentContext;
+use self::stage::PacedOutput;
+use crate::engine::agent::{
+    AgentEnd, AgentFuture, AgentJob, AgentStop, AttemptRecorder, Backend, ExpectedFile,
+};
 use crate::engine::artifact::file;
-use crate::engine::machine::envelope::{Told, told};
+use crate::engine::machine::envelope::{ParsedPrompt, told};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::persona::Persona;
-use crate::model::record::Scenario;
+use crate::model::record::RehearsalScenario;
 
 mod generate;
 mod stage;
@@ -24,42 +26,47 @@ const SLOWER: u64 = 10;
 
 /// Plays any persona without a model.
 #[derive(Clone, Copy, Debug)]
-pub struct Rehearsal {
+pub struct RehearsalBackend {
     pace_ms: u64,
 }
 
-impl Rehearsal {
+impl RehearsalBackend {
     /// A rehearsal that waits `pace_ms` milliseconds between two pieces of text; 0 never waits.
     #[must_use]
     pub fn new(pace_ms: u64) -> Self {
         Self { pace_ms }
     }
 
-    async fn play(&self, job: &Job, desk: &Desk, stop: &Stop) -> Result<Ended> {
-        let slower = if job.scenario == Scenario::Slow {
+    async fn play(
+        &self,
+        job: &AgentJob,
+        desk: &AttemptRecorder,
+        stop: &AgentStop,
+    ) -> Result<AgentEnd> {
+        let slower = if job.scenario == RehearsalScenario::Slow {
             SLOWER
         } else {
             1
         };
-        let stage = Stage::new(desk, stop, self.pace_ms.saturating_mul(slower));
+        let stage = PacedOutput::new(desk, stop, self.pace_ms.saturating_mul(slower));
         if stage.say(&opening(job)).await.is_break() {
-            return Ok(Ended::Stopped);
+            return Ok(AgentEnd::Stopped);
         }
         match job.scenario {
-            Scenario::Crash => Err(died(job)),
-            Scenario::Timeout => {
+            RehearsalScenario::Crash => Err(died(job)),
+            RehearsalScenario::Timeout => {
                 let _ = stage
                     .say("Rehearsal: now I stay silent until I am stopped.\n")
                     .await;
                 stage.until_stopped().await;
-                Ok(Ended::Stopped)
+                Ok(AgentEnd::Stopped)
             }
             _ => deliver(job, &stage).await,
         }
     }
 }
 
-impl Backend for Rehearsal {
+impl Backend for RehearsalBackend {
     fn name(&self) -> &'static str {
         "rehearsal"
     }
@@ -72,21 +79,26 @@ impl Backend for Rehearsal {
         None
     }
 
-    fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
+    fn work<'a>(
+        &'a self,
+        job: &'a AgentJob,
+        desk: &'a AttemptRecorder,
+        stop: &'a AgentStop,
+    ) -> AgentFuture<'a> {
         Box::pin(self.play(job, desk, stop))
     }
 }
 
 /// Shows the artifact piece by piece and writes it.
-async fn deliver(job: &Job, stage: &Stage<'_>) -> Result<Ended> {
+async fn deliver(job: &AgentJob, stage: &PacedOutput<'_>) -> Result<AgentEnd> {
     let Some(artifact) = &job.artifact else {
         let _ = stage
             .say("Rehearsal: this phase asks for no file. Done.\n")
             .await;
         return Ok(if stage.is_stopped() {
-            Ended::Stopped
+            AgentEnd::Stopped
         } else {
-            Ended::Done
+            AgentEnd::Done
         });
     };
     let content = content(job, artifact)?;
@@ -96,7 +108,7 @@ async fn deliver(job: &Job, stage: &Stage<'_>) -> Result<Ended> {
         .is_break()
         || stage.is_stopped()
     {
-        return Ok(Ended::Stopped);
+        return Ok(AgentEnd::Stopped);
     }
     let (worktree, path, bytes) = (
         job.worktree.clone(),
@@ -109,15 +121,15 @@ async fn deliver(job: &Job, stage: &Stage<'_>) -> Result<Ended> {
     let _ = stage
         .say(&format!("Wrote `{}`. Done.\n", artifact.path))
         .await;
-    Ok(Ended::Done)
+    Ok(AgentEnd::Done)
 }
 
 /// What is written: valid or not as the scenario says.
-fn content(job: &Job, artifact: &ExpectedFile) -> Result<String> {
-    let Told {
+fn content(job: &AgentJob, artifact: &ExpectedFile) -> Result<String> {
+    let ParsedPrompt {
         repair, comment, ..
     } = told(&job.prompt);
-    let about = About {
+    let about = DocumentContext {
         run_id: job.run_id,
         phase_key: &job.phase_key,
         attempt: job.attempt,
@@ -125,8 +137,8 @@ fn content(job: &Job, artifact: &ExpectedFile) -> Result<String> {
         comment,
     };
     let valid = match job.scenario {
-        Scenario::Invalid => false,
-        Scenario::InvalidThenOk => repair,
+        RehearsalScenario::Invalid => false,
+        RehearsalScenario::InvalidThenOk => repair,
         _ => true,
     };
     match (is_json(&artifact.path), valid) {
@@ -145,8 +157,8 @@ fn is_json(path: &str) -> bool {
         .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
-fn opening(job: &Job) -> String {
-    let Told {
+fn opening(job: &AgentJob) -> String {
+    let ParsedPrompt {
         repair, comment, ..
     } = told(&job.prompt);
     let start = format!(
@@ -166,7 +178,7 @@ fn opening(job: &Job) -> String {
     start + &next
 }
 
-fn died(job: &Job) -> Failure {
+fn died(job: &AgentJob) -> Failure {
     Failure::new(Code::SessionRecoveryRequired, format!("phase '{}': the rehearsed agent died", job.phase_key))
         .hint("this is what the scenario `crash` is for; approve to begin a fresh session, or reject to end the run")
 }

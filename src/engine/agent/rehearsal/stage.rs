@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::engine::agent::{Desk, Stop};
+use crate::engine::agent::{AgentStop, AttemptRecorder};
 use crate::engine::api::TextKind;
 
 /// Pieces that one text is said in at most, so that a long one does not take longer for ever.
@@ -12,15 +12,15 @@ const MOST_PIECES: usize = 200;
 const PIECE_BYTES: usize = 24;
 
 /// Where a rehearsal is played.
-pub struct Stage<'a> {
-    desk: &'a Desk,
-    stop: &'a Stop,
+pub struct PacedOutput<'a> {
+    desk: &'a AttemptRecorder,
+    stop: &'a AgentStop,
     pace: Duration,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> PacedOutput<'a> {
     /// A stage with `pace_ms` milliseconds between two pieces; 0 never waits.
-    pub fn new(desk: &'a Desk, stop: &'a Stop, pace_ms: u64) -> Self {
+    pub fn new(desk: &'a AttemptRecorder, stop: &'a AgentStop, pace_ms: u64) -> Self {
         Self {
             desk,
             stop,

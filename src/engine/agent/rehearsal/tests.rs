@@ -5,25 +5,25 @@ use serde_json::{Value, json};
 use super::*;
 use crate::engine::agent::AttemptKey;
 use crate::engine::journal_writer::JournalWriter;
-use crate::engine::machine::envelope::{EnvelopeInput, Why, render};
-use crate::engine::paths::Paths;
+use crate::engine::machine::envelope::{EnvelopeInput, PromptReason, render};
+use crate::engine::paths::InstallPaths;
 use crate::engine::redact::Redactor;
 use crate::model::event::ArtifactError;
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 use crate::model::state::Risk;
-use crate::model::workflow::{ExpectedArtifact, Phase};
+use crate::model::workflow::{ExpectedArtifact, PhaseDefinition};
 use crate::store::Store;
 
 /// A desk that nobody watches; a rehearsal stores nothing at it.
-fn desk() -> Desk {
+fn desk() -> AttemptRecorder {
     let home = tempfile::tempdir().unwrap();
-    let paths = Paths::beneath(home.path());
+    let paths = InstallPaths::beneath(home.path());
     paths.create().unwrap();
     let store = Store::open(&paths.database()).unwrap();
-    Desk::new(
+    AttemptRecorder::new(
         JournalWriter::new(store),
         paths,
-        Arc::new(Redactor::of(&Settings::default())),
+        Arc::new(Redactor::of(&AppSettings::default())),
         AttemptKey {
             run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
             phase_key: "spec".into(),
@@ -39,9 +39,15 @@ fn schema() -> Value {
         "runId": { "type": "string", "format": "uuid" }, "count": { "type": "integer" }, "summary": { "type": "string" } } })
 }
 
-fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'_>) -> Job {
+fn job(
+    worktree: &Path,
+    path: &str,
+    attempt: u32,
+    scenario: RehearsalScenario,
+    why: PromptReason<'_>,
+) -> AgentJob {
     let persona = json!({ "name": "planner", "version": 1, "backend": "openai" });
-    let phase = Phase {
+    let phase = PhaseDefinition {
         key: "spec".into(),
         title: String::new(),
         risk: Risk::Low,
@@ -65,7 +71,7 @@ fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'
         earlier: &[],
         why,
     };
-    Job {
+    AgentJob {
         run_id,
         phase_key: phase.key.clone(),
         attempt,
@@ -82,15 +88,15 @@ fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'
         history: Vec::new(),
         scenario,
         tries: 0,
-        growth: Arc::new(crate::engine::growth::Growth::begin(worktree, 0)),
+        growth: Arc::new(crate::engine::growth::WriteQuota::start(worktree, 0)),
         max_turns: 10,
         stretch: 0,
         permits: Vec::new(),
     }
 }
 
-async fn play(job: &Job, stop: &Stop) -> Result<Ended> {
-    Rehearsal::new(0).work(job, &desk(), stop).await
+async fn play(job: &AgentJob, stop: &AgentStop) -> Result<AgentEnd> {
+    RehearsalBackend::new(0).work(job, &desk(), stop).await
 }
 
 fn is_valid(path: &Path) -> bool {
@@ -104,24 +110,29 @@ async fn each_scenario_leaves_the_file_it_promises() {
         pointer: "/count".to_owned(),
         message: "wrong".to_owned(),
     }];
-    let repair = Why::Repair {
+    let repair = PromptReason::Repair {
         errors: &errors,
         previous: None,
         missing: false,
     };
     for (scenario, attempt, why, valid) in [
-        (Scenario::Ok, 1, Why::First, true),
-        (Scenario::Slow, 1, Why::First, true),
-        (Scenario::InvalidThenOk, 1, Why::First, false),
-        (Scenario::InvalidThenOk, 2, repair, true),
-        (Scenario::Invalid, 1, Why::First, false),
-        (Scenario::Invalid, 2, repair, false),
+        (RehearsalScenario::Ok, 1, PromptReason::First, true),
+        (RehearsalScenario::Slow, 1, PromptReason::First, true),
+        (
+            RehearsalScenario::InvalidThenOk,
+            1,
+            PromptReason::First,
+            false,
+        ),
+        (RehearsalScenario::InvalidThenOk, 2, repair, true),
+        (RehearsalScenario::Invalid, 1, PromptReason::First, false),
+        (RehearsalScenario::Invalid, 2, repair, false),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let job = job(dir.path(), "out/spec.json", attempt, scenario, why);
         assert_eq!(
-            play(&job, &Stop::default()).await,
-            Ok(Ended::Done),
+            play(&job, &AgentStop::default()).await,
+            Ok(AgentEnd::Done),
             "{scenario:?}"
         );
         assert_eq!(
@@ -136,8 +147,14 @@ async fn each_scenario_leaves_the_file_it_promises() {
 async fn a_rehearsed_crash_says_how_to_go_on_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let failure = play(
-        &job(dir.path(), "spec.json", 1, Scenario::Crash, Why::First),
-        &Stop::default(),
+        &job(
+            dir.path(),
+            "spec.json",
+            1,
+            RehearsalScenario::Crash,
+            PromptReason::First,
+        ),
+        &AgentStop::default(),
     )
     .await
     .unwrap_err();
@@ -154,10 +171,10 @@ async fn a_rehearsed_crash_says_how_to_go_on_and_writes_nothing() {
 
 #[tokio::test]
 async fn a_stop_before_the_file_leaves_none() {
-    for scenario in [Scenario::Ok, Scenario::Timeout] {
+    for scenario in [RehearsalScenario::Ok, RehearsalScenario::Timeout] {
         for now in [false, true] {
             let dir = tempfile::tempdir().unwrap();
-            let stop = Stop::default();
+            let stop = AgentStop::default();
             if now {
                 stop.now.cancel()
             } else {
@@ -165,11 +182,11 @@ async fn a_stop_before_the_file_leaves_none() {
             }
             assert_eq!(
                 play(
-                    &job(dir.path(), "spec.json", 1, scenario, Why::First),
+                    &job(dir.path(), "spec.json", 1, scenario, PromptReason::First),
                     &stop
                 )
                 .await,
-                Ok(Ended::Stopped),
+                Ok(AgentEnd::Stopped),
                 "{scenario:?}"
             );
             assert_eq!(
@@ -185,14 +202,20 @@ async fn a_stop_before_the_file_leaves_none() {
 async fn a_silent_agent_ends_only_when_it_is_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let (job, stop) = (
-        job(dir.path(), "spec.json", 1, Scenario::Timeout, Why::First),
-        Stop::default(),
+        job(
+            dir.path(),
+            "spec.json",
+            1,
+            RehearsalScenario::Timeout,
+            PromptReason::First,
+        ),
+        AgentStop::default(),
     );
     let day = std::time::Duration::from_secs(86_400);
     let mut work = Box::pin(play(&job, &stop));
     assert!(tokio::time::timeout(day, &mut work).await.is_err());
     stop.now.cancel();
-    assert_eq!(work.await, Ok(Ended::Stopped));
+    assert_eq!(work.await, Ok(AgentEnd::Stopped));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
@@ -200,29 +223,38 @@ async fn a_silent_agent_ends_only_when_it_is_stopped() {
 async fn slow_takes_ten_times_the_pace_and_a_stop_ends_it_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut spent = Vec::new();
-    for scenario in [Scenario::Ok, Scenario::Slow] {
+    for scenario in [RehearsalScenario::Ok, RehearsalScenario::Slow] {
         let (job, stop, began) = (
-            job(dir.path(), "spec.json", 1, scenario, Why::First),
-            Stop::default(),
+            job(dir.path(), "spec.json", 1, scenario, PromptReason::First),
+            AgentStop::default(),
             tokio::time::Instant::now(),
         );
-        Rehearsal::new(20).work(&job, &desk(), &stop).await.unwrap();
+        RehearsalBackend::new(20)
+            .work(&job, &desk(), &stop)
+            .await
+            .unwrap();
         spent.push(began.elapsed().as_millis());
     }
     assert!(spent[0] >= 200 && spent[1] == spent[0] * 10, "{spent:?}");
     let (job, stop, began) = (
-        job(dir.path(), "other.json", 1, Scenario::Slow, Why::First),
-        Stop::default(),
+        job(
+            dir.path(),
+            "other.json",
+            1,
+            RehearsalScenario::Slow,
+            PromptReason::First,
+        ),
+        AgentStop::default(),
         tokio::time::Instant::now(),
     );
-    let (rehearsal, desk) = (Rehearsal::new(1000), desk());
+    let (rehearsal, desk) = (RehearsalBackend::new(1000), desk());
     let (ended, ()) = tokio::join!(rehearsal.work(&job, &desk, &stop), async {
         tokio::time::sleep(std::time::Duration::from_millis(15)).await;
         stop.now.cancel();
     });
     assert_eq!(
         (ended, began.elapsed().as_millis()),
-        (Ok(Ended::Stopped), 15)
+        (Ok(AgentEnd::Stopped), 15)
     );
     assert!(!dir.path().join("other.json").exists());
 }
@@ -233,19 +265,25 @@ async fn requested_changes_are_taken_up_and_quoted() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(path);
         play(
-            &job(dir.path(), path, 1, Scenario::Ok, Why::First),
-            &Stop::default(),
+            &job(
+                dir.path(),
+                path,
+                1,
+                RehearsalScenario::Ok,
+                PromptReason::First,
+            ),
+            &AgentStop::default(),
         )
         .await
         .unwrap();
         let before = std::fs::read_to_string(&file).unwrap();
-        let why = Why::ChangesRequested {
+        let why = PromptReason::ChangesRequested {
             comment: "Name the people.",
             previous: Some(&before),
         };
         play(
-            &job(dir.path(), path, 2, Scenario::Ok, why),
-            &Stop::default(),
+            &job(dir.path(), path, 2, RehearsalScenario::Ok, why),
+            &AgentStop::default(),
         )
         .await
         .unwrap();
@@ -261,14 +299,29 @@ async fn requested_changes_are_taken_up_and_quoted() {
 #[tokio::test]
 async fn a_phase_without_artifact_just_ends_and_a_path_outside_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let none = Job {
+    let none = AgentJob {
         artifact: None,
-        ..job(dir.path(), "spec.json", 1, Scenario::Ok, Why::First)
+        ..job(
+            dir.path(),
+            "spec.json",
+            1,
+            RehearsalScenario::Ok,
+            PromptReason::First,
+        )
     };
-    assert_eq!(play(&none, &Stop::default()).await, Ok(Ended::Done));
-    let outside = job(dir.path(), "../spec.json", 1, Scenario::Ok, Why::First);
+    assert_eq!(play(&none, &AgentStop::default()).await, Ok(AgentEnd::Done));
+    let outside = job(
+        dir.path(),
+        "../spec.json",
+        1,
+        RehearsalScenario::Ok,
+        PromptReason::First,
+    );
     assert_eq!(
-        play(&outside, &Stop::default()).await.unwrap_err().code,
+        play(&outside, &AgentStop::default())
+            .await
+            .unwrap_err()
+            .code,
         Code::PathOutsideWorktree
     );
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

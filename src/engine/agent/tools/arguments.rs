@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Trouble;
+use super::ToolError;
 use crate::engine::strict_json;
 
 const NO_OBJECT: &str = "the arguments must be a JSON object";
@@ -18,18 +18,18 @@ pub(super) fn are_unreadable(words: &str) -> bool {
 
 /// The arguments of one call, being read.
 #[derive(Debug)]
-pub(super) struct Arguments {
+pub(super) struct ToolArguments {
     fields: Map<String, Value>,
     known: Vec<&'static str>,
     mistakes: Vec<String>,
 }
 
-impl Arguments {
+impl ToolArguments {
     /// Reads the text of the arguments; no text at all is no arguments.
     ///
     /// # Errors
     /// Words saying where the text is no JSON object.
-    pub(super) fn parse(text: &str) -> Result<Self, Trouble> {
+    pub(super) fn parse(text: &str) -> Result<Self, ToolError> {
         let text = if text.trim().is_empty() { "{}" } else { text };
         match strict_json::parse(text) {
             Ok(Value::Object(fields)) => Ok(Self {
@@ -37,8 +37,8 @@ impl Arguments {
                 known: Vec::new(),
                 mistakes: Vec::new(),
             }),
-            Ok(_) => Err(Trouble::Fault(NO_OBJECT.to_owned())),
-            Err(error) => Err(Trouble::Fault(format!("{NO_JSON}{error}"))),
+            Ok(_) => Err(ToolError::Fault(NO_OBJECT.to_owned())),
+            Err(error) => Err(ToolError::Fault(format!("{NO_JSON}{error}"))),
         }
     }
 
@@ -118,7 +118,7 @@ impl Arguments {
     ///
     /// # Errors
     /// All mistakes at once, fields that the tool does not know included.
-    pub(super) fn finish(mut self) -> Result<(), Trouble> {
+    pub(super) fn finish(mut self) -> Result<(), ToolError> {
         for field in self.fields.keys() {
             self.mistakes.push(format!(
                 "'{field}' is not known; the fields are {}",
@@ -128,7 +128,7 @@ impl Arguments {
         if self.mistakes.is_empty() {
             Ok(())
         } else {
-            Err(Trouble::Fault(format!(
+            Err(ToolError::Fault(format!(
                 "{MISTAKES}{}",
                 self.mistakes.join("; ")
             )))
@@ -176,14 +176,14 @@ mod tests {
     #[test]
     fn every_mistake_is_named_at_once() {
         let mut arguments =
-            Arguments::parse(r#"{"limit":-1,"all":"yes","paht":"x","offset":3.0,"path":null}"#)
+            ToolArguments::parse(r#"{"limit":-1,"all":"yes","paht":"x","offset":3.0,"path":null}"#)
                 .unwrap();
         assert_eq!(arguments.text("file_path"), "");
         assert_eq!(arguments.optional_text("path"), None);
         assert_eq!(arguments.optional_count("limit"), None);
         assert_eq!(arguments.optional_count("offset"), Some(3));
         assert!(!arguments.flag("all"));
-        let Err(Trouble::Fault(words)) = arguments.finish() else {
+        let Err(ToolError::Fault(words)) = arguments.finish() else {
             panic!("accepted")
         };
         assert_eq!(
@@ -200,7 +200,7 @@ mod tests {
             ("{\"a\":", "line 1 column 5"),
             ("{\"a\":1,\"a\":2}", "the key 'a' twice"),
         ] {
-            let Err(Trouble::Fault(words)) = Arguments::parse(text) else {
+            let Err(ToolError::Fault(words)) = ToolArguments::parse(text) else {
                 panic!("accepted {text}")
             };
             assert!(words.contains(part), "{words}");

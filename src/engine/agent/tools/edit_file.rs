@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
+use super::arguments::ToolArguments;
 use super::read_file::text_of;
-use super::{Bench, Tool, Trouble};
+use super::{ToolContext, ToolError, ToolSpec};
 
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: ToolSpec = ToolSpec {
     name: "edit_file",
     description: "Replaces a text in a file of the worktree. 'old_string' must stand there exactly (without the line numbers of read_file) \
                   and only once, unless 'replace_all' is true.",
@@ -30,7 +30,7 @@ fn parameters() -> Value {
     })
 }
 
-fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
+fn run(bench: &ToolContext, mut arguments: ToolArguments) -> Result<String, ToolError> {
     let path = arguments.text("file_path");
     let (old, new) = (arguments.text("old_string"), arguments.text("new_string"));
     let all = arguments.flag("replace_all");
@@ -38,7 +38,7 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     let path = bench.workspace.path(&path)?;
     let text = text_of(bench.workspace.read(&path)?, &path.shown())?;
     let (edited, places) = edited(&text, &old, &new, all)
-        .map_err(|words| Trouble::Fault(format!("'{}': {words}", path.shown())))?;
+        .map_err(|words| ToolError::Fault(format!("'{}': {words}", path.shown())))?;
     bench.workspace.write(&path, edited.as_bytes())?;
     Ok(format!(
         "replaced {places} {} in '{}'",

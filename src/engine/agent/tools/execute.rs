@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::arguments::Arguments;
-use super::{Bench, Told, Tool, Toolbox, Trouble, target_of};
-use crate::engine::confine::{Bounds, Finish, Ran};
+use super::arguments::ToolArguments;
+use super::{ToolContext, ToolError, ToolResponse, ToolSpec, Toolbox, target_of};
+use crate::engine::confine::{CommandExit, CommandLimits, CommandResult};
 
 const DEFAULT_SECONDS: usize = 120;
 const MOST_SECONDS: usize = 600;
 
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: ToolSpec = ToolSpec {
     name: "execute",
     description: "Runs a command by /bin/sh in the worktree and gives its exit code and what it printed. It has no terminal, no input and no \
                   network, and may write only the worktree and $TMPDIR. Everything it began has ended when it returns.",
@@ -35,14 +35,14 @@ fn parameters() -> Value {
     })
 }
 
-fn run(_: &Bench, _: Arguments) -> Result<String, Trouble> {
-    Err(Trouble::Fault(
+fn run(_: &ToolContext, _: ToolArguments) -> Result<String, ToolError> {
+    Err(ToolError::Fault(
         "a command is run apart from the file tools".to_owned(),
     ))
 }
 
 /// The command and how long it may take.
-pub(super) fn read(mut arguments: Arguments) -> Result<(String, Duration), Trouble> {
+pub(super) fn read(mut arguments: ToolArguments) -> Result<(String, Duration), ToolError> {
     let (command, seconds) = (
         arguments.text("command"),
         arguments
@@ -62,23 +62,23 @@ pub(super) fn read(mut arguments: Arguments) -> Result<(String, Duration), Troub
 }
 
 impl Toolbox {
-    pub(super) async fn execute(&self, arguments: &str, stop: &CancellationToken) -> Told {
-        let arguments = match Arguments::parse(arguments) {
+    pub(super) async fn execute(&self, arguments: &str, stop: &CancellationToken) -> ToolResponse {
+        let arguments = match ToolArguments::parse(arguments) {
             Ok(arguments) => arguments,
-            Err(trouble) => return Told::of(String::new(), Err(trouble)),
+            Err(trouble) => return ToolResponse::of(String::new(), Err(trouble)),
         };
         let target = target_of(&TOOL, &arguments);
         let (command, time) = match read(arguments) {
             Ok(read) => read,
-            Err(trouble) => return Told::of(target, Err(trouble)),
+            Err(trouble) => return ToolResponse::of(target, Err(trouble)),
         };
         match self.ran(&command, time, stop).await {
-            Ok(mut ran) => Told {
+            Ok(mut ran) => ToolResponse {
                 target,
                 whole: ran.whole.take(),
                 said: said(&ran, time),
             },
-            Err(trouble) => Told::of(target, Err(trouble)),
+            Err(trouble) => ToolResponse::of(target, Err(trouble)),
         }
     }
 
@@ -87,40 +87,40 @@ impl Toolbox {
         command: &str,
         time: Duration,
         stop: &CancellationToken,
-    ) -> Result<Ran, Trouble> {
+    ) -> Result<CommandResult, ToolError> {
         let temp = match self.bench.temp.get() {
             Some(temp) => temp,
             None => {
                 let made = tempfile::Builder::new().prefix("phasedeck-").tempdir();
                 let made = made.map_err(|error| {
-                    Trouble::Fault(format!("no folder for temporary files: {error}"))
+                    ToolError::Fault(format!("no folder for temporary files: {error}"))
                 })?;
                 self.bench.workspace.count_also(made.path());
                 self.bench.temp.get_or_init(|| made)
             }
         };
-        let bounds = Bounds {
+        let bounds = CommandLimits {
             worktree: self.bench.workspace.folder(),
             temp: temp.path(),
             time,
         };
         let ran = self.launcher.run(command, bounds, stop).await;
-        ran.map_err(|failure| Trouble::Fault(format!("{}; {}", failure.message, failure.hint)))
+        ran.map_err(|failure| ToolError::Fault(format!("{}; {}", failure.message, failure.hint)))
     }
 }
 
-fn said(ran: &Ran, time: Duration) -> Result<String, Trouble> {
+fn said(ran: &CommandResult, time: Duration) -> Result<String, ToolError> {
     let verdict = match ran.finish {
-        Finish::Exit(0) => return Ok(format!("exit code 0\n{}", ran.printed)),
-        Finish::Exit(code) => format!("exit code {code}"),
-        Finish::TimedOut => format!(
+        CommandExit::Exit(0) => return Ok(format!("exit code 0\n{}", ran.printed)),
+        CommandExit::Exit(code) => format!("exit code {code}"),
+        CommandExit::TimedOut => format!(
             "ended after its {} seconds; everything it began was ended too",
             time.as_secs()
         ),
-        Finish::Flooded => "ended because it printed more than 16 MiB".to_owned(),
-        Finish::Stopped => "ended because the work was stopped".to_owned(),
+        CommandExit::Flooded => "ended because it printed more than 16 MiB".to_owned(),
+        CommandExit::Stopped => "ended because the work was stopped".to_owned(),
     };
-    Err(Trouble::Fault(format!("{verdict}\n{}", ran.printed)))
+    Err(ToolError::Fault(format!("{verdict}\n{}", ran.printed)))
 }
 
 #[cfg(test)]
@@ -129,10 +129,10 @@ mod tests {
 
     #[test]
     fn a_command_and_its_time_are_read_and_every_mistake_is_said() {
-        let of = |text: &str| match read(Arguments::parse(text).unwrap()) {
+        let of = |text: &str| match read(ToolArguments::parse(text).unwrap()) {
             Ok((command, time)) => format!("{command} {}", time.as_secs()),
-            Err(Trouble::Fault(words)) => words,
-            Err(Trouble::Refused(failure)) => failure.message,
+            Err(ToolError::Fault(words)) => words,
+            Err(ToolError::Refused(failure)) => failure.message,
         };
         assert_eq!(of(r#"{"command":"make"}"#), "make 120");
         assert_eq!(of(r#"{"command":"make","timeout":600}"#), "make 600");

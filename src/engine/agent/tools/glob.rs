@@ -3,14 +3,14 @@
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
+use super::arguments::ToolArguments;
 use super::path::WorktreePath;
-use super::workspace::{Kind, Walked};
-use super::{Bench, Tool, Trouble};
+use super::workspace::{EntryKind, WalkedTree};
+use super::{ToolContext, ToolError, ToolSpec};
 
 const MAX_FILES: usize = 500;
 
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: ToolSpec = ToolSpec {
     name: "glob",
     description: "Finds files of the worktree by a pattern such as '**/*.rs' or 'src/*.{ts,tsx}', sorted. Folders that tools fill \
                   (.git, target, node_modules and the like) are passed by.",
@@ -32,7 +32,7 @@ fn parameters() -> Value {
     })
 }
 
-fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
+fn run(bench: &ToolContext, mut arguments: ToolArguments) -> Result<String, ToolError> {
     let pattern = arguments.text("pattern");
     let path = arguments.optional_text("path").unwrap_or_default();
     arguments.finish()?;
@@ -49,16 +49,16 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
 }
 
 /// A pattern in which `*` stays within a folder.
-pub(super) fn matcher(pattern: &str, field: &str) -> Result<GlobMatcher, Trouble> {
+pub(super) fn matcher(pattern: &str, field: &str) -> Result<GlobMatcher, ToolError> {
     let glob = GlobBuilder::new(pattern).literal_separator(true).build();
     glob.map(|glob| glob.compile_matcher())
-        .map_err(|error| Trouble::Fault(format!("'{field}' is no glob: {error}")))
+        .map_err(|error| ToolError::Fault(format!("'{field}' is no glob: {error}")))
 }
 
 /// The files at or beneath `from`.
-pub(super) fn files_at(bench: &Bench, from: WorktreePath) -> Result<Walked, Trouble> {
+pub(super) fn files_at(bench: &ToolContext, from: WorktreePath) -> Result<WalkedTree, ToolError> {
     match bench.workspace.kind(&from)? {
-        Some(Kind::File) => Ok(Walked {
+        Some(EntryKind::File) => Ok(WalkedTree {
             files: vec![from],
             cut: false,
         }),

@@ -4,10 +4,10 @@ use globset::GlobMatcher;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
+use super::arguments::ToolArguments;
 use super::glob::{below, files_at, matcher};
 use super::path::WorktreePath;
-use super::{Bench, Tool, Trouble, cut};
+use super::{ToolContext, ToolError, ToolSpec, cut};
 
 const MODES: [&str; 3] = ["files_with_matches", "content", "count"];
 const MAX_LINES: usize = 500;
@@ -15,7 +15,7 @@ const MAX_LINE_CHARS: usize = 400;
 /// What one search may read, in bytes, so that a large worktree costs seconds and not minutes.
 const MAX_READ: usize = 64 * 1024 * 1024;
 
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: ToolSpec = ToolSpec {
     name: "grep",
     description: "Searches the text files of the worktree by a regular expression, line by line. Folders that tools fill (.git, target, \
                   node_modules and the like) are passed by.",
@@ -39,7 +39,7 @@ fn parameters() -> Value {
     })
 }
 
-fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
+fn run(bench: &ToolContext, mut arguments: ToolArguments) -> Result<String, ToolError> {
     let pattern = arguments.text("pattern");
     let path = arguments.optional_text("path").unwrap_or_default();
     let glob = arguments.optional_text("glob");
@@ -54,11 +54,12 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     }
     arguments.finish()?;
     let wanted = RegexBuilder::new(&pattern).size_limit(1 << 20).build();
-    let wanted = wanted
-        .map_err(|error| Trouble::Fault(format!("'pattern' is no regular expression: {error}")))?;
-    let filter = glob.map(|glob| Filter::new(&glob)).transpose()?;
+    let wanted = wanted.map_err(|error| {
+        ToolError::Fault(format!("'pattern' is no regular expression: {error}"))
+    })?;
+    let filter = glob.map(|glob| GrepFilter::new(&glob)).transpose()?;
     let from = bench.workspace.path(&path)?;
-    let mut found = Found {
+    let mut found = GrepMatches {
         wanted,
         mode,
         lines: Vec::new(),
@@ -79,13 +80,13 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     Ok(found.shown())
 }
 
-struct Filter {
+struct GrepFilter {
     matcher: GlobMatcher,
     by_name: bool,
 }
 
-impl Filter {
-    fn new(glob: &str) -> Result<Self, Trouble> {
+impl GrepFilter {
+    fn new(glob: &str) -> Result<Self, ToolError> {
         Ok(Self {
             matcher: matcher(glob.trim_start_matches("./"), "glob")?,
             by_name: !glob.contains('/'),
@@ -100,7 +101,7 @@ impl Filter {
     }
 }
 
-struct Found {
+struct GrepMatches {
     wanted: Regex,
     mode: String,
     lines: Vec<String>,
@@ -108,9 +109,9 @@ struct Found {
     cut: bool,
 }
 
-impl Found {
+impl GrepMatches {
     /// Searches one file; says whether to go on. Files that cannot be read or are no text are left out.
-    fn search(&mut self, bench: &Bench, file: &WorktreePath) -> bool {
+    fn search(&mut self, bench: &ToolContext, file: &WorktreePath) -> bool {
         if self.read > MAX_READ || self.lines.len() > MAX_LINES {
             self.cut = true;
             return false;

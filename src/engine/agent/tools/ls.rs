@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
-use super::workspace::Kind;
-use super::{Bench, Tool, Trouble};
+use super::arguments::ToolArguments;
+use super::workspace::EntryKind;
+use super::{ToolContext, ToolError, ToolSpec};
 
 const MAX_NAMES: usize = 1_000;
 
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: ToolSpec = ToolSpec {
     name: "ls",
     description: "Lists a folder of the worktree: folders first (with a trailing '/'), then files.",
     parameters,
@@ -25,7 +25,7 @@ fn parameters() -> Value {
     })
 }
 
-fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
+fn run(bench: &ToolContext, mut arguments: ToolArguments) -> Result<String, ToolError> {
     let path = arguments.optional_text("path").unwrap_or_default();
     arguments.finish()?;
     let path = bench.workspace.path(&path)?;
@@ -44,10 +44,10 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     Ok(lines.join("\n"))
 }
 
-fn shown(kind: Kind, name: &str) -> String {
+fn shown(kind: EntryKind, name: &str) -> String {
     match kind {
-        Kind::Folder => format!("{name}/"),
-        Kind::File => name.to_owned(),
-        Kind::Other => format!("{name} (a link or device: not usable)"),
+        EntryKind::Folder => format!("{name}/"),
+        EntryKind::File => name.to_owned(),
+        EntryKind::Other => format!("{name} (a link or device: not usable)"),
     }
 }

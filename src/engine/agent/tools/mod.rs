@@ -3,7 +3,7 @@
 //! A call comes in as a tool's name and the text of its arguments, and goes out as a [`ToolReply`]:
 //! whatever is wrong with it (unknown tool, bad arguments, a refused path) is said to the model and
 //! costs no attempt. Names and arguments are those that deep agents know. Each tool is a file of its
-//! own with one [`Tool`]; all of them reach files only through the [`workspace`].
+//! own with one [`ToolSpec`]; all of them reach files only through the [`workspace`].
 //!
 //! Not here: deciding what to do about a refusal, storing anything, asking the operator, running a
 //! sub-agent (`task` is only declared here; the loop of the conversation does it).
@@ -20,15 +20,15 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::served::not_permitted;
 
-use self::arguments::Arguments;
-use self::workspace::Workspace;
-use self::write_todos::Todo;
-use crate::engine::agent::mcp::Shelf;
-use crate::engine::confine::Launcher;
-use crate::engine::growth::Growth;
+use self::arguments::ToolArguments;
+use self::workspace::ToolWorkspace;
+use self::write_todos::TodoEntry;
+use crate::engine::agent::mcp::McpServers;
+use crate::engine::confine::SandboxLauncher;
+use crate::engine::growth::WriteQuota;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::ToolOutcome;
-use crate::model::persona::{Permission, Persona};
+use crate::model::persona::{Persona, ToolPermission};
 use crate::model::time::whole_ms;
 
 mod arguments;
@@ -53,7 +53,7 @@ const ERROR: &str = "error: ";
 /// What stands at the end of a result of which the model got a part, before the name of the whole and a bracket.
 pub const KEPT: &str = "\n[all of it is kept for the operator: ";
 
-const TOOLS: [&Tool; 9] = [
+const TOOLS: [&ToolSpec; 9] = [
     &ls::TOOL,
     &read_file::TOOL,
     &write_file::TOOL,
@@ -84,15 +84,15 @@ pub struct ToolReply {
 
 /// The tools of one attempt: what the persona may use, beneath one worktree.
 pub struct Toolbox {
-    bench: Arc<Bench>,
-    offered: Vec<(&'static Tool, Permission)>,
+    bench: Arc<ToolContext>,
+    offered: Vec<(&'static ToolSpec, ToolPermission)>,
     persona: String,
-    launcher: Launcher,
-    shelf: Option<Arc<Shelf>>,
+    launcher: SandboxLauncher,
+    shelf: Option<Arc<McpServers>>,
 }
 
 /// One tool: what the model is told of it, and what it does.
-struct Tool {
+struct ToolSpec {
     name: &'static str,
     description: &'static str,
     /// The JSON Schema of its arguments.
@@ -101,20 +101,20 @@ struct Tool {
     target: &'static str,
     /// Whether running it again changes nothing.
     read_only: bool,
-    run: fn(&Bench, Arguments) -> Result<String, Trouble>,
+    run: fn(&ToolContext, ToolArguments) -> Result<String, ToolError>,
 }
 
 /// What tools work on.
-struct Bench {
-    workspace: Workspace,
-    todos: Mutex<Vec<Todo>>,
+struct ToolContext {
+    workspace: ToolWorkspace,
+    todos: Mutex<Vec<TodoEntry>>,
     /// Made with the first command, private, gone with the toolbox.
     temp: OnceLock<tempfile::TempDir>,
 }
 
 /// Why a tool did not do what was asked.
 #[derive(Debug)]
-enum Trouble {
+enum ToolError {
     /// Confinement or a permission says no.
     Refused(Failure),
     /// Anything else, in words for the model.
@@ -122,15 +122,15 @@ enum Trouble {
 }
 
 /// What a call came to, before it is cut.
-struct Told {
+struct ToolResponse {
     target: String,
-    said: Result<String, Trouble>,
+    said: Result<String, ToolError>,
     /// All of it, where what was said is less.
     whole: Option<String>,
 }
 
-impl Told {
-    fn of(target: String, said: Result<String, Trouble>) -> Self {
+impl ToolResponse {
+    fn of(target: String, said: Result<String, ToolError>) -> Self {
         Self {
             target,
             said,
@@ -140,7 +140,7 @@ impl Told {
 
     /// The same, with what a server said kept where the model gets less: it may not say it again.
     fn kept_if_cut(mut self) -> Self {
-        let (Ok(words) | Err(Trouble::Fault(words))) = &self.said else {
+        let (Ok(words) | Err(ToolError::Fault(words))) = &self.said else {
             return self;
         };
         self.whole = (words.len() > cut::MAX_RESULT_BYTES).then(|| words.clone());
@@ -148,7 +148,7 @@ impl Told {
     }
 }
 
-impl Trouble {
+impl ToolError {
     fn io(path: &path::WorktreePath, error: &std::io::Error) -> Self {
         Self::Fault(format!("'{}': {error}", path.shown()))
     }
@@ -160,9 +160,9 @@ impl Toolbox {
     ///
     /// # Errors
     /// `worktree_missing` when the folder is not there, `io_failed` when it cannot be opened.
-    pub fn new(worktree: &Path, persona: &Persona, launcher: Launcher) -> Result<Self> {
-        let bench = Arc::new(Bench {
-            workspace: Workspace::open(worktree)?,
+    pub fn new(worktree: &Path, persona: &Persona, launcher: SandboxLauncher) -> Result<Self> {
+        let bench = Arc::new(ToolContext {
+            workspace: ToolWorkspace::open(worktree)?,
             todos: Mutex::default(),
             temp: OnceLock::new(),
         });
@@ -183,7 +183,7 @@ impl Toolbox {
 
     /// Has what the file tools write counted there.
     #[must_use]
-    pub fn counting(mut self, growth: &Arc<Growth>) -> Self {
+    pub fn counting(mut self, growth: &Arc<WriteQuota>) -> Self {
         if let Some(bench) = Arc::get_mut(&mut self.bench) {
             bench.workspace.count(Arc::clone(growth));
         }
@@ -201,7 +201,7 @@ impl Toolbox {
 
     /// Lays the tools of servers beside the engine's own.
     #[must_use]
-    pub fn with_servers(mut self, shelf: Arc<Shelf>) -> Self {
+    pub fn with_servers(mut self, shelf: Arc<McpServers>) -> Self {
         self.shelf = Some(shelf);
         self
     }
@@ -214,7 +214,7 @@ impl Toolbox {
     }
 
     /// What the persona says of a tool of a server; absent for any other tool.
-    fn on_shelf(&self, tool: &str) -> Option<Permission> {
+    fn on_shelf(&self, tool: &str) -> Option<ToolPermission> {
         self.shelf.as_ref()?.permission(tool)
     }
 
@@ -227,7 +227,7 @@ impl Toolbox {
             .filter(|(tool, _)| keep(tool.name))
             .copied()
             .collect();
-        let bench = Arc::new(Bench {
+        let bench = Arc::new(ToolContext {
             workspace: self.bench.workspace.again(),
             todos: Mutex::default(),
             temp: OnceLock::new(),
@@ -256,7 +256,7 @@ impl Toolbox {
         let own = self
             .offered
             .iter()
-            .filter(|(_, permission)| *permission != Permission::Deny)
+            .filter(|(_, permission)| *permission != ToolPermission::Deny)
             .map(|(tool, _)| Cow::from(tool.text()));
         let foreign = self
             .shelf
@@ -283,10 +283,10 @@ impl Toolbox {
     pub fn has(&self, tool: &str) -> bool {
         self.offered
             .iter()
-            .any(|(known, permission)| known.name == tool && *permission != Permission::Deny)
+            .any(|(known, permission)| known.name == tool && *permission != ToolPermission::Deny)
             || self
                 .on_shelf(tool)
-                .is_some_and(|permission| permission != Permission::Deny)
+                .is_some_and(|permission| permission != ToolPermission::Deny)
     }
 
     /// Whether the operator's word is needed for a tool.
@@ -294,8 +294,8 @@ impl Toolbox {
     pub fn asks(&self, tool: &str) -> bool {
         self.offered
             .iter()
-            .any(|(known, permission)| known.name == tool && *permission == Permission::Ask)
-            || self.on_shelf(tool) == Some(Permission::Ask)
+            .any(|(known, permission)| known.name == tool && *permission == ToolPermission::Ask)
+            || self.on_shelf(tool) == Some(ToolPermission::Ask)
     }
 
     /// What a sub-agent is to do, and whether it only reads.
@@ -319,7 +319,7 @@ impl Toolbox {
             return cut::line(arguments, cut::MAX_TARGET_CHARS);
         }
         let known = TOOLS.iter().find(|known| known.name == tool);
-        let arguments = known.and_then(|tool| Some((tool, Arguments::parse(arguments).ok()?)));
+        let arguments = known.and_then(|tool| Some((tool, ToolArguments::parse(arguments).ok()?)));
         arguments
             .map(|(tool, arguments)| target_of(tool, &arguments))
             .unwrap_or_default()
@@ -335,29 +335,29 @@ impl Toolbox {
         stop: &CancellationToken,
     ) -> ToolReply {
         let begun = Instant::now();
-        let Told {
+        let ToolResponse {
             target,
             said,
             whole,
         } = match self.permitted(tool, allowed) {
-            _ if self.on_shelf(tool).is_some() => Told::of(
+            _ if self.on_shelf(tool).is_some() => ToolResponse::of(
                 self.target(tool, arguments),
                 self.served(tool, arguments, allowed, stop).await,
             )
             .kept_if_cut(),
             Ok(tool) if tool.name == execute::TOOL.name => self.execute(arguments, stop).await,
             Ok(tool) => self.run(tool, arguments.to_owned()).await,
-            Err(trouble) => Told::of(
+            Err(trouble) => ToolResponse::of(
                 tool.chars().take(cut::MAX_TARGET_CHARS).collect(),
                 Err(trouble),
             ),
         };
         let (outcome, denied, result) = match said {
             Ok(result) => (ToolOutcome::Ok, None, result),
-            Err(Trouble::Refused(failure)) => {
+            Err(ToolError::Refused(failure)) => {
                 (ToolOutcome::Error, Some(failure.clone()), refusal(&failure))
             }
-            Err(Trouble::Fault(words)) => (ToolOutcome::Error, None, format!("{ERROR}{words}")),
+            Err(ToolError::Fault(words)) => (ToolOutcome::Error, None, format!("{ERROR}{words}")),
         };
         let duration_ms = whole_ms(begun.elapsed());
         ToolReply {
@@ -377,15 +377,15 @@ impl Toolbox {
         arguments: &str,
         allowed: bool,
         stop: &CancellationToken,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, ToolError> {
         let Some(shelf) = &self.shelf else {
-            return Err(Trouble::Fault("there are no servers".to_owned()));
+            return Err(ToolError::Fault("there are no servers".to_owned()));
         };
         match shelf.permission(name) {
-            Some(Permission::Auto) => {}
-            Some(Permission::Ask) if allowed => {}
+            Some(ToolPermission::Auto) => {}
+            Some(ToolPermission::Ask) if allowed => {}
             _ => {
-                return Err(Trouble::Refused(not_permitted(
+                return Err(ToolError::Refused(not_permitted(
                     &self.persona,
                     name,
                     arguments,
@@ -395,10 +395,10 @@ impl Toolbox {
         shelf
             .call(name, arguments, stop)
             .await
-            .map_err(Trouble::Fault)
+            .map_err(ToolError::Fault)
     }
 
-    fn permitted(&self, name: &str, allowed: bool) -> Result<&'static Tool, Trouble> {
+    fn permitted(&self, name: &str, allowed: bool) -> Result<&'static ToolSpec, ToolError> {
         let Some((tool, permission)) = self.offered.iter().find(|(tool, _)| tool.name == name)
         else {
             let names: Vec<_> = self.offered.iter().map(|(tool, _)| tool.name).collect();
@@ -407,47 +407,47 @@ impl Toolbox {
             } else {
                 names.join(", ")
             };
-            return Err(Trouble::Fault(format!(
+            return Err(ToolError::Fault(format!(
                 "there is no tool '{}'; the tools are: {known}",
                 name.escape_debug()
             )));
         };
         let no = |words: String, hint: String| {
-            Err(Trouble::Refused(
+            Err(ToolError::Refused(
                 Failure::new(Code::ToolNotPermitted, words).hint(hint),
             ))
         };
         match permission {
-            Permission::Auto => Ok(tool),
-            Permission::Deny => no(
+            ToolPermission::Auto => Ok(tool),
+            ToolPermission::Deny => no(
                 format!("persona '{}' may not use '{name}'", self.persona),
                 "work without this tool".to_owned(),
             ),
-            Permission::Ask if allowed => Ok(tool),
-            Permission::Ask => no(
+            ToolPermission::Ask if allowed => Ok(tool),
+            ToolPermission::Ask => no(
                 format!("'{name}' needs the operator's word"),
                 "work without this tool".to_owned(),
             ),
         }
     }
 
-    async fn run(&self, tool: &'static Tool, arguments: String) -> Told {
+    async fn run(&self, tool: &'static ToolSpec, arguments: String) -> ToolResponse {
         let bench = Arc::clone(&self.bench);
-        let work = move || match Arguments::parse(&arguments) {
+        let work = move || match ToolArguments::parse(&arguments) {
             Ok(arguments) => (target_of(tool, &arguments), (tool.run)(&bench, arguments)),
             Err(trouble) => (String::new(), Err(trouble)),
         };
         match tokio::task::spawn_blocking(work).await {
-            Ok((target, said)) => Told::of(target, said),
-            Err(error) => Told::of(
+            Ok((target, said)) => ToolResponse::of(target, said),
+            Err(error) => ToolResponse::of(
                 String::new(),
-                Err(Trouble::Fault(format!("the tool broke: {error}"))),
+                Err(ToolError::Fault(format!("the tool broke: {error}"))),
             ),
         }
     }
 }
 
-impl Tool {
+impl ToolSpec {
     /// Its definition as text; it never changes, and every request of every run has it.
     fn text(&self) -> &'static str {
         static TEXTS: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
@@ -464,7 +464,7 @@ impl Tool {
     }
 }
 
-fn target_of(tool: &Tool, arguments: &Arguments) -> String {
+fn target_of(tool: &ToolSpec, arguments: &ToolArguments) -> String {
     arguments
         .peek(tool.target)
         .unwrap_or_default()

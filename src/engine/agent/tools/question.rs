@@ -2,9 +2,9 @@
 
 use similar::TextDiff;
 
-use super::arguments::Arguments;
+use super::arguments::ToolArguments;
 use super::{Toolbox, edit_file, execute, target_of, task, write_file};
-use crate::model::persona::Permission;
+use crate::model::persona::ToolPermission;
 use crate::model::question::ToolQuestion;
 
 /// The longest thing that is shown, in bytes; more could not be reviewed.
@@ -15,7 +15,7 @@ impl Toolbox {
     /// would only be told what is wrong with its arguments.
     #[must_use]
     pub fn question(&self, call: &str, name: &str, arguments: &str) -> Option<ToolQuestion> {
-        if self.on_shelf(name) == Some(Permission::Ask) {
+        if self.on_shelf(name) == Some(ToolPermission::Ask) {
             let value = serde_json::from_str::<serde_json::Value>(arguments).ok()?;
             let (target, detail) = (
                 self.target(name, arguments),
@@ -31,8 +31,8 @@ impl Toolbox {
         let (tool, _) = self
             .offered
             .iter()
-            .find(|(tool, permission)| tool.name == name && *permission == Permission::Ask)?;
-        let parsed = Arguments::parse(arguments).ok()?;
+            .find(|(tool, permission)| tool.name == name && *permission == ToolPermission::Ask)?;
+        let parsed = ToolArguments::parse(arguments).ok()?;
         let target = target_of(tool, &parsed);
         let detail = match name {
             _ if name == execute::TOOL.name => execute::read(parsed)

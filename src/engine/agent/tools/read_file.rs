@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
-use super::{Bench, Tool, Trouble, cut};
+use super::arguments::ToolArguments;
+use super::{ToolContext, ToolError, ToolSpec, cut};
 
 const DEFAULT_LINES: usize = 2_000;
 const MAX_LINE_CHARS: usize = 2_000;
 /// Below the limit of any result, so that what is cut is the end of the part, and said with its line.
 const MAX_BYTES: usize = 30 * 1024;
 
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: ToolSpec = ToolSpec {
     name: "read_file",
     description: "Reads a text file of the worktree. Each line comes with its number and a tab before it, which are no part of the file. \
                   Long files come in parts: go on with the offset that the note at the end names.",
@@ -33,7 +33,7 @@ fn parameters() -> Value {
     })
 }
 
-fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
+fn run(bench: &ToolContext, mut arguments: ToolArguments) -> Result<String, ToolError> {
     let path = arguments.text("file_path");
     let offset = arguments.optional_count("offset").unwrap_or(0);
     let limit = arguments.optional_count("limit").unwrap_or(DEFAULT_LINES);
@@ -47,22 +47,22 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
 }
 
 /// File content as text.
-pub(super) fn text_of(bytes: Vec<u8>, shown: &str) -> Result<String, Trouble> {
+pub(super) fn text_of(bytes: Vec<u8>, shown: &str) -> Result<String, ToolError> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Trouble::Fault(format!(
+        ToolError::Fault(format!(
             "'{shown}' is no UTF-8 text (byte {at}); the tools handle text files only"
         ))
     })
 }
 
-fn numbered(text: &str, offset: usize, limit: usize) -> Result<String, Trouble> {
+fn numbered(text: &str, offset: usize, limit: usize) -> Result<String, ToolError> {
     let total = text.lines().count();
     if total == 0 {
         return Ok("(the file is empty)".to_owned());
     }
     if offset >= total {
-        return Err(Trouble::Fault(format!(
+        return Err(ToolError::Fault(format!(
             "'offset' is {offset}, but the file has {total} lines"
         )));
     }
@@ -107,7 +107,7 @@ mod tests {
         );
         assert_eq!(numbered("", 0, 5).unwrap(), "(the file is empty)");
         assert!(
-            matches!(numbered(text, 3, 5), Err(Trouble::Fault(words)) if words == "'offset' is 3, but the file has 3 lines")
+            matches!(numbered(text, 3, 5), Err(ToolError::Fault(words)) if words == "'offset' is 3, but the file has 3 lines")
         );
     }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::workspace::Workspace;
-use super::{ToolReply, Toolbox, Trouble, cut, refusal};
+use super::workspace::ToolWorkspace;
+use super::{ToolError, ToolReply, Toolbox, cut, refusal};
 use crate::model::error::{Code, Failure};
 use crate::model::event::ToolOutcome;
 use crate::model::time::whole_ms;
@@ -17,8 +17,8 @@ impl Toolbox {
     /// `path_outside_worktree`.
     pub fn within(&self, path: &str) -> Result<(), Failure> {
         match self.bench.workspace.path(path) {
-            Err(Trouble::Refused(failure)) => Err(failure),
-            Ok(_) | Err(Trouble::Fault(_)) => Ok(()),
+            Err(ToolError::Refused(failure)) => Err(failure),
+            Ok(_) | Err(ToolError::Fault(_)) => Ok(()),
         }
     }
 
@@ -51,7 +51,7 @@ impl Toolbox {
     pub async fn serve_write(&self, path: &str, content: String) -> ToolReply {
         let begun = Instant::now();
         let bytes = content.len();
-        let write = move |workspace: &Workspace, path: String| {
+        let write = move |workspace: &ToolWorkspace, path: String| {
             let path = workspace.path(&path)?;
             workspace.write(&path, content.as_bytes())
         };
@@ -75,24 +75,24 @@ impl Toolbox {
     async fn with_workspace<T: Send + 'static>(
         &self,
         path: &str,
-        work: impl FnOnce(&Workspace, String) -> Result<T, Trouble> + Send + 'static,
-    ) -> Result<T, Trouble> {
+        work: impl FnOnce(&ToolWorkspace, String) -> Result<T, ToolError> + Send + 'static,
+    ) -> Result<T, ToolError> {
         let (bench, path) = (Arc::clone(&self.bench), path.to_owned());
         let done = tokio::task::spawn_blocking(move || work(&bench.workspace, path)).await;
-        done.unwrap_or_else(|error| Err(Trouble::Fault(format!("the tool broke: {error}"))))
+        done.unwrap_or_else(|error| Err(ToolError::Fault(format!("the tool broke: {error}"))))
     }
 }
 
 fn text_of(
-    workspace: &Workspace,
+    workspace: &ToolWorkspace,
     path: &str,
     from: Option<u32>,
     limit: Option<u32>,
-) -> Result<String, Trouble> {
+) -> Result<String, ToolError> {
     let path = workspace.path(path)?;
     let bytes = workspace.read(&path)?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| Trouble::Fault(format!("'{}' is no UTF-8 text", path.shown())))?;
+        .map_err(|_| ToolError::Fault(format!("'{}' is no UTF-8 text", path.shown())))?;
     if from.is_none() && limit.is_none() {
         return Ok(text);
     }
@@ -103,15 +103,15 @@ fn text_of(
         .collect())
 }
 
-fn reply(path: &str, begun: Instant, result: String, trouble: Option<Trouble>) -> ToolReply {
+fn reply(path: &str, begun: Instant, result: String, trouble: Option<ToolError>) -> ToolReply {
     let target = path.chars().take(cut::MAX_TARGET_CHARS).collect();
     let duration_ms = whole_ms(begun.elapsed());
     let (outcome, denied, result) = match trouble {
         None => (ToolOutcome::Ok, None, result),
-        Some(Trouble::Refused(failure)) => {
+        Some(ToolError::Refused(failure)) => {
             (ToolOutcome::Error, Some(failure.clone()), refusal(&failure))
         }
-        Some(Trouble::Fault(words)) => (ToolOutcome::Error, None, words),
+        Some(ToolError::Fault(words)) => (ToolOutcome::Error, None, words),
     };
     ToolReply {
         target,
@@ -153,7 +153,7 @@ mod tests {
         let tools = Toolbox::new(
             dir.path(),
             &persona,
-            crate::engine::confine::Launcher::own(),
+            crate::engine::confine::SandboxLauncher::current_program(),
         )
         .unwrap();
         (dir, tools)

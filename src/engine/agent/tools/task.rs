@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
-use super::{Bench, Tool, Trouble};
+use super::arguments::ToolArguments;
+use super::{ToolContext, ToolError, ToolSpec};
 
 /// What a sub-agent may be.
 pub(super) const KINDS: [&str; 2] = ["general", "explorer"];
 
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: ToolSpec = ToolSpec {
     name: "task",
     description: "Gives a piece of work to a sub-agent. It sees nothing of this conversation but the description, works in the same worktree, \
                   and its last words are the result. 'general' has your tools, 'explorer' only those that read.",
@@ -31,8 +31,8 @@ fn parameters() -> Value {
     })
 }
 
-fn run(_: &Bench, _: Arguments) -> Result<String, Trouble> {
-    Err(Trouble::Fault(
+fn run(_: &ToolContext, _: ToolArguments) -> Result<String, ToolError> {
+    Err(ToolError::Fault(
         "there are no sub-agents here; do the work yourself".to_owned(),
     ))
 }
@@ -43,7 +43,7 @@ fn run(_: &Bench, _: Arguments) -> Result<String, Trouble> {
 /// Words for the model.
 pub(super) fn read(text: &str) -> Result<(String, bool), String> {
     let read = || {
-        let mut arguments = Arguments::parse(text)?;
+        let mut arguments = ToolArguments::parse(text)?;
         let (description, kind) = (
             arguments.text("description"),
             arguments.optional_text("subagent"),
@@ -57,7 +57,7 @@ pub(super) fn read(text: &str) -> Result<(String, bool), String> {
         Ok((description, explores))
     };
     read().map_err(|trouble| match trouble {
-        Trouble::Fault(words) => words,
-        Trouble::Refused(failure) => failure.message,
+        ToolError::Fault(words) => words,
+        ToolError::Refused(failure) => failure.message,
     })
 }

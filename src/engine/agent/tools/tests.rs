@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::model::persona::Params;
+use crate::model::persona::SamplingParams;
 
-fn persona(tools: &[&str], permissions: &[(&str, Permission)]) -> Persona {
+fn persona(tools: &[&str], permissions: &[(&str, ToolPermission)]) -> Persona {
     Persona {
         name: "dev".to_owned(),
         version: 1,
@@ -22,7 +22,7 @@ fn persona(tools: &[&str], permissions: &[(&str, Permission)]) -> Persona {
             .iter()
             .map(|(tool, permission)| ((*tool).to_owned(), *permission))
             .collect::<BTreeMap<_, _>>(),
-        params: Params::default(),
+        params: SamplingParams::default(),
     }
 }
 
@@ -42,7 +42,7 @@ async fn each_tool_answers_as_its_description_says() {
     let tools = Toolbox::new(
         tree.path(),
         &persona(&Toolbox::names(), &[]),
-        Launcher::own(),
+        SandboxLauncher::current_program(),
     )
     .unwrap();
     let absolute = serde_json::to_string(tree.path().join("notes.txt").to_str().unwrap()).unwrap();
@@ -148,7 +148,7 @@ async fn lists_are_taken_and_given_up_to_their_limit_and_what_is_past_it_is_said
     let tools = Toolbox::new(
         tree.path(),
         &persona(&Toolbox::names(), &[]),
-        Launcher::own(),
+        SandboxLauncher::current_program(),
     )
     .unwrap();
     let call = async |tool: &str, arguments: serde_json::Value| {
@@ -206,7 +206,7 @@ async fn bad_arguments_are_answered_with_what_is_wrong() {
     let tools = Toolbox::new(
         tree.path(),
         &persona(&Toolbox::names(), &[]),
-        Launcher::own(),
+        SandboxLauncher::current_program(),
     )
     .unwrap();
     for (tool, arguments, part) in [
@@ -297,7 +297,7 @@ async fn paths_that_lead_out_are_denied_by_every_tool() {
     let tools = Toolbox::new(
         tree.path(),
         &persona(&Toolbox::names(), &[]),
-        Launcher::own(),
+        SandboxLauncher::current_program(),
     )
     .unwrap();
     for path in [
@@ -342,11 +342,14 @@ async fn paths_that_lead_out_are_denied_by_every_tool() {
 #[tokio::test]
 async fn the_persona_decides_what_is_offered_and_used() {
     let tree = tree();
-    let permissions = [("write_file", Permission::Ask), ("grep", Permission::Deny)];
+    let permissions = [
+        ("write_file", ToolPermission::Ask),
+        ("grep", ToolPermission::Deny),
+    ];
     let tools = Toolbox::new(
         tree.path(),
         &persona(&["ls", "write_file", "grep", "execute"], &permissions),
-        Launcher::own(),
+        SandboxLauncher::current_program(),
     )
     .unwrap();
     let definitions: Vec<Value> =

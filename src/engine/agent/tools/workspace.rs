@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use cap_std::fs::{Dir, Metadata};
 
-use super::Trouble;
+use super::ToolError;
 use super::path::{WorktreePath, refused};
-use crate::engine::beneath::{self, Obstacle};
-use crate::engine::growth::Growth;
+use crate::engine::beneath::{self, ConfinedFsError};
+use crate::engine::growth::WriteQuota;
 use crate::model::error::Result;
 use crate::model::worktree_path;
 
@@ -37,15 +37,15 @@ const MAX_WALKED: usize = 50_000;
 const MAX_DEPTH: usize = 64;
 
 /// One open worktree.
-pub(super) struct Workspace {
+pub(super) struct ToolWorkspace {
     root: Arc<Dir>,
     names: Vec<PathBuf>,
-    growth: Option<Arc<Growth>>,
+    growth: Option<Arc<WriteQuota>>,
 }
 
 /// What a folder holds under one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum EntryKind {
     /// A folder.
     Folder,
     /// A regular file.
@@ -55,14 +55,14 @@ pub(super) enum Kind {
 }
 
 /// The files beneath a folder, sorted.
-pub(super) struct Walked {
+pub(super) struct WalkedTree {
     /// Regular files.
     pub files: Vec<WorktreePath>,
     /// Whether there were too many to look at.
     pub cut: bool,
 }
 
-impl Workspace {
+impl ToolWorkspace {
     /// Opens the worktree.
     ///
     /// # Errors
@@ -88,14 +88,14 @@ impl Workspace {
     }
 
     /// Has what is written counted there.
-    pub(super) fn count(&mut self, growth: Arc<Growth>) {
+    pub(super) fn count(&mut self, growth: Arc<WriteQuota>) {
         self.growth = Some(growth);
     }
 
     /// Has what is written to this folder counted too.
     pub(super) fn count_also(&self, folder: &Path) {
         if let Some(growth) = &self.growth {
-            growth.also(folder);
+            growth.add_folder(folder);
         }
     }
 
@@ -108,23 +108,23 @@ impl Workspace {
     ///
     /// # Errors
     /// A refusal by the grammar.
-    pub(super) fn path(&self, text: &str) -> Result<WorktreePath, Trouble> {
-        WorktreePath::parse(text, &self.names).map_err(Trouble::Refused)
+    pub(super) fn path(&self, text: &str) -> Result<WorktreePath, ToolError> {
+        WorktreePath::parse(text, &self.names).map_err(ToolError::Refused)
     }
 
     /// Whether a regular file lies at `path`.
     pub(super) fn has_file(&self, path: &str) -> bool {
         let found = self.path(path).and_then(|path| self.kind(&path));
-        matches!(found, Ok(Some(Kind::File)))
+        matches!(found, Ok(Some(EntryKind::File)))
     }
 
     /// What lies at `path`; absent when nothing does.
     ///
     /// # Errors
     /// A refusal when a link stands above it; words when it cannot be looked at.
-    pub(super) fn kind(&self, path: &WorktreePath) -> Result<Option<Kind>, Trouble> {
+    pub(super) fn kind(&self, path: &WorktreePath) -> Result<Option<EntryKind>, ToolError> {
         let Some((parents, name)) = path.split() else {
-            return Ok(Some(Kind::Folder));
+            return Ok(Some(EntryKind::Folder));
         };
         let Some(dir) = self.folder_of(path, parents)? else {
             return Ok(None);
@@ -132,7 +132,7 @@ impl Workspace {
         match dir.symlink_metadata(name) {
             Ok(metadata) => Ok(Some(kind_of(&metadata))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Trouble::io(path, &error)),
+            Err(error) => Err(ToolError::io(path, &error)),
         }
     }
 
@@ -140,7 +140,7 @@ impl Workspace {
     ///
     /// # Errors
     /// A refusal for links, pipes and devices; words for a folder, a file too large or not there.
-    pub(super) fn read(&self, path: &WorktreePath) -> Result<Vec<u8>, Trouble> {
+    pub(super) fn read(&self, path: &WorktreePath) -> Result<Vec<u8>, ToolError> {
         let Some((parents, name)) = path.split() else {
             return Err(is_folder(path));
         };
@@ -155,9 +155,9 @@ impl Workspace {
     ///
     /// # Errors
     /// A refusal for links, pipes and devices; words for a folder, too much content or a full disk.
-    pub(super) fn write(&self, path: &WorktreePath, content: &[u8]) -> Result<bool, Trouble> {
+    pub(super) fn write(&self, path: &WorktreePath, content: &[u8]) -> Result<bool, ToolError> {
         if content.len() as u64 > MAX_FILE_BYTES {
-            return Err(Trouble::Fault(format!(
+            return Err(ToolError::Fault(format!(
                 "the content for '{}' is {} bytes; the limit is 10 MiB",
                 path.shown(),
                 content.len()
@@ -171,15 +171,15 @@ impl Workspace {
             .map_err(|obstacle| told(path, obstacle))?;
         let before = match beneath::open_plain(&dir, name) {
             Ok((_, metadata)) => Some(metadata),
-            Err(Obstacle::Missing) => None,
+            Err(ConfinedFsError::Missing) => None,
             Err(obstacle) => return Err(told(path, obstacle)),
         };
         // A name of its own for each call: a tool that nobody waits for any more may still be writing.
         let temporary = format!(".phasedeck-{}.tmp", uuid::Uuid::new_v4().simple());
         beneath::replace(&dir, name, content, &temporary, before.as_ref())
-            .map_err(|error| Trouble::io(path, &error))?;
+            .map_err(|error| ToolError::io(path, &error))?;
         if let Some(growth) = &self.growth {
-            growth.wrote(
+            growth.add_written(
                 (content.len() as u64).saturating_sub(before.as_ref().map_or(0, Metadata::len)),
             );
         }
@@ -187,11 +187,11 @@ impl Workspace {
     }
 
     /// Keeps new names apart from those that are there: what differs in capitals only is one file on some systems.
-    fn no_twin(&self, path: &WorktreePath) -> Result<(), Trouble> {
+    fn no_twin(&self, path: &WorktreePath) -> Result<(), ToolError> {
         let mut dir = self
             .root
             .try_clone()
-            .map_err(|error| Trouble::io(path, &error))?;
+            .map_err(|error| ToolError::io(path, &error))?;
         for part in path.parts() {
             if dir.symlink_metadata(part).is_err() {
                 let names = names_in(&dir).unwrap_or_default();
@@ -213,11 +213,11 @@ impl Workspace {
     ///
     /// # Errors
     /// A refusal when a link stands in the way; words when it is no folder or not there.
-    pub(super) fn list(&self, path: &WorktreePath) -> Result<Vec<(Kind, String)>, Trouble> {
+    pub(super) fn list(&self, path: &WorktreePath) -> Result<Vec<(EntryKind, String)>, ToolError> {
         let dir = self
             .folder_of(path, path.parts())?
             .ok_or_else(|| missing(path))?;
-        let mut names = names_in(&dir).map_err(|error| Trouble::io(path, &error))?;
+        let mut names = names_in(&dir).map_err(|error| ToolError::io(path, &error))?;
         names.sort();
         Ok(names)
     }
@@ -226,7 +226,7 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`list`](Self::list), for the folder it begins in; what cannot be read below is left out.
-    pub(super) fn walk(&self, from: &WorktreePath) -> Result<Walked, Trouble> {
+    pub(super) fn walk(&self, from: &WorktreePath) -> Result<WalkedTree, ToolError> {
         let top = self
             .folder_of(from, from.parts())?
             .ok_or_else(|| missing(from))?;
@@ -239,15 +239,15 @@ impl Workspace {
                 let below = path.join(&name);
                 match kind {
                     _ if seen > MAX_WALKED || below.parts().len() > MAX_DEPTH => cut = true,
-                    Kind::File => files.push(below),
-                    Kind::Folder if !HEAVY.contains(&name.as_str()) => folders.push(below),
-                    Kind::Folder | Kind::Other => {}
+                    EntryKind::File => files.push(below),
+                    EntryKind::Folder if !HEAVY.contains(&name.as_str()) => folders.push(below),
+                    EntryKind::Folder | EntryKind::Other => {}
                 }
             }
             next = self.next_folder(&mut folders);
         }
         files.sort_by(|a, b| a.parts().cmp(b.parts()));
-        Ok(Walked { files, cut })
+        Ok(WalkedTree { files, cut })
     }
 
     /// The last of `folders` that can still be opened.
@@ -261,16 +261,16 @@ impl Workspace {
     }
 
     /// The folder that `parts` lead to; absent when one of them is not there.
-    fn folder_of(&self, path: &WorktreePath, parts: &[String]) -> Result<Option<Dir>, Trouble> {
+    fn folder_of(&self, path: &WorktreePath, parts: &[String]) -> Result<Option<Dir>, ToolError> {
         match beneath::folder(&self.root, parts.iter().map(String::as_str)) {
             Ok(dir) => Ok(Some(dir)),
-            Err(Obstacle::Missing) => Ok(None),
+            Err(ConfinedFsError::Missing) => Ok(None),
             Err(obstacle) => Err(told(path, obstacle)),
         }
     }
 }
 
-fn names_in(dir: &Dir) -> std::io::Result<Vec<(Kind, String)>> {
+fn names_in(dir: &Dir) -> std::io::Result<Vec<(EntryKind, String)>> {
     let mut names = Vec::new();
     for entry in dir.entries()? {
         let entry = entry?;
@@ -283,59 +283,59 @@ fn names_in(dir: &Dir) -> std::io::Result<Vec<(Kind, String)>> {
         }
         let kind = entry.file_type()?;
         let kind = if kind.is_dir() {
-            Kind::Folder
+            EntryKind::Folder
         } else if kind.is_file() {
-            Kind::File
+            EntryKind::File
         } else {
-            Kind::Other
+            EntryKind::Other
         };
         names.push((kind, name));
     }
     Ok(names)
 }
 
-fn kind_of(metadata: &Metadata) -> Kind {
+fn kind_of(metadata: &Metadata) -> EntryKind {
     if metadata.is_dir() {
-        Kind::Folder
+        EntryKind::Folder
     } else if metadata.is_file() {
-        Kind::File
+        EntryKind::File
     } else {
-        Kind::Other
+        EntryKind::Other
     }
 }
 
-fn told(path: &WorktreePath, obstacle: Obstacle) -> Trouble {
+fn told(path: &WorktreePath, obstacle: ConfinedFsError) -> ToolError {
     match obstacle {
-        Obstacle::Missing => missing(path),
-        Obstacle::Link(_) => {
-            Trouble::Refused(refused(&path.shown(), "passes through a symbolic link"))
+        ConfinedFsError::Missing => missing(path),
+        ConfinedFsError::Link(_) => {
+            ToolError::Refused(refused(&path.shown(), "passes through a symbolic link"))
         }
-        Obstacle::NoFolder(part) => {
-            Trouble::Fault(format!("'{part}' in '{}' is no folder", path.shown()))
+        ConfinedFsError::NoFolder(part) => {
+            ToolError::Fault(format!("'{part}' in '{}' is no folder", path.shown()))
         }
-        Obstacle::Folder => is_folder(path),
-        Obstacle::NotPlain(why) => Trouble::Refused(refused(&path.shown(), why)),
-        Obstacle::TooLarge(_) => Trouble::Fault(format!(
+        ConfinedFsError::Folder => is_folder(path),
+        ConfinedFsError::NotPlain(why) => ToolError::Refused(refused(&path.shown(), why)),
+        ConfinedFsError::TooLarge(_) => ToolError::Fault(format!(
             "'{}' is larger than the limit of 10 MiB",
             path.shown()
         )),
-        Obstacle::Io(error) => Trouble::io(path, &error),
+        ConfinedFsError::Io(error) => ToolError::io(path, &error),
     }
 }
 
-fn is_twin(path: &WorktreePath, part: &str, name: &str) -> Trouble {
-    Trouble::Fault(format!(
+fn is_twin(path: &WorktreePath, part: &str, name: &str) -> ToolError {
+    ToolError::Fault(format!(
         "'{part}' in '{}' differs from '{name}', which is there, in capitals only; on some systems they are one",
         path.shown()
     ))
 }
 
-fn missing(path: &WorktreePath) -> Trouble {
-    Trouble::Fault(format!("'{}' does not exist", path.shown()))
+fn missing(path: &WorktreePath) -> ToolError {
+    ToolError::Fault(format!("'{}' does not exist", path.shown()))
 }
 
-fn is_folder(path: &WorktreePath) -> Trouble {
-    Trouble::Fault(format!("'{}' is a folder; list it with ls", path.shown()))
+fn is_folder(path: &WorktreePath) -> ToolError {
+    ToolError::Fault(format!("'{}' is a folder; list it with ls", path.shown()))
 }
 
 #[cfg(test)]

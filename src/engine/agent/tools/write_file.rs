@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
-use super::{Bench, Tool, Trouble};
+use super::arguments::ToolArguments;
+use super::{ToolContext, ToolError, ToolSpec};
 
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: ToolSpec = ToolSpec {
     name: "write_file",
     description: "Writes a whole file in the worktree, making the folders above it; a file that is there is replaced. At most 10 MiB.",
     parameters,
@@ -26,7 +26,7 @@ fn parameters() -> Value {
     })
 }
 
-fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
+fn run(bench: &ToolContext, mut arguments: ToolArguments) -> Result<String, ToolError> {
     let (path, content) = (arguments.text("file_path"), arguments.text("content"));
     arguments.finish()?;
     let path = bench.workspace.path(&path)?;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
-use super::{Bench, Tool, Trouble};
+use super::arguments::ToolArguments;
+use super::{ToolContext, ToolError, ToolSpec};
 
 const STATES: [(&str, &str); 3] = [
     ("pending", "[ ]"),
@@ -12,7 +12,7 @@ const STATES: [(&str, &str); 3] = [
 ];
 const MAX_TODOS: usize = 100;
 
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: ToolSpec = ToolSpec {
     name: "write_todos",
     description: "Writes down the whole list of what is to do, in place of the one before. For work of several steps; keep it current.",
     parameters,
@@ -22,7 +22,7 @@ pub(super) const TOOL: Tool = Tool {
 };
 
 /// One line of the list.
-pub(super) struct Todo {
+pub(super) struct TodoEntry {
     content: String,
     mark: &'static str,
 }
@@ -47,7 +47,7 @@ fn parameters() -> Value {
     })
 }
 
-fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
+fn run(bench: &ToolContext, mut arguments: ToolArguments) -> Result<String, ToolError> {
     let items = arguments.list("todos");
     if items.len() > MAX_TODOS {
         arguments.mistake(format!(
@@ -55,7 +55,7 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
             items.len()
         ));
     }
-    let todos: Vec<Todo> = items
+    let todos: Vec<TodoEntry> = items
         .iter()
         .enumerate()
         .filter_map(|(index, item)| todo(index, item, &mut arguments))
@@ -77,7 +77,7 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     })
 }
 
-fn todo(index: usize, item: &Value, arguments: &mut Arguments) -> Option<Todo> {
+fn todo(index: usize, item: &Value, arguments: &mut ToolArguments) -> Option<TodoEntry> {
     let content = item
         .get("content")
         .and_then(Value::as_str)
@@ -92,7 +92,7 @@ fn todo(index: usize, item: &Value, arguments: &mut Arguments) -> Option<Todo> {
             "'todos[{index}].status' must be one of pending, in_progress, completed"
         ));
     }
-    Some(Todo {
+    Some(TodoEntry {
         content: content?.replace('\n', " "),
         mark: mark?.1,
     })

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::engine::catalog::{shipped, yaml};
 use crate::model::persona::Persona;
-use crate::model::settings::Settings;
+use crate::model::settings::AppSettings;
 use crate::model::workflow::Workflow;
 
 fn generated<T: JsonSchema>() -> Value {
@@ -22,20 +22,20 @@ fn own_formats() -> [(&'static str, Value); 3] {
     [
         ("workflow", generated::<Workflow>()),
         ("persona", generated::<Persona>()),
-        ("config", generated::<Settings>()),
+        ("config", generated::<AppSettings>()),
     ]
 }
 
 /// A tree as JSON, for checking it against a schema.
-fn as_json(node: &yaml::Node) -> Value {
+fn as_json(node: &yaml::YamlNode) -> Value {
     match &node.data {
-        yaml::Data::Null => Value::Null,
-        yaml::Data::Bool => Value::Bool(true),
-        yaml::Data::Integer(number) => (*number).into(),
-        yaml::Data::Float(number) => (*number).into(),
-        yaml::Data::Text(text) => text.clone().into(),
-        yaml::Data::List(items) => items.iter().map(as_json).collect(),
-        yaml::Data::Map(members) => members
+        yaml::YamlContent::Null => Value::Null,
+        yaml::YamlContent::Bool => Value::Bool(true),
+        yaml::YamlContent::Integer(number) => (*number).into(),
+        yaml::YamlContent::Float(number) => (*number).into(),
+        yaml::YamlContent::Text(text) => text.clone().into(),
+        yaml::YamlContent::List(items) => items.iter().map(as_json).collect(),
+        yaml::YamlContent::Map(members) => members
             .iter()
             .map(|m| (m.key.clone(), as_json(&m.value)))
             .collect(),

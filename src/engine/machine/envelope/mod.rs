@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 use crate::model::event::ArtifactError;
 use crate::model::id::{RunId, SchemaId};
-use crate::model::workflow::Phase;
+use crate::model::workflow::PhaseDefinition;
 
 mod told;
 
-pub use self::told::{Told, told};
+pub use self::told::{ParsedPrompt, told};
 
 /// Bytes of one artifact that a prompt shows.
 pub const ARTIFACT_BYTES: usize = 24 * 1024;
@@ -37,7 +37,7 @@ pub struct EnvelopeInput<'a> {
     /// Which run.
     pub run_id: RunId,
     /// The step, with its role, instructions and expected artifact.
-    pub phase: &'a Phase,
+    pub phase: &'a PhaseDefinition,
     /// Which attempt, from 1.
     pub attempt: u32,
     /// What the artifact must look like; absent where the phase makes none, or text without a schema.
@@ -47,7 +47,7 @@ pub struct EnvelopeInput<'a> {
     /// Valid artifacts of earlier phases, in the order of the phases.
     pub earlier: &'a [EarlierArtifact],
     /// Why this attempt is made.
-    pub why: Why<'a>,
+    pub why: PromptReason<'a>,
 }
 
 /// The artifact of an earlier phase.
@@ -63,7 +63,7 @@ pub struct EarlierArtifact {
 
 /// Why an attempt is made, with what its prompt has to say about the attempt before.
 #[derive(Clone, Copy, Debug)]
-pub enum Why<'a> {
+pub enum PromptReason<'a> {
     /// The phase begins.
     First,
     /// The attempt before gave no valid artifact.
@@ -107,17 +107,17 @@ pub fn render(input: &EnvelopeInput<'_>) -> String {
     earlier(&mut body, input.earlier);
     instructions(&mut body, input.phase);
     match input.why {
-        Why::First => {}
-        Why::Repair {
+        PromptReason::First => {}
+        PromptReason::Repair {
             errors,
             previous,
             missing,
         } => repair(&mut body, errors, previous, missing),
-        Why::ChangesRequested { comment, previous } => {
+        PromptReason::ChangesRequested { comment, previous } => {
             changes_requested(&mut body, comment);
             previous_content(&mut body, previous);
         }
-        Why::RepairOfChanges {
+        PromptReason::RepairOfChanges {
             comment,
             errors,
             previous,
@@ -221,7 +221,7 @@ fn shares(artifacts: &[EarlierArtifact]) -> Vec<usize> {
     shares
 }
 
-fn instructions(out: &mut String, phase: &Phase) {
+fn instructions(out: &mut String, phase: &PhaseDefinition) {
     section(
         out,
         "Instructions",

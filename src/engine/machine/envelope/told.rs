@@ -4,7 +4,7 @@ use super::{COMMENT, PREVIOUS, REPAIR};
 
 /// What an envelope says of the attempt before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Told<'a> {
+pub struct ParsedPrompt<'a> {
     /// Whether it asks for a repair.
     pub repair: bool,
     /// The operator's comment, where changes were requested.
@@ -17,8 +17,8 @@ pub struct Told<'a> {
 ///
 /// Only lines outside fences count, so that content which quotes an envelope changes nothing.
 #[must_use]
-pub fn told(prompt: &str) -> Told<'_> {
-    let (mut told, mut at, mut heading) = (Told::default(), 0, "");
+pub fn told(prompt: &str) -> ParsedPrompt<'_> {
+    let (mut told, mut at, mut heading) = (ParsedPrompt::default(), 0, "");
     let mut open: Option<(usize, usize)> = None;
     for line in prompt.split_inclusive('\n') {
         let (start, text) = (at, line.trim_end_matches('\n'));

@@ -4,7 +4,7 @@ use super::*;
 
 /// What may happen to a run, in any order.
 #[derive(Clone, Copy, Debug)]
-enum Happening {
+enum HistoryStep {
     Valid,
     Invalid,
     Missing,
@@ -21,8 +21,8 @@ enum Happening {
     Abort,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
-    use Happening::*;
+fn happening() -> impl Strategy<Value = HistoryStep> {
+    use HistoryStep::*;
     prop_oneof![
         4 => Just(Valid),
         2 => Just(Invalid),
@@ -44,11 +44,11 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-fn input_for(happening: Happening, state: &RunState, step: usize) -> Option<Input> {
+fn input_for(happening: HistoryStep, state: &RunState, step: usize) -> Option<MachineInput> {
     let phase = state.current();
     let version = phase.map_or(1, |phase| phase.versions + 1);
     let ended = |outcome| {
-        phase.map(|p| Input::AttemptEnded {
+        phase.map(|p| MachineInput::AttemptEnded {
             phase_key: p.key.clone(),
             attempt: p.attempt,
             outcome,
@@ -56,36 +56,39 @@ fn input_for(happening: Happening, state: &RunState, step: usize) -> Option<Inpu
     };
     let failure = || Failure::new(Code::LlmAuth, "no");
     match happening {
-        Happening::Valid => ended(Outcome::Valid(artifact(&format!("v{step}"), version))),
-        Happening::Invalid => ended(invalid(&format!("i{step}"))),
-        Happening::Missing => ended(Outcome::Missing),
-        Happening::TimedOut => ended(Outcome::TimedOut { seconds: 1 }),
-        Happening::AgentFailed => ended(Outcome::Failed(failure())),
-        Happening::Committed => phase.map(|p| Input::Committed {
+        HistoryStep::Valid => ended(AttemptOutcome::Valid(artifact(
+            &format!("v{step}"),
+            version,
+        ))),
+        HistoryStep::Invalid => ended(invalid(&format!("i{step}"))),
+        HistoryStep::Missing => ended(AttemptOutcome::Missing),
+        HistoryStep::TimedOut => ended(AttemptOutcome::TimedOut { seconds: 1 }),
+        HistoryStep::AgentFailed => ended(AttemptOutcome::Failed(failure())),
+        HistoryStep::Committed => phase.map(|p| MachineInput::Committed {
             phase_key: p.key.clone(),
             commit: None,
         }),
-        Happening::CommitFailed => phase.map(|p| Input::CommitFailed {
+        HistoryStep::CommitFailed => phase.map(|p| MachineInput::CommitFailed {
             phase_key: p.key.clone(),
             failure: failure(),
         }),
-        Happening::Late => Some(Input::AttemptEnded {
+        HistoryStep::Late => Some(MachineInput::AttemptEnded {
             phase_key: "a".into(),
             attempt: 0,
             outcome: valid("late"),
         }),
-        Happening::Decide(action) => Some(answer(action)),
-        Happening::Changed(valid) => {
+        HistoryStep::Decide(action) => Some(answer(action)),
+        HistoryStep::Changed(valid) => {
             let new = artifact(&format!("c{step}"), version);
-            Some(Input::ContentChanged {
+            Some(MachineInput::ContentChanged {
                 found: Some(new.sha256.clone()),
                 replacement: valid.then_some(new),
             })
         }
-        Happening::Pause => Some(Input::Pause(PauseReason::Operator)),
-        Happening::Resume => Some(resume()),
-        Happening::Continue => Some(Input::Continue),
-        Happening::Abort => Some(Input::Abort {
+        HistoryStep::Pause => Some(MachineInput::Pause(PauseReason::Operator)),
+        HistoryStep::Resume => Some(resume()),
+        HistoryStep::Continue => Some(MachineInput::Continue),
+        HistoryStep::Abort => Some(MachineInput::Abort {
             by: "me".to_owned(),
             via: Via::Cli,
             reason: String::new(),
@@ -93,21 +96,21 @@ fn input_for(happening: Happening, state: &RunState, step: usize) -> Option<Inpu
     }
 }
 
-fn three_phases() -> Story {
-    let mut story = Story::with(&[("a", &["one", "two"]), ("b", &[]), ("c", &["three"])]);
-    story.tell(Input::Start).unwrap();
+fn three_phases() -> MachineHarness {
+    let mut story = MachineHarness::with(&[("a", &["one", "two"]), ("b", &[]), ("c", &["three"])]);
+    story.tell(MachineInput::Start).unwrap();
     story
 }
 
 /// Everything goes well from here on.
-fn finish(story: &mut Story) {
+fn finish(story: &mut MachineHarness) {
     for _ in 0..60 {
         if story.state.status.is_terminal() {
             return;
         }
         match story.wants() {
-            Some(Activity::Attempt { .. }) => drop(story.ended(valid("fine"))),
-            Some(Activity::Commit { .. }) => drop(story.committed()),
+            Some(RunActivity::Attempt { .. }) => drop(story.ended(valid("fine"))),
+            Some(RunActivity::Commit { .. }) => drop(story.committed()),
             None if story.state.status == RunStatus::Paused => drop(story.tell(resume()).unwrap()),
             None => drop(story.answer(Decision::Approve).unwrap()),
         }
@@ -140,14 +143,14 @@ proptest! {
         prop_assert_eq!(ends, usize::from(story.state.status.is_terminal()), "a run ends once");
 
         for (index, event) in journal.iter().enumerate() {
-            if let Fact::ApprovalResolved { action: Decision::Reject, .. } = event.fact {
+            if let RunFact::ApprovalResolved { action: Decision::Reject, .. } = event.fact {
                 let later = &journal[index + 1..];
-                let went_on = later.iter().any(|e| matches!(e.fact, Fact::PhaseStarted { .. } | Fact::PhaseCompleted { .. }));
+                let went_on = later.iter().any(|e| matches!(e.fact, RunFact::PhaseStarted { .. } | RunFact::PhaseCompleted { .. }));
                 prop_assert!(!went_on, "nothing leads from rejected to the next phase");
             }
-            if let Fact::PhaseStarted { phase_key, .. } = &event.fact && phase_key.as_str() == "b" {
+            if let RunFact::PhaseStarted { phase_key, .. } = &event.fact && phase_key.as_str() == "b" {
                 let approved = journal[..index].iter().filter(|e| {
-                    matches!(&e.fact, Fact::ApprovalResolved { phase_key: Some(key), action: Decision::Approve, .. } if key.as_str() == "a")
+                    matches!(&e.fact, RunFact::ApprovalResolved { phase_key: Some(key), action: Decision::Approve, .. } if key.as_str() == "a")
                 });
                 prop_assert!(approved.count() >= 2, "both gates of the phase before were passed");
             }
@@ -172,14 +175,14 @@ proptest! {
         story.journal.truncate(kept);
         story.state = RunState::fold(story.state.run_id, &story.journal).unwrap();
         if story.state.status == RunStatus::Created {
-            story.tell(Input::Start).unwrap();
+            story.tell(MachineInput::Start).unwrap();
         }
         if !story.state.status.is_terminal() {
-            story.tell(Input::Pause(PauseReason::Crashed)).unwrap();
+            story.tell(MachineInput::Pause(PauseReason::Crashed)).unwrap();
             story.tell(resume()).unwrap();
             finish(&mut story);
         }
-        let completed = story.journal.iter().filter(|e| matches!(e.fact, Fact::PhaseCompleted { .. })).count();
+        let completed = story.journal.iter().filter(|e| matches!(e.fact, RunFact::PhaseCompleted { .. })).count();
         prop_assert!(completed <= 3);
         if story.state.status == RunStatus::Completed {
             prop_assert_eq!(completed, 3);

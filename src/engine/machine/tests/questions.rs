@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn tool_question(call: &str) -> Outcome {
+fn tool_question(call: &str) -> AttemptOutcome {
     let (tool, target, detail) = ("execute".to_owned(), "make".to_owned(), "make".to_owned());
-    Outcome::Asks(Box::new(ToolQuestion {
+    AttemptOutcome::Asks(Box::new(ToolQuestion {
         call: call.to_owned(),
         tool,
         target,
@@ -12,9 +12,13 @@ fn tool_question(call: &str) -> Outcome {
     }))
 }
 
-fn scoped(action: Decision, scope: Option<Scope>, raise: Option<NanoUsd>) -> Input {
+fn scoped(
+    action: Decision,
+    scope: Option<PermissionScope>,
+    raise: Option<NanoUsd>,
+) -> MachineInput {
     let (comment, by) = ("because".to_owned(), "me".to_owned());
-    Input::Decide {
+    MachineInput::Decide {
         request_id: None,
         action,
         comment,
@@ -29,12 +33,12 @@ fn scoped(action: Decision, scope: Option<Scope>, raise: Option<NanoUsd>) -> Inp
 
 #[test]
 fn an_attempt_that_asks_about_a_tool_waits_and_goes_on_with_the_answer() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     let attempt = story.wants();
     for (action, scope, allowed) in [
         (Decision::Approve, None, true),
-        (Decision::Reject, Some(Scope::Phase), false),
+        (Decision::Reject, Some(PermissionScope::Phase), false),
     ] {
         assert_eq!(story.ended(tool_question("t:1")), ["approval.requested"]);
         assert_eq!(
@@ -74,20 +78,22 @@ fn an_attempt_that_asks_about_a_tool_waits_and_goes_on_with_the_answer() {
 
 #[test]
 fn an_answer_about_a_tool_while_paused_counts_when_the_run_goes_on() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     let attempt = story.wants();
     story.ended(tool_question("t:1"));
-    story.tell(Input::Pause(PauseReason::Shutdown)).unwrap();
     story
-        .tell(scoped(Decision::Approve, Some(Scope::Run), None))
+        .tell(MachineInput::Pause(PauseReason::Shutdown))
+        .unwrap();
+    story
+        .tell(scoped(Decision::Approve, Some(PermissionScope::Run), None))
         .unwrap();
     assert_eq!(
         (story.state.status, story.wants()),
         (RunStatus::Paused, None)
     );
     story
-        .tell(Input::Resume {
+        .tell(MachineInput::Resume {
             by: "kim".to_owned(),
             via: Via::Cli,
         })
@@ -100,8 +106,8 @@ fn an_answer_about_a_tool_while_paused_counts_when_the_run_goes_on() {
 
 #[test]
 fn an_attempt_that_waits_for_a_server_is_taken_up_with_its_tries_and_nobody_is_asked() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     let attempt = story.wants();
     let (turn_id, code, until) = (
         "01930000-0000-7000-8000-00000000bb01".parse().unwrap(),
@@ -116,12 +122,12 @@ fn an_attempt_that_waits_for_a_server_is_taken_up_with_its_tries_and_nobody_is_a
         wait_ms: 3_600_000,
         until,
     };
-    assert_eq!(story.ended(Outcome::Waits(wait)), ["llm.retried"]);
+    assert_eq!(story.ended(AttemptOutcome::Waits(wait)), ["llm.retried"]);
     assert_eq!(
         (story.state.status, story.wants()),
         (RunStatus::Executing, attempt.clone())
     );
-    let waits = |story: &Story| {
+    let waits = |story: &MachineHarness| {
         story
             .state
             .waiting
@@ -135,9 +141,9 @@ fn an_attempt_that_waits_for_a_server_is_taken_up_with_its_tries_and_nobody_is_a
         (PauseReason::Interrupted, true),
         (PauseReason::Operator, false),
     ] {
-        story.tell(Input::Pause(reason)).unwrap();
+        story.tell(MachineInput::Pause(reason)).unwrap();
         story
-            .tell(Input::Resume {
+            .tell(MachineInput::Resume {
                 by: "kim".to_owned(),
                 via: Via::Cli,
             })
@@ -152,12 +158,12 @@ fn an_attempt_that_waits_for_a_server_is_taken_up_with_its_tries_and_nobody_is_a
 
 #[test]
 fn a_budget_pauses_the_run_until_it_is_raised() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
+    let mut story = MachineHarness::begin();
+    story.tell(MachineInput::Start).unwrap();
     let attempt = story.wants();
     let over = || {
         let scope = "run".to_owned();
-        Outcome::OverBudget(BudgetQuestion {
+        AttemptOutcome::OverBudget(BudgetQuestion {
             scope,
             limit: NanoUsd(100),
             spent: NanoUsd(90),
@@ -183,7 +189,7 @@ fn a_budget_pauses_the_run_until_it_is_raised() {
     );
     story.ended(over());
     story
-        .tell(Input::Resume {
+        .tell(MachineInput::Resume {
             by: "kim".to_owned(),
             via: Via::Cli,
         })
@@ -193,7 +199,7 @@ fn a_budget_pauses_the_run_until_it_is_raised() {
         .iter()
         .rev()
         .find_map(|event| match &event.fact {
-            Fact::ApprovalResolved { comment, raise, .. } => Some((comment.as_str(), *raise)),
+            RunFact::ApprovalResolved { comment, raise, .. } => Some((comment.as_str(), *raise)),
             _ => None,
         });
     assert_eq!(
@@ -215,20 +221,20 @@ fn a_budget_pauses_the_run_until_it_is_raised() {
 
 #[test]
 fn a_cheaper_persona_goes_on_where_the_next_call_can_be_let_through() {
-    let new_seat = |phase: &str| crate::model::persona::NewSeat {
+    let new_seat = |phase: &str| crate::model::persona::SeatChange {
         phase_key: phase.into(),
         was: "maker@1".parse().unwrap(),
-        binding: crate::model::persona::Binding {
+        binding: crate::model::persona::RoleBinding {
             role: "maker".into(),
             persona: "mini@1".parse().unwrap(),
-            persona_hash: ContentHash::of(b"mini"),
+            persona_hash: ContentHash::from_bytes(b"mini"),
             backend: "openai".to_owned(),
             model: Some("small".to_owned()),
         },
     };
     let answer =
         |raise: Option<NanoUsd>, phases: &[&str]| match scoped(Decision::Approve, None, raise) {
-            Input::Decide {
+            MachineInput::Decide {
                 request_id,
                 action,
                 comment,
@@ -240,7 +246,7 @@ fn a_cheaper_persona_goes_on_where_the_next_call_can_be_let_through() {
                 ..
             } => {
                 let seats = phases.iter().map(|phase| new_seat(phase)).collect();
-                Input::Decide {
+                MachineInput::Decide {
                     request_id,
                     action,
                     comment,
@@ -294,8 +300,8 @@ fn a_cheaper_persona_goes_on_where_the_next_call_can_be_let_through() {
             ),
         ),
     ] {
-        let mut story = Story::begin();
-        story.tell(Input::Start).unwrap();
+        let mut story = MachineHarness::begin();
+        story.tell(MachineInput::Start).unwrap();
         let attempt = story.wants();
         let asked = BudgetQuestion {
             scope: "run".to_owned(),
@@ -303,7 +309,7 @@ fn a_cheaper_persona_goes_on_where_the_next_call_can_be_let_through() {
             spent: NanoUsd(spent),
             needed: NanoUsd(20),
         };
-        story.ended(Outcome::OverBudget(asked));
+        story.ended(AttemptOutcome::OverBudget(asked));
         let got = story
             .tell(answer(raise, &phases))
             .map_err(|failure| failure.message);

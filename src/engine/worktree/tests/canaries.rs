@@ -13,7 +13,7 @@ const HOOKS: &[&str] = &[
     "fsmonitor-watchman",
 ];
 
-fn set_traps(scene: &Scene) {
+fn set_traps(scene: &GitFixture) {
     for hook in HOOKS {
         std::fs::create_dir_all(scene.at("repo/.git/hooks")).unwrap();
         std::fs::copy(
@@ -98,8 +98,8 @@ fn set_traps(scene: &Scene) {
     scene.write("repo/.git/info/attributes", "*.local filter=local\n");
 }
 
-fn scene_with_traps() -> Scene {
-    let scene = Scene::new();
+fn scene_with_traps() -> GitFixture {
+    let scene = GitFixture::new();
     scene.write(
         "repo/.gitattributes",
         "*.txt filter=trap diff=trap merge=trap\n*.proc filter=\"a.b c\"\n*.crlf text eol=crlf\n*.id ident\n",
@@ -129,7 +129,7 @@ async fn nothing_that_the_repository_or_its_settings_name_is_run() {
     scene.write("data/runs/main/a.txt", "changed\n");
     let first = tree.commit("One", TRAILERS, &[]).await.unwrap();
     std::fs::remove_dir_all(scene.tree()).unwrap();
-    let tree = Worktree::open(&scene.repo().await, run(), &scene.tree())
+    let tree = GitWorktree::open(&scene.repo().await, run(), &scene.tree())
         .await
         .unwrap();
     scene.write(
@@ -179,7 +179,7 @@ async fn the_traps_of_these_tests_do_sing_when_git_is_run_plainly() {
 
 #[tokio::test]
 async fn what_an_agent_writes_over_the_pointer_to_the_git_folder_does_not_matter() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     scene.git("data/runs/main", &["init", "-q", "evil"]);
     scene.git(
@@ -204,7 +204,7 @@ async fn what_an_agent_writes_over_the_pointer_to_the_git_folder_does_not_matter
     let commit = tree.commit("Two", &[], &[]).await.unwrap();
     assert_eq!(scene.files(&commit), ["README.md", "new", "newer"]);
     assert_eq!(
-        Worktree::open(&scene.repo().await, run(), &scene.tree())
+        GitWorktree::open(&scene.repo().await, run(), &scene.tree())
             .await
             .unwrap()
             .head()

@@ -1,14 +1,14 @@
 use super::*;
 use crate::model::error::Code;
 
-async fn create(scene: &Scene) -> Worktree {
+async fn create(scene: &GitFixture) -> GitWorktree {
     let base = scene.git("repo", &["rev-parse", "main"]);
-    Worktree::create(&scene.repo().await, run(), &base, &scene.tree())
+    GitWorktree::create(&scene.repo().await, run(), &base, &scene.tree())
         .await
         .unwrap()
 }
 
-async fn assert_whole(scene: &Scene, tree: &Worktree) {
+async fn assert_whole(scene: &GitFixture, tree: &GitWorktree) {
     assert!(is_worktree(&scene.tree()));
     assert_eq!(tree.root(), scene.tree().canonicalize().unwrap());
     assert_eq!(tree.branch(), branch());
@@ -27,14 +27,14 @@ async fn assert_whole(scene: &Scene, tree: &Worktree) {
     tree.commit("It works", &[], &[]).await.unwrap();
 }
 
-fn git_dir(scene: &Scene) -> PathBuf {
+fn git_dir(scene: &GitFixture) -> PathBuf {
     scene.at("repo/.git/worktrees/main")
 }
 
 #[tokio::test]
 async fn a_worktree_is_made_and_made_again_from_every_half_made_state() {
-    type Break = fn(&Scene);
-    let states: &[(&str, Break)] = &[
+    type BreakCheckout = fn(&GitFixture);
+    let states: &[(&str, BreakCheckout)] = &[
         ("all is there", |_| {}),
         ("the branch alone", |scene| {
             scene.git(
@@ -89,7 +89,7 @@ async fn a_worktree_is_made_and_made_again_from_every_half_made_state() {
         }),
     ];
     for (name, spoil) in states {
-        let scene = Scene::new();
+        let scene = GitFixture::new();
         drop(create(&scene).await);
         spoil(&scene);
         println!("state: {name}");
@@ -99,7 +99,7 @@ async fn a_worktree_is_made_and_made_again_from_every_half_made_state() {
 
 #[tokio::test]
 async fn what_stands_in_the_way_is_kept_under_another_name() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     scene.write("data/runs/main/precious", "mine");
     create(&scene).await;
     let aside: Vec<_> = std::fs::read_dir(scene.at("data/runs"))
@@ -123,7 +123,7 @@ async fn what_stands_in_the_way_is_kept_under_another_name() {
 
 #[tokio::test]
 async fn creating_twice_leaves_what_was_written_in_between() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     create(&scene).await;
     scene.write("data/runs/main/work", "done");
     create(&scene).await;
@@ -135,12 +135,12 @@ async fn creating_twice_leaves_what_was_written_in_between() {
 
 #[tokio::test]
 async fn opening_finds_the_folder_or_makes_it_again_from_the_branch() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = create(&scene).await;
     scene.write("data/runs/main/kept", "committed");
     let commit = tree.commit("Keep", TRAILERS, &[]).await.unwrap();
     scene.write("data/runs/main/loose", "not committed");
-    let open = async || Worktree::open(&scene.repo().await, run(), &scene.tree()).await;
+    let open = async || GitWorktree::open(&scene.repo().await, run(), &scene.tree()).await;
     assert_eq!(open().await.unwrap().head().await.unwrap(), commit);
     assert!(scene.at("data/runs/main/loose").exists());
     std::fs::remove_dir_all(scene.tree()).unwrap();
@@ -168,10 +168,10 @@ async fn opening_finds_the_folder_or_makes_it_again_from_the_branch() {
 
 #[tokio::test]
 async fn a_branch_that_is_in_the_way_of_our_names_is_told() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     scene.git("repo", &["branch", "phasedeck"]);
     let base = scene.git("repo", &["rev-parse", "main"]);
-    let failure = Worktree::create(&scene.repo().await, run(), &base, &scene.tree())
+    let failure = GitWorktree::create(&scene.repo().await, run(), &base, &scene.tree())
         .await
         .unwrap_err();
     assert_eq!(failure.code, Code::GitFailed);
@@ -184,9 +184,9 @@ async fn a_branch_that_is_in_the_way_of_our_names_is_told() {
 
 #[tokio::test]
 async fn a_base_that_is_gone_is_told_and_leaves_nothing() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let gone = "1234567890123456789012345678901234567890";
-    let failure = Worktree::create(&scene.repo().await, run(), gone, &scene.tree())
+    let failure = GitWorktree::create(&scene.repo().await, run(), gone, &scene.tree())
         .await
         .unwrap_err();
     assert_eq!(failure.code, Code::GitFailed);
@@ -196,7 +196,7 @@ async fn a_base_that_is_gone_is_told_and_leaves_nothing() {
 
 #[tokio::test]
 async fn runs_of_one_repository_are_made_and_committed_at_once() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let base = scene.git("repo", &["rev-parse", "main"]);
     let repo = scene.repo().await;
     let mut runs = tokio::task::JoinSet::new();
@@ -208,7 +208,7 @@ async fn runs_of_one_repository_are_made_and_committed_at_once() {
         );
         runs.spawn(async move {
             let run = RunId::new();
-            let tree = Worktree::create(&repo, run, &base, &path).await.unwrap();
+            let tree = GitWorktree::create(&repo, run, &base, &path).await.unwrap();
             std::fs::write(path.join(format!("of-{number}")), "mine").unwrap();
             (
                 number,

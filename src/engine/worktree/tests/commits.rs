@@ -2,7 +2,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_commit_takes_everything_that_is_not_ignored_and_the_artifact_even_so() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     scene.write("repo/.gitignore", "out/\n*.log\n");
     scene.write("repo/gone", "1");
     scene.write("repo/folder/file", "1");
@@ -60,7 +60,7 @@ async fn a_commit_takes_everything_that_is_not_ignored_and_the_artifact_even_so(
 
 #[tokio::test]
 async fn a_phase_that_changed_nothing_is_an_empty_commit() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     let base = tree.head().await.unwrap();
     let commit = tree.commit("Nothing", TRAILERS, &[]).await.unwrap();
@@ -82,7 +82,7 @@ fn of_phase(number: &str) -> [(&str, &str); 1] {
 
 #[tokio::test]
 async fn a_change_that_leaves_size_and_moment_as_they_were_is_committed() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     let file = scene.tree().join("README.md");
     let moment = file.metadata().unwrap().modified().unwrap();
@@ -103,7 +103,7 @@ async fn a_change_that_leaves_size_and_moment_as_they_were_is_committed() {
 #[tokio::test]
 async fn what_is_known_of_the_files_is_kept_from_commit_to_commit_and_made_again_where_it_is_lost()
 {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     let kept = tree.git_dir.join("phasedeck-index");
     let knows_the_file = || {
@@ -134,7 +134,7 @@ async fn what_is_known_of_the_files_is_kept_from_commit_to_commit_and_made_again
 
 #[tokio::test]
 async fn the_same_trailers_are_committed_once_and_another_artifact_anew() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     let first = tree.commit("Plan", TRAILERS, &[]).await.unwrap();
     scene.write("data/runs/main/late", "late");
@@ -170,7 +170,7 @@ async fn git_finds_the_trailers_whatever_the_message_is() {
         ("-F /etc/passwd\0", "-F /etc/passwd"),
         ("größer 🙂", "größer 🙂"),
     ];
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     for (message, subject) in messages {
         let trailers = [
@@ -200,7 +200,7 @@ async fn git_finds_the_trailers_whatever_the_message_is() {
     }
 }
 
-fn parse(scene: &Scene, message: &str) -> String {
+fn parse(scene: &GitFixture, message: &str) -> String {
     scene.write("message", message);
     scene
         .git(
@@ -234,7 +234,7 @@ async fn the_author_is_the_operator_else_the_program() {
         ),
     ] {
         for scope in ["--global", "--local"] {
-            let scene = Scene::new();
+            let scene = GitFixture::new();
             for (key, value) in settings {
                 scene.git("repo", &["config", scope, key, value]);
             }

@@ -20,7 +20,7 @@ async fn names_of_every_kind_are_committed() {
         b"back\\slash",
         b"? x",
     ];
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     for name in names {
         std::fs::write(scene.tree().join(OsStr::from_bytes(name)), "1").unwrap();
@@ -54,7 +54,7 @@ async fn names_of_every_kind_are_committed() {
 
 #[tokio::test]
 async fn links_stay_links_and_programs_stay_programs() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     scene.write("repo/folder/file", "1");
     scene.git("repo", &["add", "."]);
     scene.git("repo", &["commit", "-q", "-m", "A folder"]);
@@ -95,7 +95,7 @@ async fn links_stay_links_and_programs_stay_programs() {
 
 #[tokio::test]
 async fn repositories_that_an_agent_made_within_are_files_like_others() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     scene.write("repo/.gitignore", "target/\n");
     scene.git("repo", &["add", "."]);
     scene.git("repo", &["commit", "-q", "-m", "Ignore"]);
@@ -154,7 +154,7 @@ async fn repositories_that_an_agent_made_within_are_files_like_others() {
 
 #[tokio::test]
 async fn submodules_stay_as_the_last_commit_has_them() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     scene.git("home", &["init", "-q", "-b", "main", "lib"]);
     scene.git(
         "home/lib",
@@ -222,7 +222,7 @@ async fn submodules_stay_as_the_last_commit_has_them() {
 
 #[tokio::test]
 async fn what_cannot_be_stored_is_told_by_name_and_nothing_is_committed() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     let base = tree.head().await.unwrap();
     let root = scene.tree();

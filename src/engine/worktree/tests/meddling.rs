@@ -5,7 +5,7 @@ use crate::model::error::{Code, Failure};
 
 const TREE: &str = "data/runs/main";
 
-async fn refused(scene: &Scene, tree: &Worktree) -> Failure {
+async fn refused(scene: &GitFixture, tree: &GitWorktree) -> Failure {
     scene.write("data/runs/main/more", "more");
     let before = scene.git("repo", &["for-each-ref"]);
     let failure = tree
@@ -23,7 +23,7 @@ async fn refused(scene: &Scene, tree: &Worktree) -> Failure {
 
 #[tokio::test]
 async fn commits_of_the_agent_on_the_branch_are_kept() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     let one = tree.commit("One", TRAILERS, &[]).await.unwrap();
     scene.write("data/runs/main/theirs", "1");
@@ -48,7 +48,7 @@ async fn commits_of_the_agent_on_the_branch_are_kept() {
 
 #[tokio::test]
 async fn a_merge_by_the_agent_is_kept() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     tree.commit("One", TRAILERS, &[]).await.unwrap();
     scene.git(
@@ -63,7 +63,7 @@ async fn a_merge_by_the_agent_is_kept() {
 
 #[tokio::test]
 async fn another_branch_is_refused_with_the_way_back() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     scene.git(TREE, &["switch", "-q", "-c", "mine"]);
     let failure = refused(&scene, &tree).await;
@@ -84,7 +84,7 @@ async fn another_branch_is_refused_with_the_way_back() {
 
 #[tokio::test]
 async fn a_detached_head_is_refused_even_at_the_same_commit() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     scene.git(TREE, &["checkout", "-q", "--detach"]);
     let at = scene.git(TREE, &["rev-parse", "HEAD"]);
@@ -104,13 +104,13 @@ async fn a_branch_that_lost_the_runs_commits_is_refused_with_the_way_back() {
         &["reset", "-q", "--hard", "HEAD~2"],
         &["commit", "-q", "--amend", "-m", "Mine"],
     ] {
-        let scene = Scene::new();
+        let scene = GitFixture::new();
         let tree = scene.worktree().await;
         tree.commit("Zero", &[], &[]).await.unwrap();
         scene.write("data/runs/main/file", "1");
         let one = tree.commit("One", TRAILERS, &[]).await.unwrap();
         scene.git(TREE, meddle);
-        let tree = Worktree::open(&scene.repo().await, run(), &scene.tree())
+        let tree = GitWorktree::open(&scene.repo().await, run(), &scene.tree())
             .await
             .unwrap();
         let failure = refused(&scene, &tree).await;
@@ -132,7 +132,7 @@ async fn a_branch_that_lost_the_runs_commits_is_refused_with_the_way_back() {
 
 #[tokio::test]
 async fn a_reset_below_what_the_run_began_from_is_refused() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     scene.git("repo", &["commit", "-q", "--allow-empty", "-m", "Second"]);
     let tree = scene.worktree().await;
     scene.git(TREE, &["reset", "-q", "--hard", "HEAD~1"]);
@@ -146,7 +146,7 @@ async fn a_reset_below_what_the_run_began_from_is_refused() {
 
 #[tokio::test]
 async fn a_folder_or_a_branch_that_is_gone_is_told() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     scene.git(
         "repo",
@@ -165,7 +165,7 @@ async fn a_folder_or_a_branch_that_is_gone_is_told() {
 
 #[tokio::test]
 async fn what_the_agent_put_into_its_index_plays_no_part() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     scene.write("data/runs/main/README.md", "changed");
     scene.git(TREE, &["update-index", "--assume-unchanged", "README.md"]);

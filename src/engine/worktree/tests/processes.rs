@@ -3,7 +3,7 @@
 use super::super::demo::make_with;
 use super::*;
 
-impl Scene {
+impl GitFixture {
     /// Puts a `git` before the real one that notes where its input and outputs go and what it was asked.
     fn watch_git(&mut self) {
         let log = self.at("calls");
@@ -43,16 +43,18 @@ impl Scene {
 // Git's own children come from where git is installed, and are not among the calls.
 #[tokio::test]
 async fn few_processes_are_needed() {
-    let mut scene = Scene::new();
+    let mut scene = GitFixture::new();
     let base = scene.git("repo", &["rev-parse", "HEAD"]);
     scene.watch_git();
     let repo = scene.repo().await;
     assert_eq!(scene.calls().len(), 3, "to find the repository");
-    let tree = Worktree::create(&repo, run(), &base, &scene.tree())
+    let tree = GitWorktree::create(&repo, run(), &base, &scene.tree())
         .await
         .unwrap();
     assert_eq!(scene.calls().len(), 3, "to make the worktree");
-    Worktree::open(&repo, run(), &scene.tree()).await.unwrap();
+    GitWorktree::open(&repo, run(), &scene.tree())
+        .await
+        .unwrap();
     assert_eq!(scene.calls().len(), 1, "to open it");
     tree.commit("Nothing", &[], &[]).await.unwrap();
     assert_eq!(
@@ -70,15 +72,15 @@ async fn few_processes_are_needed() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn no_word_of_git_reaches_the_terminal_and_no_key_reaches_git() {
-    let mut scene = Scene::new();
+    let mut scene = GitFixture::new();
     scene.watch_git();
     make_with(&scene.at("demo"), &scene.env).await.unwrap();
-    let repo = Repo::discover_with(&scene.at("demo"), &scene.env)
+    let repo = GitRepository::discover_with(&scene.at("demo"), &scene.env)
         .await
         .unwrap()
         .unwrap();
     let base = repo.resolve(None).await.unwrap();
-    let tree = Worktree::create(&repo, run(), &base.commit, &scene.tree())
+    let tree = GitWorktree::create(&repo, run(), &base.commit, &scene.tree())
         .await
         .unwrap();
     std::fs::remove_file(scene.at("data/runs/main/todo.py")).unwrap();
@@ -96,7 +98,7 @@ async fn no_word_of_git_reaches_the_terminal_and_no_key_reaches_git() {
 
 #[tokio::test]
 async fn the_demo_is_a_repository_with_one_commit_and_a_clean_folder() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     make_with(&scene.at("demo"), &scene.env).await.unwrap();
     assert_eq!(
         scene.git("demo", &["log", "--format=%an %s"]),

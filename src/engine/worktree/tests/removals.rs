@@ -1,7 +1,7 @@
 use super::*;
-use crate::engine::worktree::Standing;
+use crate::engine::worktree::BranchState;
 
-async fn standing(scene: &Scene) -> Standing {
+async fn standing(scene: &GitFixture) -> BranchState {
     scene
         .repo()
         .await
@@ -12,31 +12,31 @@ async fn standing(scene: &Scene) -> Standing {
 
 #[tokio::test]
 async fn what_would_be_lost_is_told_from_nothing_at_all_to_uncommitted_work() {
-    let scene = Scene::new();
-    assert_eq!(standing(&scene).await, Standing::Gone);
+    let scene = GitFixture::new();
+    assert_eq!(standing(&scene).await, BranchState::Gone);
     let tree = scene.worktree().await;
     assert_eq!(
         standing(&scene).await,
-        Standing::Merged,
+        BranchState::Merged,
         "no commit of its own yet"
     );
     scene.write("data/runs/main/new.txt", "made");
-    assert_eq!(standing(&scene).await, Standing::Uncommitted);
+    assert_eq!(standing(&scene).await, BranchState::Uncommitted);
     tree.commit("Work", TRAILERS, &[]).await.unwrap();
-    assert_eq!(standing(&scene).await, Standing::Unmerged);
+    assert_eq!(standing(&scene).await, BranchState::Unmerged);
     scene.git("repo", &["merge", "-q", "--ff-only", &branch()]);
-    assert_eq!(standing(&scene).await, Standing::Merged);
+    assert_eq!(standing(&scene).await, BranchState::Merged);
     scene.git("data/runs/main", &["checkout", "-q", "--detach"]);
     assert_eq!(
         standing(&scene).await,
-        Standing::Uncommitted,
+        BranchState::Uncommitted,
         "not on its branch"
     );
 }
 
 #[tokio::test]
 async fn a_branch_of_another_run_is_no_place_of_safety() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     scene.write("data/runs/main/new.txt", "made");
     tree.commit("Work", TRAILERS, &[]).await.unwrap();
@@ -48,12 +48,12 @@ async fn a_branch_of_another_run_is_no_place_of_safety() {
             &branch(),
         ],
     );
-    assert_eq!(standing(&scene).await, Standing::Unmerged);
+    assert_eq!(standing(&scene).await, BranchState::Unmerged);
 }
 
 #[tokio::test]
 async fn removing_takes_folder_and_branch_and_says_where_the_branch_stood() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let tree = scene.worktree().await;
     scene.write("data/runs/main/new.txt", "made");
     let commit = tree.commit("Work", TRAILERS, &[]).await.unwrap();

@@ -1,16 +1,16 @@
-use super::super::Base;
+use super::super::BaseCommit;
 use super::*;
 use crate::model::error::Code;
 
-async fn discover(scene: &Scene, dir: &str) -> Option<Repo> {
-    Repo::discover_with(&scene.at(dir), &scene.env)
+async fn discover(scene: &GitFixture, dir: &str) -> Option<GitRepository> {
+    GitRepository::discover_with(&scene.at(dir), &scene.env)
         .await
         .unwrap()
 }
 
 #[tokio::test]
 async fn a_repository_is_found_from_every_folder_of_it_and_is_one() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     scene.write("repo/deep/er/file", "1");
     scene.git(
         "repo",
@@ -40,7 +40,7 @@ async fn a_repository_is_found_from_every_folder_of_it_and_is_one() {
         Some("other"),
         "HEAD is that of the checkout that was named"
     );
-    let tree = Worktree::create(
+    let tree = GitWorktree::create(
         &discover(&scene, "own").await.unwrap(),
         run(),
         &found.commit,
@@ -56,9 +56,9 @@ async fn a_repository_is_found_from_every_folder_of_it_and_is_one() {
 
 #[tokio::test]
 async fn a_folder_without_a_repository_is_none_and_a_file_is_refused() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     assert!(discover(&scene, "home").await.is_none());
-    let failure = Repo::discover_with(&scene.at("repo/README.md"), &scene.env)
+    let failure = GitRepository::discover_with(&scene.at("repo/README.md"), &scene.env)
         .await
         .unwrap_err();
     assert_eq!(failure.code, Code::UsageInvalid);
@@ -66,8 +66,8 @@ async fn a_folder_without_a_repository_is_none_and_a_file_is_refused() {
 
 #[tokio::test]
 async fn a_repository_without_a_commit_is_refused_with_the_way_on() {
-    let scene = Scene::without_commit();
-    let failure = Repo::discover_with(&scene.at("repo"), &scene.env)
+    let scene = GitFixture::without_commit();
+    let failure = GitRepository::discover_with(&scene.at("repo"), &scene.env)
         .await
         .unwrap_err();
     assert_eq!(failure.code, Code::GitFailed);
@@ -88,7 +88,7 @@ async fn bare_repositories_those_with_long_hashes_and_odd_places_work() {
         ("long", &["--object-format=sha256"]),
         ("new plan ü", &[]),
     ] {
-        let scene = Scene::new();
+        let scene = GitFixture::new();
         scene.git(
             "home",
             &[&["init", "-q", "-b", "main", name], args].concat(),
@@ -101,12 +101,12 @@ async fn bare_repositories_those_with_long_hashes_and_odd_places_work() {
         let base = repo.resolve(None).await.unwrap();
         assert_eq!(
             base,
-            Base {
+            BaseCommit {
                 branch: Some("main".to_owned()),
                 commit
             }
         );
-        let made = Worktree::create(&repo, run(), &base.commit, &scene.tree())
+        let made = GitWorktree::create(&repo, run(), &base.commit, &scene.tree())
             .await
             .unwrap();
         scene.write("data/runs/main/.gitattributes", "* filter=x\n");
@@ -121,7 +121,7 @@ async fn bare_repositories_those_with_long_hashes_and_odd_places_work() {
 
 #[tokio::test]
 async fn a_base_is_a_branch_a_tag_or_a_commit() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     let first = scene.git("repo", &["rev-parse", "HEAD"]);
     scene.git("repo", &["tag", "-a", "v1", "-m", "One"]);
     scene.git("repo", &["branch", "feature/x"]);
@@ -141,7 +141,7 @@ async fn a_base_is_a_branch_a_tag_or_a_commit() {
         (Some(&first[..10]), None, &first),
         (Some("HEAD~1"), None, &first),
     ] {
-        let expected = Base {
+        let expected = BaseCommit {
             branch: branch.map(str::to_owned),
             commit: commit.clone(),
         };
@@ -150,7 +150,7 @@ async fn a_base_is_a_branch_a_tag_or_a_commit() {
     scene.git("repo", &["checkout", "-q", "--detach", "v1"]);
     assert_eq!(
         repo.resolve(None).await.unwrap(),
-        Base {
+        BaseCommit {
             branch: None,
             commit: first
         }
@@ -159,7 +159,7 @@ async fn a_base_is_a_branch_a_tag_or_a_commit() {
 
 #[tokio::test]
 async fn an_unknown_base_is_refused_with_what_was_meant() {
-    let scene = Scene::new();
+    let scene = GitFixture::new();
     scene.git("repo", &["branch", "feature/login"]);
     let repo = scene.repo().await;
     for (base, hint) in [

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-fn assemble(chunks: &[&str]) -> Result<Assembled, Broken> {
-    let mut assembly = Assembly::of_turn(3);
+fn assemble(chunks: &[&str]) -> Result<AssembledAnswer, StreamError> {
+    let mut assembly = AnswerAssembler::of_turn(3);
     for chunk in chunks {
         assembly.take(chunk)?;
     }
@@ -30,7 +30,7 @@ fn calls(chunks: &[&str]) -> Vec<(String, String, String)> {
 
 /// What is told of the form of the calls.
 fn repaired(chunks: &[&str]) -> Option<String> {
-    let mut assembly = Assembly::of_turn(3);
+    let mut assembly = AnswerAssembler::of_turn(3);
     for calls in chunks {
         assembly.take(&format!(r#"{{"choices":[{{"delta":{{"tool_calls":{calls}}},"finish_reason":"tool_calls"}}]}}"#)).unwrap();
     }
@@ -169,30 +169,36 @@ fn the_end_of_a_stream_decides_what_it_was() {
     let text = r#"{"choices":[{"delta":{"content":"hi"}}]}"#;
     let stop = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
     let finish = |chunks: &[&str]| assemble(chunks).map(|done| done.answer.finish);
-    assert_eq!(finish(&[text]), Err(Broken::Cut));
-    assert_eq!(finish(&[]), Err(Broken::Cut));
-    assert_eq!(finish(&[text, "[DONE]"]), Ok(Finish::Stop));
-    assert_eq!(finish(&[text, stop]), Ok(Finish::Stop));
-    assert_eq!(finish(&[text, stop, stop]), Ok(Finish::Stop));
+    assert_eq!(finish(&[text]), Err(StreamError::Cut));
+    assert_eq!(finish(&[]), Err(StreamError::Cut));
+    assert_eq!(finish(&[text, "[DONE]"]), Ok(FinishReason::Stop));
+    assert_eq!(finish(&[text, stop]), Ok(FinishReason::Stop));
+    assert_eq!(finish(&[text, stop, stop]), Ok(FinishReason::Stop));
     assert_eq!(
         finish(&[text, r#"{"choices":[{"finish_reason":""}]}"#]),
-        Err(Broken::Cut)
+        Err(StreamError::Cut)
     );
     assert_eq!(
         finish(&[text, r#"{"choices":[{"finish_reason":"length"}]}"#]),
-        Ok(Finish::Length)
+        Ok(FinishReason::Length)
     );
     assert_eq!(
         finish(&[r#"{"choices":[{"finish_reason":"content_filter"}]}"#]),
-        Ok(Finish::ContentFilter)
+        Ok(FinishReason::ContentFilter)
     );
-    assert_eq!(finish(&[r#"{"choices":[]}"#, "[DONE]"]), Err(Broken::Empty));
-    assert_eq!(finish(&[stop]), Err(Broken::Empty));
+    assert_eq!(
+        finish(&[r#"{"choices":[]}"#, "[DONE]"]),
+        Err(StreamError::Empty)
+    );
+    assert_eq!(finish(&[stop]), Err(StreamError::Empty));
     assert_eq!(
         finish(&[text, r#"{"error":{"code":502}}"#]),
-        Err(Broken::Error(json!({"code": 502})))
+        Err(StreamError::Error(json!({"code": 502})))
     );
-    assert!(matches!(finish(&["<html>"]), Err(Broken::Malformed(_))));
+    assert!(matches!(
+        finish(&["<html>"]),
+        Err(StreamError::Malformed(_))
+    ));
 }
 
 #[test]
@@ -238,5 +244,5 @@ fn reasoning_is_kept_as_it_came() {
         ])
     );
     let stored = serde_json::to_string(&done).unwrap();
-    assert_eq!(serde_json::from_str::<Answer>(&stored).unwrap(), done);
+    assert_eq!(serde_json::from_str::<ModelAnswer>(&stored).unwrap(), done);
 }

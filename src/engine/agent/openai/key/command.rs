@@ -22,8 +22,8 @@ const FAILED_FOR: Duration = Duration::from_secs(60);
 /// How much it may print, in bytes.
 const MOST: u64 = 64 * 1024;
 
-type Asked = (Instant, Result<SecretString, String>);
-static ASKED: LazyLock<Mutex<BTreeMap<Vec<String>, Asked>>> = LazyLock::new(Mutex::default);
+type CachedKey = (Instant, Result<SecretString, String>);
+static ASKED: LazyLock<Mutex<BTreeMap<Vec<String>, CachedKey>>> = LazyLock::new(Mutex::default);
 
 /// What the command prints, without the white space around it.
 ///

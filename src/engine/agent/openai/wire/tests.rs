@@ -4,16 +4,16 @@ use std::sync::Mutex;
 
 use serde_json::json;
 
-use super::super::assemble::Finish;
+use super::super::assemble::FinishReason;
 use super::super::model_server::{ModelServer, Reply};
 use super::*;
 use crate::model::event::CallStatus;
 
 const KEY: &str = "sk-or-canary-4711";
 
-fn limits(idle: Duration) -> Limits {
+fn limits(idle: Duration) -> StreamLimits {
     let long = Duration::from_secs(20);
-    Limits {
+    StreamLimits {
         connect: long,
         first_byte: long,
         idle,
@@ -22,17 +22,20 @@ fn limits(idle: Duration) -> Limits {
     }
 }
 
-fn wire_with(base_url: &str, limits: Limits) -> Wire {
+fn wire_with(base_url: &str, limits: StreamLimits) -> ChatTransport {
     let headers = [("X-Title".to_owned(), "deck".to_owned())].into();
     let settings = OpenAiSettings {
         base_url: base_url.to_owned(),
         headers,
         ..OpenAiSettings::default()
     };
-    Wire::new(&settings, Some(SecretString::from(KEY)), limits).unwrap()
+    ChatTransport::new(&settings, Some(SecretString::from(KEY)), limits).unwrap()
 }
 
-async fn ask_with(server: &ModelServer, limits: Limits) -> (Result<Assembled, Fault>, String) {
+async fn ask_with(
+    server: &ModelServer,
+    limits: StreamLimits,
+) -> (Result<AssembledAnswer, ModelFault>, String) {
     let shown = Mutex::new(String::new());
     let show = |_: TextKind, text: &str| shown.lock().unwrap().push_str(text);
     let asked = wire_with(&server.base_url(), limits)
@@ -41,7 +44,7 @@ async fn ask_with(server: &ModelServer, limits: Limits) -> (Result<Assembled, Fa
     (asked, shown.into_inner().unwrap())
 }
 
-async fn ask(reply: Reply) -> (Result<Assembled, Fault>, String) {
+async fn ask(reply: Reply) -> (Result<AssembledAnswer, ModelFault>, String) {
     let server = ModelServer::queue([reply]).await;
     ask_with(&server, limits(Duration::from_secs(20))).await
 }
@@ -127,7 +130,7 @@ async fn a_stream_cut_at_any_byte_is_lost_or_whole_and_never_half() {
                 let fault = asked.unwrap_err();
                 assert_eq!(
                     (fault.code, fault.retry),
-                    (Code::LlmUnreachable, Retry::Always),
+                    (Code::LlmUnreachable, RetryAdvice::Always),
                     "{how} at {at}: {}",
                     fault.words
                 );
@@ -145,7 +148,7 @@ async fn a_refusal_is_mapped_and_never_carries_the_key() {
     let fault = asked.unwrap_err();
     assert_eq!(
         (fault.code, fault.status, fault.retry),
-        (Code::LlmAuth, Some(401), Retry::Never)
+        (Code::LlmAuth, Some(401), RetryAdvice::Never)
     );
     assert_eq!(
         fault.words,
@@ -159,7 +162,10 @@ async fn a_refusal_is_mapped_and_never_carries_the_key() {
     ))
     .await;
     let fault = asked.unwrap_err();
-    assert_eq!((fault.code, fault.retry), (Code::LlmAuth, Retry::Never));
+    assert_eq!(
+        (fault.code, fault.retry),
+        (Code::LlmAuth, RetryAdvice::Never)
+    );
     assert!(fault.hint.contains("no credit left"));
 
     let behind = r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"too many tokens"}}}"#;
@@ -197,7 +203,7 @@ async fn an_error_within_a_good_stream_is_of_its_inner_kind() {
     let fault = asked.unwrap_err();
     assert_eq!(
         (fault.code, fault.retry, shown.as_str()),
-        (Code::LlmRateLimited, Retry::Always, "par")
+        (Code::LlmRateLimited, RetryAdvice::Always, "par")
     );
     assert_eq!(
         fault.words,
@@ -224,7 +230,7 @@ async fn silence_ends_a_call_wherever_it_falls() {
     let mute = ModelServer::queue([Reply::hang()]).await;
     let (asked, _) = ask_with(
         &mute,
-        Limits {
+        StreamLimits {
             first_byte: Duration::from_millis(50),
             ..short
         },
@@ -245,7 +251,7 @@ async fn silence_ends_a_call_wherever_it_falls() {
     let server = ModelServer::queue([comments.clone(), comments]).await;
     let (asked, _) = ask_with(
         &server,
-        Limits {
+        StreamLimits {
             silence: Duration::from_millis(60),
             ..limits(Duration::from_secs(20))
         },
@@ -257,7 +263,7 @@ async fn silence_ends_a_call_wherever_it_falls() {
     );
     let (asked, _) = ask_with(
         &server,
-        Limits {
+        StreamLimits {
             total: Duration::from_millis(60),
             ..limits(Duration::from_secs(20))
         },
@@ -277,7 +283,7 @@ async fn a_finished_answer_counts_though_the_connection_breaks_after_it() {
     let server =
         ModelServer::queue([Reply::stream().text("done").finish("length").then_hang()]).await;
     let (asked, _) = ask_with(&server, limits(Duration::from_millis(400))).await;
-    assert_eq!(asked.unwrap().answer.finish, Finish::Length);
+    assert_eq!(asked.unwrap().answer.finish, FinishReason::Length);
 }
 
 #[tokio::test]
@@ -316,7 +322,7 @@ async fn what_is_no_stream_is_read_or_named() {
         let fault = asked.unwrap_err();
         assert_eq!(
             (fault.code, fault.retry),
-            (Code::LlmBadResponse, Retry::Once)
+            (Code::LlmBadResponse, RetryAdvice::Once)
         );
         assert!(fault.words.contains(words), "{}", fault.words);
     }
@@ -336,7 +342,11 @@ async fn a_closed_port_costs_nothing_and_is_tried_again() {
         .unwrap_err();
     assert_eq!(
         (fault.code, fault.retry, fault.call_status()),
-        (Code::LlmUnreachable, Retry::Always, CallStatus::Failed)
+        (
+            Code::LlmUnreachable,
+            RetryAdvice::Always,
+            CallStatus::Failed
+        )
     );
     assert!(
         fault.words.starts_with("cannot reach 127.0.0.1: "),
@@ -364,7 +374,11 @@ async fn a_host_that_no_name_server_can_know_costs_nothing_and_is_named() {
     .unwrap_err();
     assert_eq!(
         (fault.code, fault.retry, fault.call_status()),
-        (Code::LlmUnreachable, Retry::Always, CallStatus::Failed)
+        (
+            Code::LlmUnreachable,
+            RetryAdvice::Always,
+            CallStatus::Failed
+        )
     );
     assert!(
         fault.words.starts_with(&format!("cannot reach {host}: ")) && !fault.words.contains(KEY),
@@ -455,7 +469,7 @@ async fn a_certificate_that_is_not_good_is_never_accepted_nor_asked_for_again() 
         let fault = asked(tls_server(Some(folder.path()))).await.unwrap_err();
         assert_eq!(
             (fault.code, fault.retry, fault.call_status()),
-            (Code::LlmUnreachable, Retry::Never, CallStatus::Failed),
+            (Code::LlmUnreachable, RetryAdvice::Never, CallStatus::Failed),
             "{what}"
         );
         assert!(
@@ -468,7 +482,11 @@ async fn a_certificate_that_is_not_good_is_never_accepted_nor_asked_for_again() 
     let fault = asked(tls_server(None)).await.unwrap_err();
     assert_eq!(
         (fault.code, fault.retry, fault.call_status()),
-        (Code::LlmUnreachable, Retry::Always, CallStatus::Failed),
+        (
+            Code::LlmUnreachable,
+            RetryAdvice::Always,
+            CallStatus::Failed
+        ),
         "hung up"
     );
 }
@@ -484,10 +502,10 @@ fn every_header_that_cannot_be_sent_is_named() {
         headers,
         ..OpenAiSettings::default()
     };
-    let failure = Wire::new(
+    let failure = ChatTransport::new(
         &settings,
         Some(SecretString::from("a\nb")),
-        Limits::of(&settings),
+        StreamLimits::of(&settings),
     )
     .err()
     .unwrap();

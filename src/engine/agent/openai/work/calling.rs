@@ -7,25 +7,25 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Open, Worker};
-use crate::engine::agent::openai::assemble::{Answer, Assembled};
-use crate::engine::agent::openai::book::Book;
-use crate::engine::agent::openai::fault::{Fault, pause};
+use super::{ChatWorker, OpenCall};
+use crate::engine::agent::openai::assemble::{AssembledAnswer, ModelAnswer};
+use crate::engine::agent::openai::book::TurnRecorder;
+use crate::engine::agent::openai::fault::{ModelFault, pause};
 use crate::engine::agent::openai::{chat, structured};
-use crate::engine::agent::{Answered, CallFailed, NextTry};
+use crate::engine::agent::{AnsweredCall, FailedCall, PlannedRetry};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{CallStatus, LongWait, Tokens};
+use crate::model::event::{CallStatus, LongWait, TokenUsage};
 use crate::model::id::TurnId;
 use crate::model::time::{Timestamp, human_duration, whole_ms};
 use crate::store::failpoint::Step;
 
 /// What became of a request.
-pub(super) enum Heard {
+pub(super) enum RequestOutcome {
     /// It was answered, and the answer is stored.
-    Answer(TurnId, Answer),
+    Answer(TurnId, ModelAnswer),
     /// It was longer than the model takes.
-    TooLong(Fault),
+    TooLong(ModelFault),
     /// The server asks for a longer wait than is slept in a call.
     Waits(LongWait),
     /// The work is stopped.
@@ -33,7 +33,7 @@ pub(super) enum Heard {
 }
 
 /// What a pause led to.
-enum Paused {
+enum RequestPause {
     /// It is over.
     Over,
     /// It is too long to be slept here.
@@ -42,15 +42,15 @@ enum Paused {
     Stopped,
 }
 
-impl<B: Book> Worker<'_, B> {
+impl<B: TurnRecorder> ChatWorker<'_, B> {
     /// Sends a reserved request, again where that helps, and stores its answer.
-    pub(super) async fn ask(&self, mut open: Open) -> Result<Heard> {
+    pub(super) async fn ask(&self, mut open: OpenCall) -> Result<RequestOutcome> {
         let mut tries = 1 + self.tries.swap(0, Ordering::Relaxed);
         loop {
             let begun = Instant::now();
             if self.stop.now.is_cancelled() {
                 self.give_up(open.turn, CallStatus::Failed, begun).await?;
-                return Ok(Heard::Stopped);
+                return Ok(RequestOutcome::Stopped);
             }
             // A summary is no word of the agent's.
             let show = |kind, text: &str| {
@@ -68,16 +68,16 @@ impl<B: Book> Worker<'_, B> {
             match asked {
                 None => {
                     self.give_up(open.turn, CallStatus::Unknown, begun).await?;
-                    return Ok(Heard::Stopped);
+                    return Ok(RequestOutcome::Stopped);
                 }
                 Some(Ok(assembled)) => {
                     return self
                         .store(open, assembled, begun)
                         .await
-                        .map(|(turn, answer)| Heard::Answer(turn, answer));
+                        .map(|(turn, answer)| RequestOutcome::Answer(turn, answer));
                 }
                 Some(Err(fault)) => {
-                    let failed = CallFailed {
+                    let failed = FailedCall {
                         status: fault.call_status(),
                         code: fault.code,
                         latency_ms: whole_ms(begun.elapsed()),
@@ -88,7 +88,7 @@ impl<B: Book> Worker<'_, B> {
                         .filter(|_| !changed && !fault.too_long);
                     self.book.failed(open.turn, failed, next).await?;
                     if fault.too_long {
-                        return Ok(Heard::TooLong(fault));
+                        return Ok(RequestOutcome::TooLong(fault));
                     }
                     if changed {
                         open.turn = self.book.reserve(open.reserve.clone()).await?;
@@ -98,9 +98,9 @@ impl<B: Book> Worker<'_, B> {
                         return Err(fault.into_failure(tries));
                     };
                     match self.pause(open.turn, next, &fault).await {
-                        Paused::Over => {}
-                        Paused::TooLong(wait) => return Ok(Heard::Waits(wait)),
-                        Paused::Stopped => return Ok(Heard::Stopped),
+                        RequestPause::Over => {}
+                        RequestPause::TooLong(wait) => return Ok(RequestOutcome::Waits(wait)),
+                        RequestPause::Stopped => return Ok(RequestOutcome::Stopped),
                     }
                     open.turn = self.book.reserve(open.reserve.clone()).await?;
                     tries += 1;
@@ -111,7 +111,7 @@ impl<B: Book> Worker<'_, B> {
 
     /// Takes the schema out of a request that the server refused with it; says whether that may help. The
     /// schema stands in the prompt as well.
-    fn without_schema(&self, open: &mut Open, fault: &Fault) -> bool {
+    fn without_schema(&self, open: &mut OpenCall, fault: &ModelFault) -> bool {
         if !matches!(fault.status, Some(400 | 404 | 415 | 422 | 501)) {
             return false;
         }
@@ -128,7 +128,7 @@ impl<B: Book> Worker<'_, B> {
     }
 
     /// When a call is tried again after this many tries, where that may help.
-    fn next_try(&self, tries: u32, fault: &Fault) -> Option<NextTry> {
+    fn next_try(&self, tries: u32, fault: &ModelFault) -> Option<PlannedRetry> {
         if !fault.tried_again(tries, self.pace.max_tries) {
             return None;
         }
@@ -136,7 +136,7 @@ impl<B: Book> Worker<'_, B> {
         let wait_ms = whole_ms(wait);
         let until = (wait > self.pace.longest)
             .then(|| Timestamp(Timestamp::now().0.saturating_add_unsigned(wait_ms)));
-        Some(NextTry {
+        Some(PlannedRetry {
             tries,
             status: fault.status,
             code: fault.code,
@@ -146,8 +146,8 @@ impl<B: Book> Worker<'_, B> {
     }
 
     /// Waits before the next try, where that is not for too long.
-    async fn pause(&self, turn_id: TurnId, next: NextTry, fault: &Fault) -> Paused {
-        let NextTry {
+    async fn pause(&self, turn_id: TurnId, next: PlannedRetry, fault: &ModelFault) -> RequestPause {
+        let PlannedRetry {
             tries,
             status,
             code,
@@ -160,7 +160,7 @@ impl<B: Book> Worker<'_, B> {
                 TextKind::Note,
                 &format!("{}; the server asks to wait for {long}", fault.words),
             );
-            return Paused::TooLong(LongWait {
+            return RequestPause::TooLong(LongWait {
                 turn_id,
                 tries,
                 status,
@@ -180,18 +180,18 @@ impl<B: Book> Worker<'_, B> {
         );
         tokio::select! {
             biased;
-            () = self.stop.asked() => Paused::Stopped,
-            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => Paused::Over,
+            () = self.stop.asked() => RequestPause::Stopped,
+            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => RequestPause::Over,
         }
     }
 
     async fn store(
         &self,
-        open: Open,
-        assembled: Assembled,
+        open: OpenCall,
+        assembled: AssembledAnswer,
         begun: Instant,
-    ) -> Result<(TurnId, Answer)> {
-        let Assembled {
+    ) -> Result<(TurnId, ModelAnswer)> {
+        let AssembledAnswer {
             mut answer,
             usage,
             request_id,
@@ -206,7 +206,7 @@ impl<B: Book> Worker<'_, B> {
         }
         let tokens = usage
             .as_ref()
-            .map_or_else(Tokens::default, chat::Usage::tokens);
+            .map_or_else(TokenUsage::default, chat::ChatUsage::tokens);
         let (cost, estimated) = match &usage {
             Some(usage) if usage.cost().is_some() => (usage.cost(), false),
             Some(usage) if usage.counts() => (self.prices.cost(&self.model, tokens), false),
@@ -220,7 +220,7 @@ impl<B: Book> Worker<'_, B> {
             .map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone()))
             .collect();
         let latency_ms = whole_ms(begun.elapsed());
-        let answered = Answered {
+        let answered = AnsweredCall {
             answer: text,
             tools,
             tokens,
@@ -239,7 +239,7 @@ impl<B: Book> Worker<'_, B> {
     }
 
     async fn give_up(&self, turn: TurnId, status: CallStatus, begun: Instant) -> Result<()> {
-        let failed = CallFailed {
+        let failed = FailedCall {
             status,
             code: Code::LlmUnreachable,
             latency_ms: whole_ms(begun.elapsed()),

@@ -6,11 +6,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::super::model_server::{ModelServer, RecordedRequest, Reply};
-use super::super::scene::{self, Notebook};
-use super::super::wire::Limits;
+use super::super::scene::{self, RecordedTurns};
+use super::super::wire::StreamLimits;
 use super::*;
-use crate::engine::confine::Launcher;
-use crate::model::settings::{OpenAiSettings, Price};
+use crate::engine::confine::SandboxLauncher;
+use crate::model::settings::{ModelPrice, OpenAiSettings};
 
 mod asking;
 mod stops;
@@ -21,10 +21,10 @@ mod window;
 struct Scene {
     tree: tempfile::TempDir,
     server: ModelServer,
-    job: Job,
-    book: Notebook,
-    stop: Stop,
-    prices: Prices,
+    job: AgentJob,
+    book: RecordedTurns,
+    stop: AgentStop,
+    prices: PriceTable,
     idle_seconds: u64,
     window: u64,
 }
@@ -37,39 +37,44 @@ impl Scene {
     fn with(server: ModelServer) -> Self {
         let tree = tempfile::tempdir().unwrap();
         let job = scene::job(tree.path());
-        let prices = Prices::new(&BTreeMap::new()).unwrap();
+        let prices = PriceTable::new(&BTreeMap::new()).unwrap();
         Self {
             tree,
             server,
             job,
-            book: Notebook::default(),
-            stop: Stop::default(),
+            book: RecordedTurns::default(),
+            stop: AgentStop::default(),
             prices,
             idle_seconds: 20,
             window: 128_000,
         }
     }
 
-    async fn run(&self) -> Result<Ended> {
+    async fn run(&self) -> Result<AgentEnd> {
         let settings = OpenAiSettings {
             base_url: self.server.base_url(),
             idle_timeout_seconds: self.idle_seconds,
             ..OpenAiSettings::default()
         };
-        let wire = Wire::new(&settings, None, Limits::of(&settings)).unwrap();
-        let pace = Pace {
+        let wire = ChatTransport::new(&settings, None, StreamLimits::of(&settings)).unwrap();
+        let pace = RetryPolicy {
             max_tries: 5,
             base: Duration::from_millis(1),
             longest: Duration::from_secs(60),
         };
-        let tools = Toolbox::new(self.tree.path(), &self.job.persona, Launcher::own()).unwrap();
+        let tools = Toolbox::new(
+            self.tree.path(),
+            &self.job.persona,
+            SandboxLauncher::current_program(),
+        )
+        .unwrap();
         let model = "test/model".to_owned();
         let (structured, schema_refused) =
             (structured::wanted(&self.job, None), AtomicBool::new(false));
         let tries = &AtomicU32::new(self.job.tries);
         let (prices, job, book, stop, window) =
             (&self.prices, &self.job, &self.book, &self.stop, self.window);
-        Worker {
+        ChatWorker {
             wire: &wire,
             prices,
             pace,
@@ -116,7 +121,7 @@ async fn a_job_is_done_in_the_order_that_survives_a_crash() {
         Reply::answer("done"),
     ])
     .await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(
         scene.book.lines(),
         [
@@ -189,7 +194,7 @@ async fn a_kill_at_any_write_is_taken_up_without_paying_twice() {
         })
     };
     let straight = Scene::with(script().await);
-    assert_eq!(straight.run().await, Ok(Ended::Done));
+    assert_eq!(straight.run().await, Ok(AgentEnd::Done));
     let writes = straight.book.lines().len();
     assert_eq!((writes, straight.server.requests().len()), (9, 4));
     for killed_at in 0..writes {
@@ -208,8 +213,8 @@ async fn a_kill_at_any_write_is_taken_up_without_paying_twice() {
             "at {killed_at}: {sent} sent, {stored} stored"
         );
         scene.job.history = scene.book.turns();
-        scene.book = Notebook::resuming(&scene.book);
-        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
+        scene.book = RecordedTurns::resuming(&scene.book);
+        assert_eq!(scene.run().await, Ok(AgentEnd::Done), "at {killed_at}");
         let after = scene.server.requests().len() - sent;
         assert_eq!(
             after,
@@ -242,8 +247,8 @@ async fn a_tool_that_may_have_run_is_not_run_again_unless_it_only_reads() {
     assert!(scene.run().await.is_err());
     std::fs::remove_file(scene.tree.path().join("x.txt")).unwrap();
     scene.job.history = scene.book.turns();
-    scene.book = Notebook::resuming(&scene.book);
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    scene.book = RecordedTurns::resuming(&scene.book);
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert!(
         !scene.tree.path().join("x.txt").exists(),
         "the write is not repeated"
@@ -278,7 +283,7 @@ async fn each_try_is_a_call_of_its_own() {
         Reply::answer("done"),
     ])
     .await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(
         scene.book.lines()[..10],
         [
@@ -343,16 +348,16 @@ async fn tries_end_with_the_fault_and_some_faults_are_not_tried_again() {
 
 #[tokio::test]
 async fn what_is_not_told_is_charged_at_the_reserve() {
-    let price = Price {
+    let price = ModelPrice {
         input: "3".to_owned(),
         output: "10".to_owned(),
         cached: None,
     };
     let without = Reply::stream().text("x").finish("stop").done();
     let mut scene = Scene::new([without.clone(), write_artifact(), without]).await;
-    scene.prices = Prices::new(&BTreeMap::from([("test/model".to_owned(), price)])).unwrap();
+    scene.prices = PriceTable::new(&BTreeMap::from([("test/model".to_owned(), price)])).unwrap();
     scene.job.persona.params.max_tokens = Some(100);
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     let costs = scene.book.costs();
     let bytes = scene.server.requests()[0].body.to_string().len() as i64;
     assert_eq!(
@@ -461,8 +466,8 @@ async fn going_on_after_a_circle_or_a_limit_helps() {
         let sent = scene.server.requests().len();
         scene.job.history = scene.book.turns();
         scene.job.stretch = 3;
-        scene.book = Notebook::going_on(&scene.book, 3);
-        assert_eq!(scene.run().await, Ok(Ended::Done));
+        scene.book = RecordedTurns::going_on(&scene.book, 3);
+        assert_eq!(scene.run().await, Ok(AgentEnd::Done));
         let requests = scene.server.requests();
         assert_eq!(requests.len(), sent + 2);
         assert!(
@@ -477,7 +482,7 @@ async fn going_on_after_a_circle_or_a_limit_helps() {
 #[tokio::test]
 async fn it_is_reminded_once_and_then_the_engine_judges() {
     let scene = Scene::new([Reply::answer("done"), Reply::answer("really done")]).await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(scene.roles(1), ["system", "user", "assistant", "user"]);
     assert!(
         scene.server.requests()[1].messages()[3]["content"]
@@ -491,10 +496,10 @@ async fn it_is_reminded_once_and_then_the_engine_judges() {
 #[tokio::test]
 async fn work_that_had_ended_ends_without_a_request() {
     let mut scene = Scene::new([write_artifact(), Reply::answer("done")]).await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     scene.job.history = scene.book.turns();
-    scene.book = Notebook::default();
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    scene.book = RecordedTurns::default();
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(
         (scene.server.requests().len(), scene.book.lines().len()),
         (2, 0)

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::Cannot;
+use super::UnsupportedSchema;
 use super::flat::both;
-use super::maker::{Maker, Spot};
+use super::maker::{DocumentGenerator, SchemaPosition};
 use super::object::limit;
 
 /// Elements where the schema leaves it open.
@@ -16,10 +16,10 @@ const TRIES: usize = 64;
 
 /// Makes an array.
 pub fn make(
-    maker: &mut Maker<'_>,
+    maker: &mut DocumentGenerator<'_>,
     keywords: &Map<String, Value>,
-    spot: &Spot,
-) -> Result<Value, Cannot> {
+    spot: &SchemaPosition,
+) -> Result<Value, UnsupportedSchema> {
     let prefix: &[Value] = keywords
         .get("prefixItems")
         .and_then(Value::as_array)
@@ -33,7 +33,7 @@ pub fn make(
         .get("description")
         .and_then(Value::as_str)
         .map(str::to_owned);
-    let spot = &Spot {
+    let spot = &SchemaPosition {
         list: said,
         ..spot.clone()
     };
@@ -59,9 +59,9 @@ pub fn make(
 /// The least that must be there, and how many are made if they can be.
 fn counts(
     keywords: &Map<String, Value>,
-    spot: &Spot,
+    spot: &SchemaPosition,
     prefix: usize,
-) -> Result<(usize, usize), Cannot> {
+) -> Result<(usize, usize), UnsupportedSchema> {
     let most = limit(keywords, "maxItems").unwrap_or(usize::MAX);
     let least = limit(keywords, "minItems")
         .unwrap_or(0)
@@ -72,7 +72,7 @@ fn counts(
         } else {
             format!("at most {MOST} are made")
         };
-        return Err(Cannot::new(&spot.pointer, "minItems", why));
+        return Err(UnsupportedSchema::new(&spot.pointer, "minItems", why));
     }
     let closed = keywords
         .get("items")
@@ -96,12 +96,12 @@ fn contained(keywords: &Map<String, Value>) -> usize {
 }
 
 fn element(
-    maker: &mut Maker<'_>,
+    maker: &mut DocumentGenerator<'_>,
     schema: &Value,
-    spot: &Spot,
+    spot: &SchemaPosition,
     made: &[Value],
     unique: bool,
-) -> Result<Value, Cannot> {
+) -> Result<Value, UnsupportedSchema> {
     let known = maker.free.len();
     for salt in 0..TRIES {
         let value = maker.value(schema, &spot.element(made.len(), salt))?;
@@ -110,7 +110,7 @@ fn element(
         }
         maker.free.truncate(known);
     }
-    Err(Cannot::new(
+    Err(UnsupportedSchema::new(
         &spot.pointer,
         "uniqueItems",
         format!("only {} different elements were found", made.len()),

@@ -3,14 +3,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Cannot;
-use super::maker::Spot;
+use super::UnsupportedSchema;
+use super::maker::SchemaPosition;
 
 /// Schemas that may apply to one value; references can double them at each step.
 const MAX_PARTS: usize = 2000;
 
 /// The keywords that hold at one place, none of which leads elsewhere for the same place.
-pub struct Flat {
+pub struct FlatSchema {
     /// The keywords.
     pub keywords: Map<String, Value>,
     /// References followed on the way here, this place included.
@@ -20,13 +20,18 @@ pub struct Flat {
 }
 
 /// Flattens `schema` for the value at `spot`, taking way `choice` where there is one.
-pub fn flatten(root: &Value, schema: &Value, spot: &Spot, choice: usize) -> Result<Flat, Cannot> {
-    let mut flat = Flat {
+pub fn flatten(
+    root: &Value,
+    schema: &Value,
+    spot: &SchemaPosition,
+    choice: usize,
+) -> Result<FlatSchema, UnsupportedSchema> {
+    let mut flat = FlatSchema {
         keywords: Map::new(),
         refs: spot.refs.clone(),
         repeated: false,
     };
-    let mut gather = Gather {
+    let mut gather = SchemaGatherer {
         root,
         spot,
         choice,
@@ -38,19 +43,19 @@ pub fn flatten(root: &Value, schema: &Value, spot: &Spot, choice: usize) -> Resu
     Ok(flat)
 }
 
-struct Gather<'a> {
+struct SchemaGatherer<'a> {
     root: &'a Value,
-    spot: &'a Spot,
+    spot: &'a SchemaPosition,
     choice: usize,
     /// References being followed at this place; one that comes again leads nowhere.
     here: Vec<String>,
-    flat: &'a mut Flat,
+    flat: &'a mut FlatSchema,
     /// Parts taken so far.
     parts: usize,
 }
 
-impl Gather<'_> {
-    fn take(&mut self, schema: &Value) -> Result<(), Cannot> {
+impl SchemaGatherer<'_> {
+    fn take(&mut self, schema: &Value) -> Result<(), UnsupportedSchema> {
         self.parts += 1;
         if self.parts > MAX_PARTS {
             return Err(self.cannot(
@@ -86,7 +91,7 @@ impl Gather<'_> {
         self.condition(schema)
     }
 
-    fn follow(&mut self, target: &Value) -> Result<(), Cannot> {
+    fn follow(&mut self, target: &Value) -> Result<(), UnsupportedSchema> {
         let target = target.as_str().unwrap_or_default();
         if self.here.iter().any(|seen| seen == target) {
             return Err(self.cannot("$ref", format!("'{target}' refers to itself")));
@@ -102,7 +107,7 @@ impl Gather<'_> {
     }
 
     /// Ways that end soon come first where the schema refers to itself; null is the last resort.
-    fn choose(&mut self, keyword: &str, ways: &Value) -> Result<(), Cannot> {
+    fn choose(&mut self, keyword: &str, ways: &Value) -> Result<(), UnsupportedSchema> {
         let mut ways: Vec<&Value> = ways.as_array().into_iter().flatten().collect();
         let lean = self.spot.lean || self.flat.repeated;
         ways.sort_by_key(|way| {
@@ -117,7 +122,7 @@ impl Gather<'_> {
         }
     }
 
-    fn condition(&mut self, schema: &Map<String, Value>) -> Result<(), Cannot> {
+    fn condition(&mut self, schema: &Map<String, Value>) -> Result<(), UnsupportedSchema> {
         let Some(condition) = schema.get("if") else {
             return Ok(());
         };
@@ -129,8 +134,8 @@ impl Gather<'_> {
         }
     }
 
-    fn cannot(&self, keyword: &str, why: impl Into<String>) -> Cannot {
-        Cannot::new(&self.spot.pointer, keyword, why)
+    fn cannot(&self, keyword: &str, why: impl Into<String>) -> UnsupportedSchema {
+        UnsupportedSchema::new(&self.spot.pointer, keyword, why)
     }
 }
 

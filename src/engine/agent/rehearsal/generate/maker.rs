@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::flat::{self, Flat};
-use super::{About, Cannot, array, number, object, text};
+use super::flat::{self, FlatSchema};
+use super::{DocumentContext, UnsupportedSchema, array, number, object, text};
 use crate::engine::strict_json::pointer_part;
 
 /// Values in one document before it counts as endless.
@@ -26,9 +26,9 @@ pub struct FreeText {
 }
 
 /// Makes one document.
-pub struct Maker<'a> {
+pub struct DocumentGenerator<'a> {
     pub root: &'a Value,
-    pub about: &'a About<'a>,
+    pub about: &'a DocumentContext<'a>,
     /// Which of several ways is taken where there is a choice.
     pub choice: usize,
     /// Whether only what is demanded is made.
@@ -40,7 +40,7 @@ pub struct Maker<'a> {
 
 /// A place in the document.
 #[derive(Clone, Debug, Default)]
-pub struct Spot {
+pub struct SchemaPosition {
     /// JSON Pointer to it.
     pub pointer: String,
     /// The property it is, or belongs to as an element.
@@ -59,7 +59,7 @@ pub struct Spot {
     pub list: Option<String>,
 }
 
-impl Spot {
+impl SchemaPosition {
     /// The place of a property.
     pub fn property(&self, name: &str) -> Self {
         let pointer = format!("{}/{}", self.pointer, pointer_part(name));
@@ -84,8 +84,8 @@ impl Spot {
     }
 }
 
-impl<'a> Maker<'a> {
-    pub fn new(root: &'a Value, about: &'a About<'a>, choice: usize, lean: bool) -> Self {
+impl<'a> DocumentGenerator<'a> {
+    pub fn new(root: &'a Value, about: &'a DocumentContext<'a>, choice: usize, lean: bool) -> Self {
         Self {
             root,
             about,
@@ -97,32 +97,36 @@ impl<'a> Maker<'a> {
     }
 
     /// Makes the whole document.
-    pub fn document(&mut self) -> Result<Value, Cannot> {
+    pub fn document(&mut self) -> Result<Value, UnsupportedSchema> {
         self.value(
             self.root,
-            &Spot {
+            &SchemaPosition {
                 lean: self.lean,
-                ..Spot::default()
+                ..SchemaPosition::default()
             },
         )
     }
 
     /// Makes the value at `spot`.
-    pub fn value(&mut self, schema: &Value, spot: &Spot) -> Result<Value, Cannot> {
+    pub fn value(
+        &mut self,
+        schema: &Value,
+        spot: &SchemaPosition,
+    ) -> Result<Value, UnsupportedSchema> {
         self.values += 1;
         if self.values > MAX_VALUES || spot.depth > MAX_DEPTH {
-            return Err(Cannot::new(
+            return Err(UnsupportedSchema::new(
                 &spot.pointer,
                 "$ref",
                 "the document would never end",
             ));
         }
-        let Flat {
+        let FlatSchema {
             keywords,
             refs,
             repeated,
         } = flat::flatten(self.root, schema, spot, self.choice)?;
-        let spot = Spot {
+        let spot = SchemaPosition {
             lean: spot.lean || repeated || spot.depth >= LEAN_DEPTH,
             refs,
             ..spot.clone()
@@ -141,7 +145,7 @@ impl<'a> Maker<'a> {
             "boolean" => Ok(Value::Bool((spot.index + self.choice).is_multiple_of(2))),
             "null" => Ok(Value::Null),
             "string" => text::make(self, &keywords, &spot).map(Value::String),
-            other => Err(Cannot::new(
+            other => Err(UnsupportedSchema::new(
                 &spot.pointer,
                 "type",
                 format!("there is no type '{other}'"),
@@ -150,7 +154,7 @@ impl<'a> Maker<'a> {
     }
 
     /// Bytes that depend on run, phase, attempt and place alone.
-    pub fn uuid_at(&self, spot: &Spot) -> Uuid {
+    pub fn uuid_at(&self, spot: &SchemaPosition) -> Uuid {
         let name = format!(
             "{}/{}{}#{}",
             self.about.phase_key, self.about.attempt, spot.pointer, spot.index
@@ -162,14 +166,14 @@ impl<'a> Maker<'a> {
         &self,
         values: &[Value],
         keywords: &Map<String, Value>,
-        spot: &Spot,
-    ) -> Result<Value, Cannot> {
+        spot: &SchemaPosition,
+    ) -> Result<Value, UnsupportedSchema> {
         let kinds = types(keywords);
         let fits =
             |value: &&Value| kinds.is_empty() || kinds.iter().any(|kind| is_type(value, kind));
         let values: Vec<&Value> = values.iter().filter(fits).collect();
         match values.len() {
-            0 => Err(Cannot::new(
+            0 => Err(UnsupportedSchema::new(
                 &spot.pointer,
                 "enum",
                 "no value fits everything else that is demanded",

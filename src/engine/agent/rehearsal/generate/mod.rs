@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use self::maker::{FreeText, Maker};
+use self::maker::{DocumentGenerator, FreeText};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{PhaseKey, RunId};
 
@@ -27,7 +27,7 @@ const TRIES: usize = 8;
 
 /// What a document is about.
 #[derive(Clone, Copy, Debug)]
-pub struct About<'a> {
+pub struct DocumentContext<'a> {
     /// Which run.
     pub run_id: RunId,
     /// Which phase.
@@ -42,13 +42,13 @@ pub struct About<'a> {
 
 /// Why a schema could not be satisfied at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Cannot {
+struct UnsupportedSchema {
     pointer: String,
     keyword: String,
     why: String,
 }
 
-impl Cannot {
+impl UnsupportedSchema {
     fn new(pointer: &str, keyword: &str, why: impl Into<String>) -> Self {
         Self {
             pointer: pointer.to_owned(),
@@ -76,16 +76,16 @@ impl Cannot {
 /// # Errors
 /// `schema_invalid` naming JSON Pointer and keyword, when the schema is broken or asks for more than
 /// a rehearsal can make.
-pub fn document(schema: &Value, about: &About<'_>) -> Result<Value> {
+pub fn document(schema: &Value, about: &DocumentContext<'_>) -> Result<Value> {
     let judge = judge(schema)?;
     let mut first = None;
     for choice in 0..TRIES {
         for lean in [false, true] {
-            let mut maker = Maker::new(schema, about, choice, lean);
+            let mut maker = DocumentGenerator::new(schema, about, choice, lean);
             let cannot = match maker.document() {
                 Ok(value) => match judge.validate(&value) {
                     Ok(()) => return Ok(with_comment(value, &maker.free, about, &judge)),
-                    Err(error) => Cannot::new(
+                    Err(error) => UnsupportedSchema::new(
                         error.instance_path().as_str(),
                         error.kind().keyword(),
                         error.masked().to_string(),
@@ -98,7 +98,7 @@ pub fn document(schema: &Value, about: &About<'_>) -> Result<Value> {
     }
     Err(first.map_or_else(
         || Failure::internal("no way was tried to satisfy a schema"),
-        Cannot::into_failure,
+        UnsupportedSchema::into_failure,
     ))
 }
 
@@ -107,7 +107,7 @@ pub fn document(schema: &Value, about: &About<'_>) -> Result<Value> {
 ///
 /// # Errors
 /// As [`document`].
-pub fn invalid(schema: &Value, about: &About<'_>) -> Result<String> {
+pub fn invalid(schema: &Value, about: &DocumentContext<'_>) -> Result<String> {
     Ok(spoil::spoil(
         &document(schema, about)?,
         schema,
@@ -126,7 +126,7 @@ pub fn pretty(value: &Value) -> String {
 ///
 /// # Errors
 /// As [`document`].
-pub fn prose(schema: &Value, about: &About<'_>) -> Result<String> {
+pub fn prose(schema: &Value, about: &DocumentContext<'_>) -> Result<String> {
     let prose = words::prose(about);
     if schema["type"] != "string" || judge(schema)?.is_valid(&Value::String(prose.clone())) {
         return Ok(prose);
@@ -144,7 +144,7 @@ fn judge(schema: &Value) -> Result<jsonschema::Validator> {
         .with_pattern_options(jsonschema::PatternOptions::regex())
         .build(schema)
         .map_err(|error| {
-            Cannot::new(
+            UnsupportedSchema::new(
                 error.schema_path().as_str(),
                 error.kind().keyword(),
                 error.masked().to_string(),
@@ -157,7 +157,7 @@ fn judge(schema: &Value) -> Result<jsonschema::Validator> {
 fn with_comment(
     mut value: Value,
     free: &[FreeText],
-    about: &About<'_>,
+    about: &DocumentContext<'_>,
     judge: &jsonschema::Validator,
 ) -> Value {
     let Some(comment) = about

@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::maker::Spot;
-use super::{About, Cannot};
+use super::maker::SchemaPosition;
+use super::{DocumentContext, UnsupportedSchema};
 
 /// Makes a whole number.
 pub fn integer(
     keywords: &Map<String, Value>,
-    spot: &Spot,
-    about: &About<'_>,
-) -> Result<Value, Cannot> {
+    spot: &SchemaPosition,
+    about: &DocumentContext<'_>,
+) -> Result<Value, UnsupportedSchema> {
     let (low, high) = bounds(keywords);
     let step = keywords
         .get("multipleOf")
@@ -23,7 +23,7 @@ pub fn integer(
         .unwrap_or(step);
     let value = pick(low.map(f64::ceil), high.map(f64::floor), step, spot, about)?;
     if value.fract() != 0.0 || value.abs() > 9e15 {
-        return Err(Cannot::new(
+        return Err(UnsupportedSchema::new(
             &spot.pointer,
             "type",
             "no whole number was found within the bounds",
@@ -35,9 +35,9 @@ pub fn integer(
 /// Makes a number, whole where that is possible.
 pub fn number(
     keywords: &Map<String, Value>,
-    spot: &Spot,
-    about: &About<'_>,
-) -> Result<Value, Cannot> {
+    spot: &SchemaPosition,
+    about: &DocumentContext<'_>,
+) -> Result<Value, UnsupportedSchema> {
     if let Ok(whole) = integer(keywords, spot, about) {
         return Ok(whole);
     }
@@ -53,7 +53,7 @@ pub fn number(
     };
     Number::from_f64(value)
         .map(Value::Number)
-        .ok_or_else(|| Cannot::new(&spot.pointer, "type", "the bounds are no numbers"))
+        .ok_or_else(|| UnsupportedSchema::new(&spot.pointer, "type", "the bounds are no numbers"))
 }
 
 /// The inclusive bounds; an exclusive one is moved by the smallest step that believable numbers have.
@@ -80,9 +80,9 @@ fn pick(
     low: Option<f64>,
     high: Option<f64>,
     step: f64,
-    spot: &Spot,
-    about: &About<'_>,
-) -> Result<f64, Cannot> {
+    spot: &SchemaPosition,
+    about: &DocumentContext<'_>,
+) -> Result<f64, UnsupportedSchema> {
     let seed = spot.index as f64 + f64::from(about.attempt);
     let (first, last) = (
         low.map(|low| (low / step).ceil()),
@@ -90,7 +90,7 @@ fn pick(
     );
     let count = match (first, last) {
         (Some(first), Some(last)) if first > last => {
-            return Err(Cannot::new(
+            return Err(UnsupportedSchema::new(
                 &spot.pointer,
                 "multipleOf",
                 format!("no multiple of {step} lies within the bounds"),

@@ -3,18 +3,22 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::Cannot;
+use super::UnsupportedSchema;
 use super::flat::both;
-use super::maker::{Maker, Spot};
+use super::maker::{DocumentGenerator, SchemaPosition};
 use super::text;
 
 /// Entries given to a map that names no properties of its own.
 const MAP_ENTRIES: usize = 2;
 
-type Keywords = Map<String, Value>;
+type SchemaKeywords = Map<String, Value>;
 
 /// Makes an object.
-pub fn make(maker: &mut Maker<'_>, keywords: &Keywords, spot: &Spot) -> Result<Value, Cannot> {
+pub fn make(
+    maker: &mut DocumentGenerator<'_>,
+    keywords: &SchemaKeywords,
+    spot: &SchemaPosition,
+) -> Result<Value, UnsupportedSchema> {
     let mut made = Map::new();
     let required = demanded(keywords);
     for name in &required {
@@ -30,7 +34,7 @@ pub fn make(maker: &mut Maker<'_>, keywords: &Keywords, spot: &Spot) -> Result<V
 }
 
 /// What must be there, what depends on it included.
-fn demanded(keywords: &Keywords) -> Vec<String> {
+fn demanded(keywords: &SchemaKeywords) -> Vec<String> {
     let names = |value: Option<&Value>| -> Vec<String> {
         value
             .and_then(Value::as_array)
@@ -61,10 +65,10 @@ fn demanded(keywords: &Keywords) -> Vec<String> {
 
 /// An optional property that cannot be made is left out: the document is valid without it.
 fn add_optional(
-    maker: &mut Maker<'_>,
-    keywords: &Keywords,
-    spot: &Spot,
-    made: &mut Keywords,
+    maker: &mut DocumentGenerator<'_>,
+    keywords: &SchemaKeywords,
+    spot: &SchemaPosition,
+    made: &mut SchemaKeywords,
     most: usize,
 ) {
     for name in keywords
@@ -83,7 +87,7 @@ fn add_optional(
 }
 
 /// Everything the object's keywords say about one property.
-fn schema_of(keywords: &Keywords, name: &str) -> Value {
+fn schema_of(keywords: &SchemaKeywords, name: &str) -> Value {
     let own = keywords
         .get("properties")
         .and_then(|properties| properties.get(name));
@@ -107,12 +111,12 @@ fn schema_of(keywords: &Keywords, name: &str) -> Value {
 
 /// Entries with names of our own: for maps, and where `minProperties` asks for more.
 fn add_entries(
-    maker: &mut Maker<'_>,
-    keywords: &Keywords,
-    spot: &Spot,
-    made: &mut Keywords,
+    maker: &mut DocumentGenerator<'_>,
+    keywords: &SchemaKeywords,
+    spot: &SchemaPosition,
+    made: &mut SchemaKeywords,
     most: usize,
-) -> Result<(), Cannot> {
+) -> Result<(), UnsupportedSchema> {
     let least = limit(keywords, "minProperties").unwrap_or(0);
     let is_map = made.is_empty()
         && (keywords
@@ -134,7 +138,7 @@ fn add_entries(
         if !made.contains_key(&name) {
             let value = maker.value(
                 &schema_of(keywords, &name),
-                &Spot {
+                &SchemaPosition {
                     index: salt - 1,
                     ..spot.property(&name)
                 },
@@ -143,7 +147,7 @@ fn add_entries(
         }
     }
     if made.len() < least {
-        return Err(Cannot::new(
+        return Err(UnsupportedSchema::new(
             &spot.pointer,
             "minProperties",
             format!("{} names were found of {least}", made.len()),
@@ -153,12 +157,12 @@ fn add_entries(
 }
 
 fn entry_name(
-    maker: &mut Maker<'_>,
-    keywords: &Keywords,
-    spot: &Spot,
+    maker: &mut DocumentGenerator<'_>,
+    keywords: &SchemaKeywords,
+    spot: &SchemaPosition,
     salt: usize,
 ) -> Option<String> {
-    let spot = Spot {
+    let spot = SchemaPosition {
         name: "key".to_owned(),
         index: salt,
         ..spot.clone()
@@ -174,7 +178,7 @@ fn entry_name(
 }
 
 /// The order of the schema's properties reads better than the order they were made in.
-fn in_order(mut made: Keywords, keywords: &Keywords) -> Keywords {
+fn in_order(mut made: SchemaKeywords, keywords: &SchemaKeywords) -> SchemaKeywords {
     let mut ordered = Map::new();
     for name in keywords
         .get("properties")
@@ -191,7 +195,7 @@ fn in_order(mut made: Keywords, keywords: &Keywords) -> Keywords {
 }
 
 /// A limit that counts something.
-pub fn limit(keywords: &Keywords, name: &str) -> Option<usize> {
+pub fn limit(keywords: &SchemaKeywords, name: &str) -> Option<usize> {
     let number = keywords.get(name)?;
     let whole = number.as_u64().or_else(|| {
         number

@@ -3,9 +3,9 @@ use serde_json::json;
 
 use super::*;
 
-fn about<'a>(phase_key: &'a PhaseKey, comment: Option<&'a str>) -> About<'a> {
+fn about<'a>(phase_key: &'a PhaseKey, comment: Option<&'a str>) -> DocumentContext<'a> {
     let run_id = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-    About {
+    DocumentContext {
         run_id,
         phase_key,
         attempt: 1,
@@ -301,7 +301,7 @@ fn a_schema_that_doubles_at_each_step_is_refused_soon() {
         })
         .collect();
     let schema = json!({ "$ref": "#/$defs/d0", "$defs": defs });
-    let failure = flat::flatten(&schema, &schema, &maker::Spot::default(), 0)
+    let failure = flat::flatten(&schema, &schema, &maker::SchemaPosition::default(), 0)
         .err()
         .unwrap();
     assert_eq!(
@@ -330,7 +330,7 @@ fn a_comment_is_quoted_where_changes_are_explained() {
     let key = PhaseKey::from("spec");
     let value = document(
         &dev_spec(),
-        &About {
+        &DocumentContext {
             attempt: 2,
             ..about(&key, Some("Shorter, please."))
         },
@@ -378,7 +378,7 @@ fn a_long_wish_is_named_by_its_first_clauses_or_cut_after_a_word() {
     ] {
         let value = document(
             &schema,
-            &About {
+            &DocumentContext {
                 requirements: wish,
                 ..about(&key, None)
             },

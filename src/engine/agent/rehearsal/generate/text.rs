@@ -4,8 +4,8 @@ use regex::Regex;
 use regex_syntax::hir::{Class, Hir, HirKind};
 use serde_json::{Map, Value};
 
-use super::Cannot;
-use super::maker::{FreeText, Maker, Spot};
+use super::UnsupportedSchema;
+use super::maker::{DocumentGenerator, FreeText, SchemaPosition};
 use super::object::limit;
 use super::words;
 
@@ -14,14 +14,14 @@ const MOST: usize = 100_000;
 
 /// Makes a string.
 pub fn make(
-    maker: &mut Maker<'_>,
+    maker: &mut DocumentGenerator<'_>,
     keywords: &Map<String, Value>,
-    spot: &Spot,
-) -> Result<String, Cannot> {
+    spot: &SchemaPosition,
+) -> Result<String, UnsupportedSchema> {
     let least = limit(keywords, "minLength").unwrap_or(0);
     let most = limit(keywords, "maxLength").unwrap_or(usize::MAX);
     if least > MOST || least > most {
-        return Err(Cannot::new(
+        return Err(UnsupportedSchema::new(
             &spot.pointer,
             "minLength",
             format!("{least} characters are more than can be made"),
@@ -46,7 +46,7 @@ pub fn make(
         return Ok(natural);
     };
     let matches = Regex::new(pattern).map_err(|_| {
-        Cannot::new(
+        UnsupportedSchema::new(
             &spot.pointer,
             "pattern",
             format!("'{pattern}' is not supported"),
@@ -58,7 +58,7 @@ pub fn make(
     own.chain((0..=least.min(256)).filter_map(|more| of_pattern(pattern, spot.index, more)))
         .find(fits)
         .ok_or_else(|| {
-            Cannot::new(
+            UnsupportedSchema::new(
                 &spot.pointer,
                 "pattern",
                 format!("no text was found that '{pattern}' matches at this length"),
@@ -134,7 +134,7 @@ fn member(class: &Class, pick: usize) -> Option<char> {
     }
 }
 
-fn of_format(maker: &Maker<'_>, format: &str, spot: &Spot) -> Option<String> {
+fn of_format(maker: &DocumentGenerator<'_>, format: &str, spot: &SchemaPosition) -> Option<String> {
     let slug = words::slug(maker.about, spot);
     let day = (spot.index % 27) + 1;
     Some(match format {

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::About;
-use super::maker::Spot;
+use super::DocumentContext;
+use super::maker::SchemaPosition;
 
 /// Begins every text that could be taken for an agent's.
 pub const MARK: &str = "Rehearsal: ";
@@ -88,7 +88,11 @@ const SAYINGS: &[(&[&str], &[&str])] = &[
 ];
 
 /// The text that fits a place.
-pub fn natural(about: &About<'_>, spot: &Spot, keywords: &Map<String, Value>) -> String {
+pub fn natural(
+    about: &DocumentContext<'_>,
+    spot: &SchemaPosition,
+    keywords: &Map<String, Value>,
+) -> String {
     let name = plain(&spot.name);
     match name.as_str() {
         "runid" => return about.run_id.to_string(),
@@ -113,13 +117,13 @@ pub fn natural(about: &About<'_>, spot: &Spot, keywords: &Map<String, Value>) ->
 }
 
 /// Whether a text at this place may say anything, and not only an id or a path.
-pub fn is_free(spot: &Spot) -> bool {
+pub fn is_free(spot: &SchemaPosition) -> bool {
     let name = plain(&spot.name);
     !is_identifier(&name) && !["runid", "phasekey", "phase"].contains(&name.as_str())
 }
 
 /// A short name without spaces, different by place.
-pub fn slug(about: &About<'_>, spot: &Spot) -> String {
+pub fn slug(about: &DocumentContext<'_>, spot: &SchemaPosition) -> String {
     let path = plain(&spot.name);
     if path.contains("path") || path.contains("file") {
         return format!("rehearsal/{}-{}.txt", about.phase_key, spot.index + 1);
@@ -187,7 +191,7 @@ pub fn rank_for_comment(name: &str) -> usize {
 
 /// A whole text document, for artifacts that are no JSON.
 #[must_use]
-pub fn prose(about: &About<'_>) -> String {
+pub fn prose(about: &DocumentContext<'_>) -> String {
     let comment = about.comment.map_or_else(String::new, |comment| {
         format!("## Changes\n\nAs asked: “{}”\n\n", comment.trim())
     });
@@ -205,7 +209,7 @@ pub fn prose(about: &About<'_>) -> String {
 const TOPIC: usize = 60;
 
 /// The first line of the requirements, short enough for a title.
-fn topic(about: &About<'_>) -> String {
+fn topic(about: &DocumentContext<'_>) -> String {
     let line = about
         .requirements
         .lines()
@@ -243,7 +247,7 @@ fn shortened(line: &str, most: usize) -> String {
     )
 }
 
-fn requirement(about: &About<'_>, spot: &Spot) -> String {
+fn requirement(about: &DocumentContext<'_>, spot: &SchemaPosition) -> String {
     let whole = about.requirements.trim();
     let lines: Vec<&str> = whole
         .lines()
@@ -262,7 +266,7 @@ fn requirement(about: &About<'_>, spot: &Spot) -> String {
     }
 }
 
-fn saying(name: &str, about: &About<'_>, spot: &Spot) -> Option<String> {
+fn saying(name: &str, about: &DocumentContext<'_>, spot: &SchemaPosition) -> Option<String> {
     let (_, sayings) = SAYINGS
         .iter()
         .find(|(words, _)| words.iter().any(|word| name.contains(word)))?;
@@ -273,7 +277,11 @@ fn saying(name: &str, about: &About<'_>, spot: &Spot) -> Option<String> {
     Some(numbered(text, spot.index / sayings.len()))
 }
 
-fn described(about: &About<'_>, spot: &Spot, keywords: &Map<String, Value>) -> String {
+fn described(
+    about: &DocumentContext<'_>,
+    spot: &SchemaPosition,
+    keywords: &Map<String, Value>,
+) -> String {
     let own = ["description", "title"]
         .iter()
         .find_map(|key| keywords.get(*key).and_then(Value::as_str));

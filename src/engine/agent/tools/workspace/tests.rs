@@ -9,7 +9,7 @@ struct Scene {
     _home: tempfile::TempDir,
     outside: PathBuf,
     tree: PathBuf,
-    workspace: Workspace,
+    workspace: ToolWorkspace,
 }
 
 fn scene() -> Scene {
@@ -19,7 +19,7 @@ fn scene() -> Scene {
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("secret.txt"), "canary").unwrap();
     std::fs::write(tree.join("src/lib.rs"), "mod a;\n").unwrap();
-    let workspace = Workspace::open(&tree).unwrap();
+    let workspace = ToolWorkspace::open(&tree).unwrap();
     Scene {
         _home: home,
         outside,
@@ -28,8 +28,8 @@ fn scene() -> Scene {
     }
 }
 
-fn denied(trouble: Trouble) -> bool {
-    matches!(trouble, Trouble::Refused(failure) if failure.code == Code::PathOutsideWorktree)
+fn denied(trouble: ToolError) -> bool {
+    matches!(trouble, ToolError::Refused(failure) if failure.code == Code::PathOutsideWorktree)
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_new_name_that_differs_from_one_there_in_capitals_only_is_refused_and_the_ol
         ),
     ] {
         assert!(
-            matches!(write(name).unwrap_err(), Trouble::Fault(told) if told == words),
+            matches!(write(name).unwrap_err(), ToolError::Fault(told) if told == words),
             "{name}"
         );
         assert!(!s.tree.join(name).exists() && !s.tree.join("SRC").exists());
@@ -200,7 +200,9 @@ fn a_search_passes_by_git_heavy_folders_and_links() {
 #[test]
 fn a_missing_worktree_is_named_as_such() {
     let home = tempfile::tempdir().unwrap();
-    let failure = Workspace::open(&home.path().join("gone")).err().unwrap();
+    let failure = ToolWorkspace::open(&home.path().join("gone"))
+        .err()
+        .unwrap();
     assert_eq!(failure.code, Code::WorktreeMissing);
 }
 

@@ -1,8 +1,8 @@
 //! Questions about tools, and sub-agents: what is asked, what is stored, and what a crash leaves.
 
 use crate::model::id::RequestId;
-use crate::model::persona::Permission;
-use crate::model::question::{Permit, Scope};
+use crate::model::persona::ToolPermission;
+use crate::model::question::{PermissionScope, ToolPermit};
 
 use super::*;
 
@@ -11,16 +11,16 @@ fn asking(scene: &mut Scene, tool: &str) {
         .job
         .persona
         .permissions
-        .insert(tool.to_owned(), Permission::Ask);
+        .insert(tool.to_owned(), ToolPermission::Ask);
 }
 
 fn answer(
     scene: &mut Scene,
     question: &crate::model::question::ToolQuestion,
     allowed: bool,
-    scope: Scope,
+    scope: PermissionScope,
 ) {
-    scene.job.permits.push(Permit {
+    scene.job.permits.push(ToolPermit {
         request_id: RequestId(uuid::Uuid::from_u128(1)),
         tool: question.tool.clone(),
         phase_key: Some(scene.job.phase_key.clone()),
@@ -31,12 +31,12 @@ fn answer(
         by: "me".to_owned(),
     });
     scene.job.history = scene.book.turns();
-    scene.book = Notebook::resuming(&scene.book);
+    scene.book = RecordedTurns::resuming(&scene.book);
 }
 
 async fn asked(scene: &Scene) -> crate::model::question::ToolQuestion {
     match scene.run().await.unwrap() {
-        Ended::Asks(question) => *question,
+        AgentEnd::Asks(question) => *question,
         other => panic!("{other:?}"),
     }
 }
@@ -70,12 +70,12 @@ async fn a_call_that_needs_a_word_waits_before_it_and_is_made_once_with_it() {
 
     // As after a restart without an answer: it asks the same again, and pays for nothing.
     scene.job.history = scene.book.turns();
-    scene.book = Notebook::resuming(&scene.book);
+    scene.book = RecordedTurns::resuming(&scene.book);
     assert_eq!(asked(&scene).await, question);
     assert_eq!(scene.server.requests().len(), 1);
 
-    answer(&mut scene, &question, true, Scope::Once);
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    answer(&mut scene, &question, true, PermissionScope::Once);
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(
         scene.book.lines(),
         [
@@ -101,7 +101,7 @@ async fn a_no_is_told_to_the_model_and_a_wider_answer_is_not_asked_again() {
     .await;
     asking(&mut scene, "write_file");
     let first = asked(&scene).await;
-    answer(&mut scene, &first, false, Scope::Once);
+    answer(&mut scene, &first, false, PermissionScope::Once);
     let second = asked(&scene).await;
     assert_ne!(first.call, second.call);
     let told = scene.server.requests()[1].messages().last().unwrap()["content"]
@@ -116,8 +116,8 @@ async fn a_no_is_told_to_the_model_and_a_wider_answer_is_not_asked_again() {
         scene.book.tools()[0].denied.as_ref().unwrap().code,
         Code::ToolNotPermitted
     );
-    answer(&mut scene, &second, true, Scope::Phase);
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    answer(&mut scene, &second, true, PermissionScope::Phase);
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     let there: Vec<bool> = ["a", "b", "out.json"]
         .iter()
         .map(|name| scene.tree.path().join(name).exists())
@@ -130,13 +130,13 @@ async fn a_crash_after_the_word_and_before_the_result_is_told_as_such() {
     let mut scene = Scene::new([write_artifact(), write_artifact(), Reply::answer("done")]).await;
     asking(&mut scene, "write_file");
     let question = asked(&scene).await;
-    answer(&mut scene, &question, true, Scope::Run);
+    answer(&mut scene, &question, true, PermissionScope::Run);
     // The word counts, the tool begins, and what it said is never stored.
     scene.book.fails_from = Some(1);
     assert!(scene.run().await.is_err());
     scene.job.history = scene.book.turns();
-    scene.book = Notebook::resuming(&scene.book);
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    scene.book = RecordedTurns::resuming(&scene.book);
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(scene.book.tools()[0].outcome, ToolOutcome::Unknown);
 }
 
@@ -176,7 +176,7 @@ fn with_task(mut scene: Scene) -> Scene {
 #[tokio::test]
 async fn a_sub_agent_works_in_a_context_of_its_own_and_its_last_words_are_the_result() {
     let scene = with_task(Scene::with(delegating().await));
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     let requests = scene.server.requests();
     let sub = &requests[1];
     assert_eq!(
@@ -222,7 +222,7 @@ async fn a_sub_agent_works_in_a_context_of_its_own_and_its_last_words_are_the_re
 #[tokio::test]
 async fn a_kill_within_a_sub_agent_pays_for_no_stored_turn_twice() {
     let straight = with_task(Scene::with(delegating().await));
-    assert_eq!(straight.run().await, Ok(Ended::Done));
+    assert_eq!(straight.run().await, Ok(AgentEnd::Done));
     for killed_at in 0..straight.book.lines().len() {
         let mut scene = with_task(Scene::with(delegating().await));
         scene.book.fails_from = Some(killed_at);
@@ -235,8 +235,8 @@ async fn a_kill_within_a_sub_agent_pays_for_no_stored_turn_twice() {
             .count();
         let sent = scene.server.requests().len();
         scene.job.history = scene.book.turns();
-        scene.book = Notebook::resuming(&scene.book);
-        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
+        scene.book = RecordedTurns::resuming(&scene.book);
+        assert_eq!(scene.run().await, Ok(AgentEnd::Done), "at {killed_at}");
         assert_eq!(
             scene.server.requests().len() - sent,
             5 - stored,
@@ -260,7 +260,7 @@ async fn sub_agents_have_a_depth_limit_and_no_tool_that_their_parent_lacks() {
     });
     let mut scene = with_task(Scene::with(server.await));
     scene.job.artifact = None;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     let requests = scene.server.requests();
     let has_task = |n: usize| {
         requests[n].body["tools"]

@@ -11,20 +11,20 @@ async fn a_soft_stop_ends_at_the_next_checkpoint_and_can_go_on() {
     ])
     .await;
     scene.book.cancel_at = Some(("answered ls", scene.stop.soon.clone()));
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Stopped));
     assert_eq!(
         scene.book.lines(),
         ["reserve 1", "answered ls", "tools_done 1 end"]
     );
     scene.job.history = scene.book.turns();
-    scene.book = Notebook::resuming(&scene.book);
-    scene.stop = Stop::default();
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    scene.book = RecordedTurns::resuming(&scene.book);
+    scene.stop = AgentStop::default();
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(scene.server.requests().len(), 3);
     let before: CancellationToken = scene.stop.soon.clone();
     before.cancel();
     scene.job.history.clear();
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Stopped));
     assert_eq!(scene.server.requests().len(), 3);
 }
 
@@ -39,7 +39,7 @@ async fn a_hard_stop_drops_the_request_and_closes_its_row() {
     .await;
     let mut scene = Scene::with(server);
     scene.stop.now = now;
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Stopped));
     assert_eq!(
         scene.book.lines(),
         ["reserve 1", "failed Unknown llm_unreachable"]
@@ -54,7 +54,7 @@ async fn a_hard_stop_leaves_tools_alone_that_have_not_begun() {
         .done();
     let mut scene = Scene::new([two]).await;
     scene.book.cancel_at = Some(("answered", scene.stop.now.clone()));
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Stopped));
     assert_eq!(
         scene.book.lines(),
         ["reserve 1", "answered write_file", "tools_done 1 end"]
@@ -67,7 +67,7 @@ async fn a_hard_stop_leaves_tools_alone_that_have_not_begun() {
 async fn a_stop_during_a_pause_ends_it_at_once() {
     let mut scene = Scene::new([Reply::status(429, "").header("Retry-After", "60")]).await;
     scene.book.cancel_at = Some(("failed", scene.stop.soon.clone()));
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Stopped));
     assert_eq!(
         scene.book.lines().last().unwrap(),
         "failed Failed llm_rate_limited, retried 1 429 llm_rate_limited"

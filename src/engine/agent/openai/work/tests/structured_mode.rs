@@ -13,7 +13,7 @@ async fn structured_scene(
 #[tokio::test]
 async fn in_structured_mode_the_answer_is_the_file_and_a_kill_pays_for_it_once() {
     let scene = structured_scene(|_| Reply::answer("```json\n{\"a\": 1}\n```")).await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     let body = &scene.server.requests()[0].body;
     assert_eq!(
         body["response_format"],
@@ -39,8 +39,8 @@ async fn in_structured_mode_the_answer_is_the_file_and_a_kill_pays_for_it_once()
         let sent = scene.server.requests().len();
         let _ = std::fs::remove_file(scene.tree.path().join("out.json"));
         scene.job.history = scene.book.turns();
-        scene.book = Notebook::resuming(&scene.book);
-        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
+        scene.book = RecordedTurns::resuming(&scene.book);
+        assert_eq!(scene.run().await, Ok(AgentEnd::Done), "at {killed_at}");
         assert_eq!(
             scene.server.requests().len() - sent,
             1 - paid,
@@ -63,7 +63,7 @@ async fn words_in_place_of_the_document_are_reminded_of_once() {
         }
     })
     .await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(
         scene.server.requests()[1].messages()[3]["content"],
         structured::NUDGE
@@ -75,7 +75,7 @@ async fn words_in_place_of_the_document_are_reminded_of_once() {
     let never = structured_scene(|_| Reply::answer("I would rather not.")).await;
     assert_eq!(
         (never.run().await, never.server.requests().len()),
-        (Ok(Ended::Done), 2)
+        (Ok(AgentEnd::Done), 2)
     );
     assert!(!never.tree.path().join("out.json").exists());
 }
@@ -90,7 +90,7 @@ async fn a_server_that_takes_no_schema_is_asked_without_it() {
         false => Reply::answer("{}"),
     };
     let scene = structured_scene(script).await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(
         scene.book.lines(),
         [

@@ -21,7 +21,7 @@ async fn a_wait_of_more_than_a_minute_ends_the_work_with_the_moment_to_go_on() {
         ("999999999999999999999999", 86_400_000),
     ] {
         let scene = asked_to_wait(asked).await;
-        let Ok(Ended::Waits(wait)) = scene.run().await else {
+        let Ok(AgentEnd::Waits(wait)) = scene.run().await else {
             panic!("{asked}")
         };
         assert_eq!(
@@ -49,7 +49,7 @@ async fn a_wait_of_more_than_a_minute_ends_the_work_with_the_moment_to_go_on() {
 async fn tries_are_counted_across_waits_and_after_the_last_one_the_fault_ends_it() {
     let mut scene = asked_to_wait("3600").await;
     for tries in 1..5 {
-        let Ok(Ended::Waits(wait)) = scene.run().await else {
+        let Ok(AgentEnd::Waits(wait)) = scene.run().await else {
             panic!("try {tries}")
         };
         assert_eq!(wait.tries, tries);
@@ -72,7 +72,7 @@ async fn an_answer_begins_the_count_of_tries_anew() {
     let long = || Reply::status(503, "").header("Retry-After", "120");
     let mut scene = Scene::new([Reply::calls("ls", &json!({})), long()]).await;
     scene.job.tries = 4;
-    let Ok(Ended::Waits(wait)) = scene.run().await else {
+    let Ok(AgentEnd::Waits(wait)) = scene.run().await else {
         panic!()
     };
     assert_eq!((wait.tries, wait.code), (1, Code::LlmOverloaded));
@@ -93,10 +93,10 @@ async fn a_sub_agent_that_has_to_wait_goes_on_where_it_was() {
     scene.job.persona.tools.push("task".to_owned());
     assert!(matches!(
         scene.run().await,
-        Ok(Ended::Waits(LongWait { tries: 1, .. }))
+        Ok(AgentEnd::Waits(LongWait { tries: 1, .. }))
     ));
     (scene.job.history, scene.job.tries) = (scene.book.turns(), 1);
-    scene.book = Notebook::resuming(&scene.book);
-    assert_eq!(scene.run().await, Ok(Ended::Done));
+    scene.book = RecordedTurns::resuming(&scene.book);
+    assert_eq!(scene.run().await, Ok(AgentEnd::Done));
     assert_eq!(scene.server.requests().len(), 5);
 }

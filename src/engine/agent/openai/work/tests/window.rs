@@ -59,7 +59,7 @@ async fn long_scene() -> Scene {
 async fn a_conversation_that_nears_the_window_goes_on_from_a_summary_and_a_kill_pays_no_turn_twice()
 {
     let straight = long_scene().await;
-    assert_eq!(straight.run().await, Ok(Ended::Done));
+    assert_eq!(straight.run().await, Ok(AgentEnd::Done));
     let requests = straight.server.requests();
     let longest = requests
         .iter()
@@ -112,8 +112,8 @@ async fn a_conversation_that_nears_the_window_goes_on_from_a_summary_and_a_kill_
             .count();
         let sent = scene.server.requests().len();
         scene.job.history = scene.book.turns();
-        scene.book = Notebook::resuming(&scene.book);
-        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
+        scene.book = RecordedTurns::resuming(&scene.book);
+        assert_eq!(scene.run().await, Ok(AgentEnd::Done), "at {killed_at}");
         assert_eq!(
             scene.server.requests().len() - sent,
             requests.len() - stored,
@@ -152,7 +152,7 @@ async fn a_provider_that_takes_less_than_is_known_brings_on_one_summary_and_the_
         (scene, ended)
     };
     let (straight, ended) = run(None).await;
-    assert_eq!(ended, Ok(Ended::Done));
+    assert_eq!(ended, Ok(AgentEnd::Done));
     let lines = straight.book.lines();
     let refused = lines
         .iter()
@@ -179,8 +179,8 @@ async fn a_provider_that_takes_less_than_is_known_brings_on_one_summary_and_the_
     for killed_at in 0..lines.len() {
         let (mut scene, _) = run(Some(killed_at)).await;
         scene.job.history = scene.book.turns();
-        scene.book = Notebook::resuming(&scene.book);
-        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
+        scene.book = RecordedTurns::resuming(&scene.book);
+        assert_eq!(scene.run().await, Ok(AgentEnd::Done), "at {killed_at}");
         let turns = scene.book.turns();
         let mut answered: Vec<_> = turns
             .iter()
