@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use measure::{BenchResult, RatioGoal, figure, folder, median};
-use phasedeck::engine::worktree::{GitRepository, GitWorktree};
+use phasedeck::engine::workspace::worktree::{GitRepository, GitWorktree};
 use phasedeck::model::id::RunId;
 
 #[expect(dead_code, reason = "shared with the benches that need more of it")]

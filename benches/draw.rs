@@ -173,7 +173,9 @@ fn find(console: &mut ConsoleBench) -> BenchResult<()> {
 fn steps(console: &mut ConsoleBench) -> BenchResult<()> {
     let at = |console: &mut ConsoleBench, seq: u64| -> BenchResult<f64> {
         if let Some(run) = &mut console.state.run {
-            run.recorder.aim = Some(phasedeck::app::recorder::HistoryCursor::At(seq));
+            run.recorder.aim = Some(phasedeck::app::screens::run::history::HistoryCursor::At(
+                seq,
+            ));
         }
         let mut times = Vec::new();
         for _ in 0..STEPS {

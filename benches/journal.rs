@@ -11,9 +11,11 @@ use measure::{BenchResult, RatioGoal, figure, folder, median, middle};
 use phasedeck::model::event::{RunFact, ToolOutcome};
 use phasedeck::model::id::{RunId, TurnId, VersionedName};
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::blocks::BLOCK;
-use phasedeck::store::chain::{ChainHash, ChainedRow};
-use phasedeck::store::{Reader, Store, events, journal, runs};
+use phasedeck::store::journal::chain::{ChainHash, ChainedRow};
+use phasedeck::store::journal::events;
+use phasedeck::store::journal::segments::BLOCK;
+use phasedeck::store::tables::runs;
+use phasedeck::store::{Reader, Store, journal};
 
 #[path = "support/bare.rs"]
 mod bare;

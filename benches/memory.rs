@@ -14,7 +14,8 @@ use phasedeck::engine::paths::InstallPaths;
 use phasedeck::model::event::RunFact;
 use phasedeck::model::state::Via;
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::{Store, journal, runs};
+use phasedeck::store::tables::runs;
+use phasedeck::store::{Store, journal};
 use portable_pty::{CommandBuilder, PtySize};
 use seen::TerminalProgram;
 

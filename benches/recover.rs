@@ -13,7 +13,8 @@ use phasedeck::engine::paths::InstallPaths;
 use phasedeck::model::id::VersionedName;
 use phasedeck::model::settings::AppSettings;
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::{Store, journal, runs};
+use phasedeck::store::tables::runs;
+use phasedeck::store::{Store, journal};
 
 #[path = "support/begun.rs"]
 mod begun;

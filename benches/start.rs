@@ -12,7 +12,8 @@ use phasedeck::model::event::RunFact;
 use phasedeck::model::id::VersionedName;
 use phasedeck::model::state::Via;
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::runs::{self, RunInsert, RunLocation};
+use phasedeck::store::tables::runs;
+use phasedeck::store::tables::runs::{RunInsert, RunLocation};
 use phasedeck::store::{Store, journal};
 use portable_pty::CommandBuilder;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use long_run::{fact, run_of};
 use measure::{BenchResult, RatioGoal, figure, folder, median};
-use phasedeck::app::shell::{ConsoleOptions, ShutdownSignals, StartScreen, link, run_console};
+use phasedeck::console::{ConsoleOptions, ShutdownSignals, StartScreen, connect, run_console};
 use phasedeck::engine::api::{EnginePort, EngineSignal};
 use phasedeck::engine::paths::InstallPaths;
 use phasedeck::model::event::RunFact;
@@ -99,7 +99,7 @@ fn follow(home: &Path) -> BenchResult<()> {
     };
     run_console(
         options,
-        link::to_engine(EnginePort::new(requests, signals)),
+        connect::to_engine(EnginePort::new(requests, signals)),
         runtime.handle().clone(),
         parting,
     )?;

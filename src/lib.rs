@@ -1,22 +1,24 @@
 //! Phasedeck: a terminal console from which an operator runs agent workflows phase by phase.
 //!
-//! The rooms, and who may know whom (`tests/it/layers.rs` holds it):
+//! The layers and what each may import (`tests/it/layers.rs` checks it):
 //!
 //! ```text
-//! cli, app::shell → ui → app → engine::api → model
-//!                        engine → store → model
-//!                        engine::machine → model only
+//! cli, console → ui → app → engine::api → model
+//!                     engine → store → model
+//!                     engine::run::machine → model only
 //! ```
 //!
-//! - [`model`]: ids, workflows, personas, facts, and the fold from facts to a state. No IO.
-//! - [`store`]: SQLite behind one owner thread; readers of their own.
-//! - [`engine`]: executes runs. The console and the command line know it by [`engine::api`].
-//! - [`app`]: what the operator sees and can do; no IO, no drawing.
-//! - [`ui`]: drawing with ratatui; changes nothing.
-//! - [`cli`]: one file a subcommand.
+//! - [`model`]: ids, workflows, personas, events, and the fold from events to a state. No IO.
+//! - [`store`]: SQLite behind one writer thread, with separate readers.
+//! - [`engine`]: executes runs. The console and the command line use it through [`engine::api`].
+//! - [`app`]: the state of the console and how messages change it. No IO, no drawing.
+//! - [`ui`]: draws with ratatui; changes nothing.
+//! - [`console`]: the one event loop with the terminal.
+//! - [`cli`]: arguments, settings, one file per command.
 
 pub mod app;
 pub mod cli;
+pub mod console;
 pub mod engine;
 pub mod model;
 pub mod store;

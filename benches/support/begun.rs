@@ -5,7 +5,7 @@ use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{RunId, ThreadId, VersionedName};
 use phasedeck::model::record::RunOptions;
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::runs::{RunInsert, RunLocation};
+use phasedeck::store::tables::runs::{RunInsert, RunLocation};
 
 /// The row of a run in a plain directory.
 pub fn new_run(workflow: &VersionedName, thread: &str) -> RunInsert {

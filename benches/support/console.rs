@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use phasedeck::app::keymap::Keymap;
 use phasedeck::app::msg::{ClockReading, Cmd, Msg};
-use phasedeck::app::shell::library::{self, ReaderTask};
-use phasedeck::app::shell::pump;
 use phasedeck::app::state::{AppState, DisplayState};
 use phasedeck::app::update::{start, update};
+use phasedeck::console::archive_reader;
+use phasedeck::console::archive_reader::ReaderTask;
+use phasedeck::console::event_loop;
 use phasedeck::engine::paths::InstallPaths;
 use phasedeck::model::event::JournalEvent;
 use phasedeck::model::id::RunId;
@@ -28,7 +29,7 @@ pub struct ConsoleBench {
     /// State of the console.
     pub state: AppState,
     tasks: Sender<ReaderTask>,
-    answers: Receiver<pump::LoopEvent>,
+    answers: Receiver<event_loop::LoopEvent>,
     open: usize,
     begun: Instant,
 }
@@ -47,7 +48,7 @@ impl ConsoleBench {
             zone: jiff::tz::TimeZone::UTC,
         };
         let (answer, answers) = channel();
-        let tasks = library::start(InstallPaths::beneath(home), answer)?;
+        let tasks = archive_reader::start(InstallPaths::beneath(home), answer)?;
         let state = AppState::new(look, Keymap::default(), true);
         let mut console = Self {
             state,
@@ -101,7 +102,9 @@ impl ConsoleBench {
     /// Waits for the pending queries.
     pub fn wait(&mut self) -> BenchResult<()> {
         while self.open > 0 {
-            if let pump::LoopEvent::Msg(msg) = self.answers.recv_timeout(Duration::from_secs(60))? {
+            if let event_loop::LoopEvent::Msg(msg) =
+                self.answers.recv_timeout(Duration::from_secs(60))?
+            {
                 self.open -= 1;
                 self.feed(msg)?;
             }
@@ -111,7 +114,7 @@ impl ConsoleBench {
 
     /// Processes the query results available now.
     pub fn look_for_answers(&mut self) -> BenchResult<()> {
-        while let Ok(pump::LoopEvent::Msg(msg)) = self.answers.try_recv() {
+        while let Ok(event_loop::LoopEvent::Msg(msg)) = self.answers.try_recv() {
             self.open -= 1;
             self.feed(msg)?;
         }

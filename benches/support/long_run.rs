@@ -5,8 +5,10 @@ use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{RunId, TurnId, VersionedName};
 use phasedeck::model::money::NanoUsd;
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::definitions::{self, DefinitionKind};
-use phasedeck::store::runs::{self, RunInsert};
+use phasedeck::store::tables::definitions;
+use phasedeck::store::tables::definitions::DefinitionKind;
+use phasedeck::store::tables::runs;
+use phasedeck::store::tables::runs::RunInsert;
 use phasedeck::store::{Store, journal};
 
 use crate::begun::{first_phase, new_run, opening};

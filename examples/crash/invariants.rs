@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use phasedeck::engine::api::{RunArchive, RunQuery};
-use phasedeck::engine::verify;
+use phasedeck::engine::host::verify;
 use phasedeck::model::event::{CallStatus, JournalEvent, RunFact};
 use phasedeck::model::record::RunRecord;
 use phasedeck::model::run_state::RunState;

@@ -4,13 +4,12 @@
 //! again: it lists files, writes the artifact, writes it again if told that a write may not have
 //! happened, and then says that it is done. It rejects conversations that no provider would accept.
 
+use phasedeck::store::tables::contents::SMALL;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
-
-use phasedeck::store::contents::SMALL;
-use serde_json::{Value, json};
 
 use crate::CrashResult;
 

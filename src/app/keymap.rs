@@ -4,12 +4,13 @@
 //! then among the global ones, so a chord may mean one thing per context. Settings replace the
 //! chords of an action; what does not fit is reported, all at once, before the console opens.
 
+pub mod key;
+
 mod conflicts;
 
-use std::collections::BTreeMap;
-
-use super::key::{KeyChord, KeyCode};
+use crate::app::keymap::key::{KeyChord, KeyCode};
 use crate::model::error::{Code, Failure};
+use std::collections::BTreeMap;
 
 /// Where a key is pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,7 @@
 //! ever answers a question: there is no place that does.
 
 use super::keymap::Action;
-use super::run_view::RunPane;
+use crate::app::screens::run::state::RunPane;
 
 /// Column and row, from 0.
 pub type ScreenPosition = (u16, u16);

@@ -1,16 +1,14 @@
 //! Everything that can happen to the console, and everything it can want done.
 
-use std::sync::Arc;
-
-use super::document::TextDocument;
-use super::forks::ForkComparison;
-use super::key::KeyChord;
-use super::looks::CostBreakdown;
 use super::mouse::{HitRegion, MouseInput};
-use super::new_run_draft::FormDraft;
-use super::recorder::HistoryCursor;
-use super::retry::RetryPlan;
-use super::tail::EventFetch;
+use crate::app::keymap::key::KeyChord;
+use crate::app::modal::retry::RetryPlan;
+use crate::app::screens::gate::forks::ForkComparison;
+use crate::app::screens::info::state::CostBreakdown;
+use crate::app::screens::new_run::draft::FormDraft;
+use crate::app::screens::run::event_list::EventFetch;
+use crate::app::screens::run::history::HistoryCursor;
+use crate::app::text::document::TextDocument;
 use crate::engine::api::{
     ArtifactHits, CheaperPersona, CommandAnswer, CrashCard, EngineCommand, EnvironmentCheck,
     EventMatches, RunPage, RunPageQuery, RunSearchText, StartPreview, StartRun, Subject, TextChunk,
@@ -18,6 +16,7 @@ use crate::engine::api::{
 };
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, JournalEvent};
+use crate::model::event_filter::EventFilter;
 use crate::model::forecast::CostForecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId};
@@ -25,8 +24,8 @@ use crate::model::persona::{Persona, RoleBinding};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
-use crate::model::wanted::EventFilter;
 use crate::model::workflow::Workflow;
+use std::sync::Arc;
 
 /// The moment of a message: by the wall clock, and by one that never goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,22 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
-
-use super::gate::GateView;
 use super::keymap::{Action, KeyContext, Keymap};
-use super::looks::{CostScreen, DoctorScreen, SettingsScreen};
 use super::mouse::HitRegion;
 use super::msg::{ClockReading, CommandTicket, CommentDraft, DraftKey};
-use super::new_run::NewRunForm;
-use super::picker::PickerState;
-use super::reading::ScrollView;
-use super::run_view::{RunPane, RunScreen};
-use super::runs::RunsState;
+use crate::app::screens::gate::state::GateView;
+use crate::app::screens::info::state::{CostScreen, DoctorScreen, SettingsScreen};
+use crate::app::screens::new_run::state::NewRunForm;
+use crate::app::screens::resume::state::PickerState;
+use crate::app::screens::run::state::{RunPane, RunScreen};
+use crate::app::screens::runs::state::RunsState;
+use crate::app::text::scroll_view::ScrollView;
 use crate::model::id::{RequestId, RunId};
 use crate::model::settings::ThemeName;
 use crate::model::state::RunStatus;
 use crate::model::time::Timestamp;
+use jiff::tz::TimeZone;
 
 /// How long a notice stays.
 pub const NOTICE_MS: u64 = 6000;
@@ -186,7 +185,7 @@ pub struct AppState {
     /// What is in front of them.
     pub modal: Option<Modal>,
     /// What is looked for in a text in front.
-    pub modal_search: super::text_search::TextSearch,
+    pub modal_search: crate::app::search::text::TextSearch,
     /// The list of runs.
     pub runs: RunsState,
     /// The resume picker.
@@ -204,9 +203,9 @@ pub struct AppState {
     /// What was found wrong at the start and was not read yet, in words.
     pub warnings: Vec<String>,
     /// The retry that is asked about.
-    pub retry: Option<super::retry::RetryPlan>,
+    pub retry: Option<crate::app::modal::retry::RetryPlan>,
     /// The fork that is asked about.
-    pub forking: Option<super::forks::ForkRequest>,
+    pub forking: Option<crate::app::screens::gate::forks::ForkRequest>,
     /// The start that is on its way.
     pub starting: Option<CommandTicket>,
     /// Whether the demo's repository is being made.
@@ -230,7 +229,7 @@ pub struct AppState {
     /// A line about what just happened.
     pub notice: Option<StatusNotice>,
     /// How often calls to models make the lists be read anew.
-    pub pace: super::pace::QueryThrottle,
+    pub pace: crate::app::throttle::QueryThrottle,
     /// Since when the engine is being started or looked for, in ticks.
     pub opening: Option<u64>,
     /// Whether the engine lives in this process.
@@ -262,7 +261,7 @@ impl AppState {
             keys,
             screens: vec![Screen::Runs],
             modal: None,
-            modal_search: super::text_search::TextSearch::default(),
+            modal_search: crate::app::search::text::TextSearch::default(),
             runs: RunsState::default(),
             picker: PickerState {
                 may_open: true,
@@ -287,7 +286,7 @@ impl AppState {
             revising: None,
             last_ticket: CommandTicket::default(),
             notice: None,
-            pace: super::pace::QueryThrottle::default(),
+            pace: crate::app::throttle::QueryThrottle::default(),
             opening: None,
             hosting,
             host_gone: false,
@@ -310,7 +309,7 @@ impl AppState {
     /// Where a key goes.
     #[must_use]
     pub fn context(&self) -> KeyContext {
-        use super::gate::DecisionStep;
+        use crate::app::screens::gate::state::DecisionStep;
         match self.screen() {
             Screen::Runs => KeyContext::List,
             Screen::Picker => KeyContext::Picker,
@@ -421,7 +420,7 @@ impl AppState {
     /// end of a notice, midnight. `None`: nothing will change until something happens.
     #[must_use]
     pub fn next_change_in(&self) -> Option<u64> {
-        super::wake::next_change_in(self)
+        crate::app::redraw_schedule::next_change_in(self)
     }
 }
 

@@ -50,7 +50,7 @@ pub fn project(record: &RunRecord) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::sample;
+    use crate::app::test_support;
     use crate::model::state::RunStatus;
 
     #[test]
@@ -58,7 +58,7 @@ mod tests {
         let of = |repo: &str| {
             project(&RunRecord {
                 repo: Some(repo.to_owned()),
-                ..sample::record(1, RunStatus::Executing, 1)
+                ..test_support::record(1, RunStatus::Executing, 1)
             })
         };
         assert_eq!(of("/home/op/shop-cart/").as_deref(), Some("shop-cart"));

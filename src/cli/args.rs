@@ -7,22 +7,24 @@
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-mod begin;
-mod look;
+mod display;
+mod maintain;
 mod registry;
-mod setup;
+mod start;
 mod steer;
 mod values;
 
-pub use begin::{DemoArgs, GatePolicy, HeadlessArgs, HostArgs, RequirementsArgs, RunArgs};
-pub use look::{
+pub use crate::cli::args::display::{
     ArtifactArgs, CostArgs, CostGroupBy, EventsArgs, ReportArgs, RunsArgs, SingleRunArgs,
     TranscriptArgs, VerifyArgs,
 };
-pub use registry::{ConsentArgs, ListArgs, TrustArgs, ValidateArgs};
-pub use setup::{
+pub use crate::cli::args::maintain::{
     CleanArgs, CompletionsArgs, DoctorArgs, ExportArgs, FormatsArgs, ImportArgs, InitArgs, ManArgs,
 };
+pub use crate::cli::args::start::{
+    DemoArgs, GatePolicy, HeadlessArgs, HostArgs, RequirementsArgs, RunArgs,
+};
+pub use registry::{ConsentArgs, ListArgs, TrustArgs, ValidateArgs};
 pub use steer::{
     AbortArgs, AllowScope, ApproveArgs, DecisionArgs, ForkArgs, PickArgs, RejectArgs, ResumeArgs,
     RetryArgs,

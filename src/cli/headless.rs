@@ -8,19 +8,19 @@
 use std::time::Duration;
 
 use super::args::HeadlessArgs;
-use super::event_line;
 use super::exit::ExitStatus;
-use super::gate::GatePrompt;
-use super::host;
-use super::out::{CommandError, CommandOutcome, CommandOutput};
-use super::session::CliConnection;
-use super::setup::CommandContext;
 use super::signals::{SignalListener, StopSignal};
-use super::summary::{next, standing};
-use super::watch::{GateAction, HeadlessPolicy};
+use crate::cli::commands::host;
+use crate::cli::context::CommandContext;
+use crate::cli::engine_connection::CliConnection;
+use crate::cli::headless_policy::{GateAction, HeadlessPolicy};
+use crate::cli::output::event_line;
+use crate::cli::output::gate::GatePrompt;
+use crate::cli::output::streams::{CommandError, CommandOutcome, CommandOutput};
+use crate::cli::output::summary::{next, standing};
 use crate::engine::api::{CommandSender, EngineCommand, EnginePort, EngineSignal, RunArchive};
-use crate::engine::gate_token;
 use crate::engine::host::HandoverScope;
+use crate::engine::outbound::gate_token;
 use crate::engine::paths::InstallPaths;
 use crate::model::error::{Code, Failure};
 use crate::model::event::JournalEvent;

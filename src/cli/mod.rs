@@ -4,6 +4,10 @@
 //! reach the engine through a [`session`]; read-only commands use the archive. Untrusted text is
 //! sanitized in [`out`], [`table`] or [`event_line`] before it is printed.
 
+pub mod commands;
+pub mod output;
+#[cfg(test)]
+pub mod tests;
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
@@ -11,73 +15,35 @@ use clap::{ColorChoice, FromArgMatches};
 
 use self::args::{CliCommand, CommandLine};
 use self::exit::ExitStatus;
-use self::out::{CommandError, CommandOutcome, CommandOutput};
-use self::setup::CommandContext;
-use crate::engine::guard;
+use crate::cli::context::CommandContext;
+use crate::cli::output::streams::{CommandError, CommandOutcome, CommandOutput};
 use crate::engine::redact::Redactor;
+use crate::engine::sandbox::reaper;
 use crate::model::error::{Code, Failure};
 
 pub mod args;
-mod artifact;
-mod clean;
-mod completions;
-mod consent;
-mod console;
-mod cost;
-mod decide;
-mod demo;
-mod doctor;
-#[cfg(test)]
-mod documented;
-pub mod event_line;
-mod events;
+mod context;
+pub mod engine_connection;
 pub mod exit;
-mod fork;
-pub mod formats;
-mod gate;
 mod headless;
-mod host;
-mod init;
-pub mod out;
-mod own_log;
-#[cfg(test)]
-mod reference;
-mod registry;
-mod report;
-mod resume;
-mod retry;
-mod run;
-mod runs;
-#[cfg(test)]
-mod samples;
-pub mod session;
+pub mod headless_policy;
+mod logging;
 pub mod settings;
-mod setup;
-mod show;
 mod signals;
-mod stop;
-pub mod style;
-mod summary;
-pub mod table;
-mod transcript;
-mod transfer;
-mod trust;
-mod verify;
-pub mod watch;
 
 /// Does what the arguments say and gives the exit code. Everything that went wrong has been told.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    if guard::is_reaper(&args) {
-        return guard::main(&args);
+    if reaper::is_reaper(&args) {
+        return reaper::main(&args);
     }
     // Begun by ourselves, to hold a command that an agent wrote.
-    if let Some(code) = crate::engine::confine::serve(&args) {
+    if let Some(code) = crate::engine::sandbox::serve(&args) {
         return code;
     }
-    crate::engine::confine::keep_memory_private();
-    own_log::install_panic_hook();
+    crate::engine::sandbox::keep_memory_private();
+    logging::install_panic_hook();
     let asked = |flag: &str| args.iter().any(|arg| arg == flag);
     let (no_color, json) = (asked("--no-color"), asked("--json"));
     let choice = if no_color {
@@ -143,13 +109,19 @@ fn refuse(error: &clap::Error, json: bool) -> CommandOutcome {
 fn execute(cli: CommandLine, json: bool) -> CommandOutcome {
     match &cli.command {
         Some(CliCommand::Completions(args)) => {
-            return completions::completions(CommandOutput::from_process(false, true, json), *args);
+            return crate::cli::commands::completions::completions(
+                CommandOutput::from_process(false, true, json),
+                *args,
+            );
         }
         Some(CliCommand::Man(args)) => {
-            return completions::man(CommandOutput::from_process(false, true, json), args);
+            return crate::cli::commands::completions::man(
+                CommandOutput::from_process(false, true, json),
+                args,
+            );
         }
         Some(CliCommand::Formats(args)) => {
-            return formats::formats(
+            return crate::cli::output::formats::formats(
                 CommandOutput::from_process(cli.look.ascii, cli.look.no_color, json),
                 args,
             );
@@ -157,42 +129,46 @@ fn execute(cli: CommandLine, json: bool) -> CommandOutcome {
         _ => {}
     }
     let setup = CommandContext::read(cli.look, json)?;
-    own_log::start_logging(&setup.paths, Redactor::of(&setup.loaded.settings))?;
+    logging::start_logging(&setup.paths, Redactor::of(&setup.loaded.settings))?;
     match cli.command {
         Some(CliCommand::Completions(_) | CliCommand::Man(_) | CliCommand::Formats(_)) => {
             Ok(ExitStatus::Done)
         }
-        None => console::home(&setup),
-        Some(CliCommand::Demo(args)) => demo::demo(&setup, &args),
-        Some(CliCommand::Run(args)) => run::run(&setup, &args),
-        Some(CliCommand::Resume(args)) => resume::resume(&setup, &args),
-        Some(CliCommand::Pause(args)) => stop::pause(&setup, &args),
-        Some(CliCommand::Abort(args)) => stop::abort(&setup, &args),
-        Some(CliCommand::Retry(args)) => retry::retry(&setup, &args),
-        Some(CliCommand::Fork(args)) => fork::fork(&setup, &args),
-        Some(CliCommand::Pick(args)) => fork::pick(&setup, &args),
-        Some(CliCommand::Host(args)) => host::host(&setup, &args),
-        Some(CliCommand::Approve(args)) => decide::approve(&setup, &args),
-        Some(CliCommand::Changes(args)) => decide::changes(&setup, &args),
-        Some(CliCommand::Reject(args)) => decide::reject(&setup, &args),
-        Some(CliCommand::Runs(args)) => runs::runs(&setup, &args),
-        Some(CliCommand::Show(args)) => show::show(&setup, &args),
-        Some(CliCommand::Events(args)) => events::events(&setup, &args),
-        Some(CliCommand::Artifact(args)) => artifact::artifact(&setup, &args),
-        Some(CliCommand::Cost(args)) => cost::cost(&setup, &args),
-        Some(CliCommand::Doctor(args)) => doctor::doctor(&setup, args),
-        Some(CliCommand::Report(args)) => report::report(&setup, &args),
-        Some(CliCommand::Verify(args)) => verify::verify(&setup, &args),
-        Some(CliCommand::Workflows(args)) => registry::workflows(&setup, args),
-        Some(CliCommand::Personas(args)) => registry::personas(&setup, args),
-        Some(CliCommand::Schemas(args)) => registry::schemas(&setup, args),
-        Some(CliCommand::Validate(args)) => registry::validate(&setup, &args),
-        Some(CliCommand::Transcript(args)) => transcript::transcript(&setup, &args),
-        Some(CliCommand::Clean(args)) => clean::clean(&setup, &args),
-        Some(CliCommand::Export(args)) => transfer::export(&setup, &args),
-        Some(CliCommand::Import(args)) => transfer::import(&setup, &args),
-        Some(CliCommand::Trust(args)) => trust::trust(&setup, &args),
-        Some(CliCommand::Init(args)) => init::init(&setup, args),
-        Some(CliCommand::Consent(args)) => consent::consent(&setup, &args),
+        None => crate::cli::commands::console::home(&setup),
+        Some(CliCommand::Demo(args)) => crate::cli::commands::demo::demo(&setup, &args),
+        Some(CliCommand::Run(args)) => crate::cli::commands::run::run(&setup, &args),
+        Some(CliCommand::Resume(args)) => crate::cli::commands::resume::resume(&setup, &args),
+        Some(CliCommand::Pause(args)) => crate::cli::commands::stop::pause(&setup, &args),
+        Some(CliCommand::Abort(args)) => crate::cli::commands::stop::abort(&setup, &args),
+        Some(CliCommand::Retry(args)) => crate::cli::commands::retry::retry(&setup, &args),
+        Some(CliCommand::Fork(args)) => crate::cli::commands::fork::fork(&setup, &args),
+        Some(CliCommand::Pick(args)) => crate::cli::commands::fork::pick(&setup, &args),
+        Some(CliCommand::Host(args)) => crate::cli::commands::host::host(&setup, &args),
+        Some(CliCommand::Approve(args)) => crate::cli::commands::decide::approve(&setup, &args),
+        Some(CliCommand::Changes(args)) => crate::cli::commands::decide::changes(&setup, &args),
+        Some(CliCommand::Reject(args)) => crate::cli::commands::decide::reject(&setup, &args),
+        Some(CliCommand::Runs(args)) => crate::cli::commands::runs::runs(&setup, &args),
+        Some(CliCommand::Show(args)) => crate::cli::commands::show::show(&setup, &args),
+        Some(CliCommand::Events(args)) => crate::cli::commands::events::events(&setup, &args),
+        Some(CliCommand::Artifact(args)) => crate::cli::commands::artifact::artifact(&setup, &args),
+        Some(CliCommand::Cost(args)) => crate::cli::commands::cost::cost(&setup, &args),
+        Some(CliCommand::Doctor(args)) => crate::cli::commands::doctor::doctor(&setup, args),
+        Some(CliCommand::Report(args)) => crate::cli::commands::report::report(&setup, &args),
+        Some(CliCommand::Verify(args)) => crate::cli::commands::verify::verify(&setup, &args),
+        Some(CliCommand::Workflows(args)) => {
+            crate::cli::commands::registry::workflows(&setup, args)
+        }
+        Some(CliCommand::Personas(args)) => crate::cli::commands::registry::personas(&setup, args),
+        Some(CliCommand::Schemas(args)) => crate::cli::commands::registry::schemas(&setup, args),
+        Some(CliCommand::Validate(args)) => crate::cli::commands::registry::validate(&setup, &args),
+        Some(CliCommand::Transcript(args)) => {
+            crate::cli::commands::transcript::transcript(&setup, &args)
+        }
+        Some(CliCommand::Clean(args)) => crate::cli::commands::clean::clean(&setup, &args),
+        Some(CliCommand::Export(args)) => crate::cli::commands::transfer::export(&setup, &args),
+        Some(CliCommand::Import(args)) => crate::cli::commands::transfer::import(&setup, &args),
+        Some(CliCommand::Trust(args)) => crate::cli::commands::trust::trust(&setup, &args),
+        Some(CliCommand::Init(args)) => crate::cli::commands::init::init(&setup, args),
+        Some(CliCommand::Consent(args)) => crate::cli::commands::consent::consent(&setup, &args),
     }
 }

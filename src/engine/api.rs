@@ -16,7 +16,7 @@ pub use super::archive::{
     ArtifactHits, CostGrouping, EventMatches, EventQuery, ForkCandidate, RunArchive, RunCounts,
     RunPage, RunPageQuery, RunQuery, RunSearchText, TranscriptKind,
 };
-pub use super::crash_card::{CallResolution, CrashCard, UnknownOutcome};
+pub use crate::engine::run::crash_card::{CallResolution, CrashCard, UnknownOutcome};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::JournalEvent;
 use crate::model::hash::ContentHash;
@@ -26,16 +26,16 @@ use crate::model::question::{PermissionScope, PersonaChoice};
 use crate::model::record::RunOptions;
 use crate::model::state::{Decision, Strategy, Via};
 
-pub use super::cheaper::{CheaperPersona, cheaper_personas};
-pub use super::demo::prepare as prepare_demo;
 pub use super::doctor::{CheckEnvironment, CheckStatus, EnvironmentCheck, Subject};
 pub use super::host::give_consent;
-pub use super::outlook::{
+pub use crate::engine::catalog::start_preview::{
     AssignmentPreview, ConsentRequest, CostEstimate, RequestPart, StartPoint, StartPreview,
     preview_start,
 };
-pub use super::trust_ask::{TrustRequest, agree as agree_to_brought};
-pub use crate::store::run_page::filter_terms as search_words;
+pub use crate::engine::catalog::trust_request::{TrustRequest, agree as agree_to_brought};
+pub use crate::engine::run::demo::prepare as prepare_demo;
+pub use crate::engine::run::reassign::{CheaperPersona, cheaper_personas};
+pub use crate::store::tables::run_page::filter_terms as search_words;
 
 /// Commands of an operator to the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,8 @@ use crate::model::error::{Code, Result};
 use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::time::Timestamp;
-use crate::store::{Store, ballast, journal};
+use crate::store::writer::disk_reserve;
+use crate::store::{Store, journal};
 
 /// Capacity of the signal channel; a receiver that falls behind further must read the archive.
 const SIGNALS_KEPT: usize = 4096;
@@ -120,7 +121,7 @@ impl JournalWriter {
     /// was any.
     fn release_disk_reserve(&self) -> bool {
         self.disk_full.notify_one();
-        ballast::release(self.store.path())
+        disk_reserve::release(self.store.path())
     }
 
     /// Publishes events that are stored.

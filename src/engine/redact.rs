@@ -16,10 +16,9 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::{Captures, Regex};
 use secrecy::ExposeSecret;
 
-pub use live::LiveRedactor;
-
-use super::agent::openai;
+use crate::engine::agent::chat_completions;
 use crate::model::settings::AppSettings;
+pub use live::LiveRedactor;
 
 const HIDDEN: &str = "***";
 /// Shorter values are too common to redact.
@@ -72,7 +71,7 @@ impl Redactor {
     /// Knows the keys that settings and environment hold.
     #[must_use]
     pub fn of(settings: &AppSettings) -> Self {
-        let key = openai::key::key(&settings.openai)
+        let key = chat_completions::key::key(&settings.openai)
             .ok()
             .flatten()
             .map(|key| key.expose_secret().to_owned());

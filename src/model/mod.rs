@@ -6,23 +6,23 @@
 
 pub mod error;
 pub mod event;
+pub mod event_filter;
 pub mod forecast;
-pub mod going_on;
 pub mod hash;
 pub mod id;
-pub mod mark;
 pub mod money;
-pub mod nearest;
 pub mod persona;
 mod phase_state;
 pub mod question;
 pub mod record;
+pub mod resumable;
 pub mod run_state;
 pub mod safe_text;
 pub mod settings;
 pub mod state;
+pub mod status_glyph;
+pub mod suggest;
 pub mod terminal;
 pub mod time;
-pub mod wanted;
 pub mod workflow;
 pub mod worktree_path;

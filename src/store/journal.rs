@@ -10,18 +10,24 @@
 //! business. The projection refuses what the fold would refuse, so that no journal is ever stored
 //! that cannot be read back.
 
-use rusqlite::{Connection, OptionalExtension};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+pub mod audit;
+pub mod chain;
+pub mod events;
+pub mod search;
+pub mod segments;
 
-use super::chain::{ChainHash, ChainedRow};
+use super::failpoint;
 use super::failpoint::planted::{self, Bug};
 use super::projection::{self, RunHead};
-use super::{blocks, events, failpoint, row};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RunId;
 use crate::model::time::Timestamp;
+use crate::store::journal::chain::{ChainHash, ChainedRow};
+use crate::store::tables::columns;
+use rusqlite::{Connection, OptionalExtension};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 pub(super) const INSERT: &str = "INSERT INTO events (run_id, seq, at_ms, type, phase_key, idempotency_key, payload, chain) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (run_id, idempotency_key) DO NOTHING";
@@ -80,7 +86,7 @@ pub fn append(
     }
     if !stored.is_empty() {
         head.save(tx)?;
-        blocks::keep_up(tx, run_id, before, head.last_seq)?;
+        segments::keep_up(tx, run_id, before, head.last_seq)?;
     }
     Ok(stored)
 }
@@ -122,7 +128,7 @@ fn insert(tx: &Connection, event: &JournalEvent, chain: &mut Option<ChainHash>) 
     let (run_id, key) = (event.run_id.to_string(), event.fact.key());
     let row = ChainedRow {
         run_id: &run_id,
-        seq: row::stored(event.seq),
+        seq: columns::stored(event.seq),
         at_ms: event.at.0,
         kind: event.fact.kind(),
         phase_key: event.fact.phase_key().map(|key| key.as_str()),
@@ -182,13 +188,14 @@ fn refuse_unless_known(tx: &Connection, head: &RunHead, fact: &RunFact) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{self, BEGIN};
-    use super::super::{approvals, runs};
     use super::*;
     use crate::model::event::TokenUsage;
     use crate::model::id::{RequestId, TurnId};
     use crate::model::run_state::RunState;
     use crate::model::state::{ApprovalStatus, Decision, PauseReason, RunStatus, Via};
+    use crate::store::tables::{approvals, runs};
+    use crate::store::tests::fixture;
+    use crate::store::tests::fixture::BEGIN;
 
     fn begun(conn: &Connection, thread: &str) -> RunId {
         let run = fixture::insert_run(conn, thread);

@@ -5,10 +5,9 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
-
-use super::{migrate, open};
 use crate::model::error::{Code, Failure, Result};
+use crate::store::writer::{migrate, open};
+use rusqlite::{Connection, OpenFlags};
 
 /// A read-only connection. One per thread.
 #[derive(Debug)]

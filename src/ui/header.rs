@@ -1,12 +1,11 @@
 //! The first line: the current screen, and counts of pending approvals, active runs and spend.
 
-use ratatui::layout::Rect;
-
-use super::pen::DrawContext;
 use super::text::{cells, styled};
 use super::theme::StatusGlyph;
+use crate::app::redraw_schedule::takes_long;
 use crate::app::state::{AppState, Screen};
-use crate::app::wake::takes_long;
+use crate::ui::draw_context::DrawContext;
+use ratatui::layout::Rect;
 
 /// Draws the header line.
 pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {

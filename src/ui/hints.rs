@@ -1,14 +1,13 @@
 //! The last line: the current notice, otherwise the keys available here.
 
-use ratatui::layout::Rect;
-
-use super::pen::DrawContext;
 use super::text::{cells, styled};
 use crate::app::keymap::{Action, KeyContext};
-use crate::app::run_view::{RunPane, RunScreen};
+use crate::app::screens::run::state::{RunPane, RunScreen};
+use crate::app::search::text::is_typed;
 use crate::app::state::{AppState, Modal, QuitProgress, Screen};
-use crate::app::text_search::is_typed;
 use crate::model::state::RunStatus;
+use crate::ui::draw_context::DrawContext;
+use ratatui::layout::Rect;
 
 /// Draws the hint line.
 pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {

@@ -5,48 +5,27 @@
 //! truncates it to its cells. The frame report [`FrameReport`] tells the state what can scroll, what was
 //! viewed and what can be decided.
 
-pub mod arrange;
-pub mod confirm;
-pub mod cost;
-pub mod crash_card;
-pub mod doctor;
-pub mod events;
-pub mod fitting;
-pub mod gate;
-pub mod gate_answers;
+pub mod draw_context;
 pub mod header;
-pub mod help;
 pub mod hints;
-pub mod home;
-pub mod new_run;
-mod new_run_foot;
-pub mod panes;
-pub mod pen;
-pub mod phases;
-pub mod picker;
-pub mod picture;
-pub mod reader;
-pub mod run;
-pub mod run_card;
-pub mod run_cost;
-pub mod settings;
+pub mod layout;
+pub mod modal;
+pub mod screens;
+pub mod svg;
 pub mod text;
 pub mod theme;
-pub mod transcript;
-pub mod verdict;
-pub mod welcome;
+pub mod truncate;
 
 #[cfg(test)]
 mod tests;
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
-use self::arrange::PaneLayout;
-use self::pen::DrawContext;
 use crate::app::keymap::Action;
 use crate::app::msg::FrameReport;
 use crate::app::state::{AppState, Modal, Screen};
+use crate::ui::draw_context::DrawContext;
+use crate::ui::layout::PaneLayout;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 /// Draws a frame; returns the report of what was drawn.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> FrameReport {
@@ -56,18 +35,18 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> FrameReport {
         too_small(&mut pen, area);
         return pen.drawn;
     }
-    let [top, body, bottom] = arrange::rows(area);
+    let [top, body, bottom] = layout::rows(area);
     header::draw(&mut pen, top);
     let body = warning(&mut pen, body);
     match state.screen() {
-        Screen::Runs => home::draw(&mut pen, body),
-        Screen::Picker => picker::draw(&mut pen, body),
-        Screen::Run => run::draw(&mut pen, body),
-        Screen::Gate => gate::draw(&mut pen, body),
-        Screen::NewRun => new_run::draw(&mut pen, body),
-        Screen::Cost => cost::draw(&mut pen, body),
-        Screen::Doctor => doctor::draw(&mut pen, body),
-        Screen::Settings => settings::draw(&mut pen, body),
+        Screen::Runs => crate::ui::screens::runs::list::draw(&mut pen, body),
+        Screen::Picker => crate::ui::screens::resume::screen::draw(&mut pen, body),
+        Screen::Run => crate::ui::screens::run::screen::draw(&mut pen, body),
+        Screen::Gate => crate::ui::screens::gate::screen::draw(&mut pen, body),
+        Screen::NewRun => crate::ui::screens::new_run::form::draw(&mut pen, body),
+        Screen::Cost => crate::ui::screens::info::cost::draw(&mut pen, body),
+        Screen::Doctor => crate::ui::screens::info::doctor::draw(&mut pen, body),
+        Screen::Settings => crate::ui::screens::info::settings::draw(&mut pen, body),
     }
     hints::draw(&mut pen, bottom);
     if let Some(modal) = &state.modal {
@@ -83,7 +62,7 @@ fn warning(pen: &mut DrawContext<'_>, area: Rect) -> Rect {
     let Some(first) = pen.state.warnings.first() else {
         return area;
     };
-    let [line, rest] = arrange::top(area, 1);
+    let [line, rest] = layout::top(area, 1);
     let more = match pen.state.warnings.len() {
         1 => String::new(),
         count => format!(" (and {} more)", count - 1),
@@ -111,12 +90,15 @@ fn warning(pen: &mut DrawContext<'_>, area: Rect) -> Rect {
 
 fn draw_modal(pen: &mut DrawContext<'_>, area: Rect, modal: &Modal) {
     match modal {
-        Modal::Help(help) => help::draw(pen, area, help),
-        Modal::Text(title, reading) => {
-            reader::draw_modal(pen, area, title, (&pen.state.modal_search, reading))
-        }
-        Modal::Palette(palette) => help::draw_palette(pen, area, palette),
-        Modal::Confirm(confirm) => confirm::draw(pen, area, confirm),
+        Modal::Help(help) => crate::ui::modal::help::draw(pen, area, help),
+        Modal::Text(title, reading) => crate::ui::modal::reader::draw_modal(
+            pen,
+            area,
+            title,
+            (&pen.state.modal_search, reading),
+        ),
+        Modal::Palette(palette) => crate::ui::modal::help::draw_palette(pen, area, palette),
+        Modal::Confirm(confirm) => crate::ui::modal::confirm::draw(pen, area, confirm),
     }
 }
 

@@ -19,10 +19,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Color;
 
 use super::draw;
-use crate::app::key::KeyChord;
+use crate::app::keymap::key::KeyChord;
 use crate::app::msg::{ExternalResult, FrameReport, Msg};
-use crate::app::sample::{self, ConsoleHarness, SampleRunState, records, run_id};
 use crate::app::state::AppState;
+use crate::app::test_support;
+use crate::app::test_support::{ConsoleHarness, SampleRunState, records, run_id};
 use crate::engine::api::{TextChunk, TextKind};
 use crate::model::event::RunFact;
 use crate::model::record::RunRecord;
@@ -76,7 +77,11 @@ fn settle(bench: &mut ConsoleHarness) -> String {
 }
 
 fn waiting() -> RunRecord {
-    sample::opened(&sample::journal(SampleRunState::Awaiting), Risk::Medium).record
+    test_support::opened(
+        &test_support::journal(SampleRunState::Awaiting),
+        Risk::Medium,
+    )
+    .record
 }
 
 fn world(place: SampleRunState) -> Vec<RunRecord> {
@@ -84,7 +89,7 @@ fn world(place: SampleRunState) -> Vec<RunRecord> {
         .into_iter()
         .filter(|r| r.state != "paused" && r.id != run_id(1))
         .collect();
-    all.push(sample::opened(&sample::journal(place), Risk::Medium).record);
+    all.push(test_support::opened(&test_support::journal(place), Risk::Medium).record);
     all
 }
 

@@ -9,9 +9,9 @@ use ratatui::symbols::border;
 
 use crate::app::state::DisplayState;
 use crate::model::event::RunFact;
-pub use crate::model::mark::StatusGlyph;
 use crate::model::settings::ThemeName;
 use crate::model::state::Decision;
+pub use crate::model::status_glyph::StatusGlyph;
 
 impl StatusGlyph {
     /// What an event is about; an answer is marked by what was answered.
@@ -293,7 +293,7 @@ impl Theme {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::picture::SvgPalette;
+    use crate::ui::svg::SvgPalette;
 
     const HUES: [StateColor; 6] = [
         StateColor::Accent,

@@ -1,12 +1,11 @@
 //! Agent programs that are hostile: what the kernel keeps them from, and what comes of the run.
 
+use phasedeck::engine::sandbox::SandboxLauncher;
+use phasedeck::model::event::RunFact;
+use phasedeck::model::record::RunRecord;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-use phasedeck::engine::confine::SandboxLauncher;
-use phasedeck::model::event::RunFact;
-use phasedeck::model::record::RunRecord;
 
 use crate::acp::Place;
 

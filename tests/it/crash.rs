@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phasedeck::model::event::{CallStatus, RunFact};
 use phasedeck::model::state::RunStatus;
-use phasedeck::store::contents::SMALL;
+use phasedeck::store::tables::contents::SMALL;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 

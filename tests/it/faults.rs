@@ -1,17 +1,13 @@
 //! What an operator meets when the disk, the database or somebody else misbehaves: by real means,
 //! on copies, and nothing is overwritten.
 
-use std::path::{Path, PathBuf};
-use std::process::Command as Program;
-use std::time::Duration;
-
-use phasedeck::engine::anchor;
 use phasedeck::engine::api::{
     CommandAnswer, CommandSender, EngineCommand, EngineSignal, RunArchive, StartRun,
 };
+use phasedeck::engine::host::integrity_checkpoint;
+use phasedeck::engine::host::verify::{VerifyReport, verify};
 use phasedeck::engine::host::{EngineHost, attach, give_consent, live_host};
 use phasedeck::engine::paths::InstallPaths;
-use phasedeck::engine::verify::{VerifyReport, verify};
 use phasedeck::model::error::{Code, Failure};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{ClientToken, RunId};
@@ -19,10 +15,15 @@ use phasedeck::model::record::{RehearsalScenario, RunOptions};
 use phasedeck::model::settings::{AppSettings, CrashPolicy};
 use phasedeck::model::state::{Decision, PauseReason, RunStatus, Via};
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::fence::{self, HostIdentity};
-use phasedeck::store::{Store, backup, ballast};
+use phasedeck::store::Store;
+use phasedeck::store::writer::host_epoch;
+use phasedeck::store::writer::host_epoch::HostIdentity;
+use phasedeck::store::writer::{backup, disk_reserve};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use std::path::{Path, PathBuf};
+use std::process::Command as Program;
+use std::time::Duration;
 
 use crate::demo::wait_for;
 use crate::home::{Home, check_invariants};
@@ -165,7 +166,7 @@ fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
     wait_until(&home.paths(), first, "the end", RunStatus::Completed);
     let last = home.archive().last_seq(first).unwrap();
     wait_for("the anchor", || {
-        anchor::read(&home.paths())
+        integrity_checkpoint::read(&home.paths())
             .unwrap()
             .filter(|anchor| anchor.ends.iter().any(|end| end.seq >= last))
     });
@@ -194,7 +195,7 @@ fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
         "{:?}",
         wrong(&verdict)
     );
-    for aside in anchor::mismatched_checkpoints(&copy.paths()).unwrap() {
+    for aside in integrity_checkpoint::mismatched_checkpoints(&copy.paths()).unwrap() {
         std::fs::remove_file(aside).unwrap();
     }
     copy.expect(0, &["verify"]);
@@ -310,7 +311,7 @@ fn on_a_full_disk_everything_rests_and_goes_on_by_itself_when_there_is_space() {
     let waiting = start(&host, &[]);
     wait_until(&paths, waiting, "the gate", RunStatus::AwaitingApproval);
     wait_for("the ballast", || {
-        Some(()).filter(|()| ballast::file(&paths.database()).exists())
+        Some(()).filter(|()| disk_reserve::file(&paths.database()).exists())
     });
     let filler = fill(&disk.0);
     // The answer is stored all the same: the ballast makes room for it, and for the rest.
@@ -320,7 +321,7 @@ fn on_a_full_disk_everything_rests_and_goes_on_by_itself_when_there_is_space() {
         Some(state).filter(|state| state.status == RunStatus::Paused)
     });
     assert_eq!(paused.pause_reason, Some(PauseReason::DiskFull));
-    assert!(!ballast::file(&paths.database()).exists());
+    assert!(!disk_reserve::file(&paths.database()).exists());
     std::fs::remove_file(filler).unwrap();
     wait_until(
         &paths,
@@ -402,7 +403,7 @@ fn on_a_disk_that_is_full_already_a_host_is_refused_in_words_and_begins_when_the
         .unwrap()
         .shutdown(Duration::ZERO)
         .unwrap();
-    let _ = ballast::release(&paths.database());
+    let _ = disk_reserve::release(&paths.database());
     let before = std::fs::read(paths.database()).unwrap();
     let filler = fill(&disk.0);
     let Err(refused) = EngineHost::start(&paths, &settings()) else {
@@ -432,7 +433,7 @@ fn on_a_full_disk_a_host_makes_room_for_itself_with_what_it_kept() {
         .unwrap()
         .shutdown(Duration::ZERO)
         .unwrap();
-    assert!(ballast::allocate_reserve(&paths.database()));
+    assert!(disk_reserve::allocate_reserve(&paths.database()));
     fill(&disk.0);
     let host = EngineHost::start(&paths, &settings()).unwrap();
     assert!(
@@ -440,7 +441,7 @@ fn on_a_full_disk_a_host_makes_room_for_itself_with_what_it_kept() {
         "{:?}",
         host.notices()
     );
-    assert!(!ballast::file(&paths.database()).exists());
+    assert!(!disk_reserve::file(&paths.database()).exists());
     host.shutdown(Duration::ZERO).unwrap();
 }
 
@@ -503,7 +504,7 @@ fn detached(home: &Home) -> std::process::Child {
             .filter(|info| info.pid == host.id())
     });
     wait_for("its claim", || {
-        fence::last_host(&home.paths().database())
+        host_epoch::last_host(&home.paths().database())
             .ok()
             .flatten()
             .filter(|claim| claim.who.pid == host.id())

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use phasedeck::engine::api::RunArchive;
 use phasedeck::engine::catalog::{Catalog, CatalogDirs};
-use phasedeck::engine::transfer;
+use phasedeck::engine::host::transfer;
 use phasedeck::model::event::JournalEvent;
 use phasedeck::model::run_state::RunState;
 use proptest::prelude::*;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
 
 use jsonschema::Validator;
-use phasedeck::cli::formats::FORMATS;
+use phasedeck::cli::output::formats::FORMATS;
 use serde_json::{Map, Value};
 
 use crate::home::Home;

@@ -1,11 +1,10 @@
 //! What hostile agents try: commands that escape, stay, flood and multiply; and what comes of it.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-use phasedeck::engine::confine::{
+use phasedeck::engine::sandbox::{
     CommandExit, CommandLimits, CommandResult, SandboxLauncher, SandboxProtection,
 };
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 fn launcher() -> SandboxLauncher {

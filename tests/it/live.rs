@@ -10,8 +10,8 @@ use phasedeck::engine::agent::{
 use phasedeck::engine::api::{
     CommandAnswer, CommandRequest, CommandSender, EngineCommand, StartRun,
 };
-use phasedeck::engine::context::EngineContext;
-use phasedeck::engine::supervisor::{Supervisor, SupervisorMsg};
+use phasedeck::engine::run::context::EngineContext;
+use phasedeck::engine::run::supervisor::{Supervisor, SupervisorMsg};
 use phasedeck::model::error::{Code, Failure};
 use phasedeck::model::event::{CallStatus, RunFact};
 use phasedeck::model::id::{ClientToken, RunId};

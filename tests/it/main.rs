@@ -47,6 +47,7 @@ mod real;
 mod real_agents;
 mod recovery;
 mod refused_key;
+mod source_rules;
 mod terminal;
 mod threads;
 mod waits;

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use phasedeck::engine::agent::Backend;
-use phasedeck::engine::agent::openai::{OpenAi, PriceTable};
+use phasedeck::engine::agent::chat_completions::{OpenAi, PriceTable};
 use phasedeck::engine::api::{
     CommandAnswer, CommandRequest, CommandSender, EngineCommand, StartRun,
 };
-use phasedeck::engine::context::EngineContext;
-use phasedeck::engine::supervisor::{Supervisor, SupervisorMsg};
+use phasedeck::engine::run::context::EngineContext;
+use phasedeck::engine::run::supervisor::{Supervisor, SupervisorMsg};
 use phasedeck::model::event::{CallStatus, RunFact};
 use phasedeck::model::id::{ClientToken, RunId};
 use phasedeck::model::settings::{AppSettings, ModelPrice, OpenAiSettings};

@@ -397,7 +397,7 @@ fn a_cheaper_persona_that_the_repository_brings_is_offered_and_taken_once_it_is_
     home.expect(4, &start.iter().map(String::as_str).collect::<Vec<_>>());
     let offered = || {
         let text = std::fs::read_to_string(home.paths().config.join("config.toml")).unwrap();
-        let found = phasedeck::engine::cheaper::cheaper_personas(
+        let found = phasedeck::engine::run::reassign::cheaper_personas(
             &home.paths(),
             &toml::from_str(&text).unwrap(),
             home.newest().id,
@@ -510,7 +510,7 @@ fn a_cheaper_persona_goes_on_from_the_last_stored_turn_and_is_frozen_with_the_an
     let elsewhere = Home::new();
     elsewhere.expect(0, &["import", &exported.to_string_lossy()]);
     let reader = phasedeck::store::Reader::open(&elsewhere.paths().database()).unwrap();
-    let frozen = phasedeck::store::frozen::persona(
+    let frozen = phasedeck::store::tables::run_definitions::persona(
         reader.connection(),
         record.id,
         &state.reseated[0].binding,

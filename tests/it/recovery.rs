@@ -16,7 +16,8 @@ use phasedeck::model::settings::{AppSettings, CrashPolicy};
 use phasedeck::model::state::{ApprovalStatus, Decision, PauseReason, RunStatus, Via};
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::Store;
-use phasedeck::store::turns::{self, NewTurn};
+use phasedeck::store::tables::turns;
+use phasedeck::store::tables::turns::NewTurn;
 
 use crate::demo::wait_for;
 use crate::home::{Home, check_invariants};

@@ -1,10 +1,10 @@
 //! Copying to the clipboard: an event, a text, an agent's output, or a run id.
 
 use crate::app::msg::Cmd;
-use crate::app::reading::ScrollView;
-use crate::app::run_view::{RunPane, RunScreen};
+use crate::app::screens::run::event_text::describe;
+use crate::app::screens::run::state::{RunPane, RunScreen};
 use crate::app::state::{AppState, Modal, Screen};
-use crate::app::telling::describe;
+use crate::app::text::scroll_view::ScrollView;
 use crate::model::error::{Code, Failure};
 
 /// Clipboard limit in bytes; several terminals silently drop more.

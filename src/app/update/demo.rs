@@ -1,7 +1,6 @@
 //! Starting the demo, and the queries of an empty run list.
-
-use super::looks;
 use crate::app::msg::{BackgroundJob, Cmd};
+use crate::app::screens::info;
 use crate::app::state::AppState;
 
 /// Creates the demo repository; the run starts when it exists.
@@ -19,7 +18,7 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
 /// what is looked at.
 pub fn load_empty_screen(state: &mut AppState, first: bool) -> Vec<Cmd> {
     if first && state.opening.is_none() && state.runs.is_new() {
-        looks::run_checks(state)
+        info::update::run_checks(state)
     } else {
         Vec::new()
     }

@@ -2,72 +2,37 @@
 //!
 //! This module only routes; each subject has its own file.
 
-mod answers;
-mod artifact_pane;
-mod cheaper;
-mod copy;
-mod demo;
-mod drawn;
-mod events_pane;
-mod finding;
-mod foretelling;
-mod fork;
-mod gate;
-mod gate_receipt;
-mod gate_verdict;
-mod keys;
-mod leave;
-mod linking;
-mod loaded;
-mod looks;
-mod modal;
-mod mouse;
-mod new_run;
-mod new_run_start;
-mod new_run_trust;
-mod notify;
-mod outside;
-pub mod palette;
-mod picker;
-mod recorder;
-mod retry;
-mod run;
-mod run_actions;
-mod runs;
-mod signals;
-mod text_search;
-mod tick;
-mod transcript_pane;
+pub(in crate::app) mod command_result;
+pub(in crate::app) mod copy;
+pub(in crate::app) mod demo;
+pub(in crate::app) mod engine_link;
+pub(in crate::app) mod external_program;
+pub(in crate::app) mod frame;
+pub(in crate::app) mod keys;
+pub(in crate::app) mod mouse;
+pub(in crate::app) mod notify;
+pub(in crate::app) mod query_result;
+pub(in crate::app) mod quit;
+pub(in crate::app) mod signals;
+pub(in crate::app) mod tick;
 
-#[cfg(test)]
-mod gate_tests;
-#[cfg(test)]
-mod new_run_tests;
-#[cfg(test)]
-mod past_tests;
 #[cfg(test)]
 mod paste_tests;
 #[cfg(test)]
-mod question_tests;
-#[cfg(test)]
-mod recovery_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod text_tests;
 
-pub use self::gate_verdict::confirms;
 pub use self::signals::MANY;
 pub use self::tick::keep_all;
 use super::msg::{ClockReading, Cmd, Msg};
 use super::state::AppState;
-use super::wake;
+use crate::app::redraw_schedule;
+pub use crate::app::screens::gate::decision::confirms;
 use crate::model::id::RunId;
 
 /// Applies a message to the state; returns the commands to execute.
 pub fn update(state: &mut AppState, msg: Msg, now: ClockReading) -> Vec<Cmd> {
     if matches!(msg, Msg::Drawn(_)) {
-        wake::frame_drawn(state);
+        redraw_schedule::frame_drawn(state);
     }
     state.now = now;
     state.dirty |= shows(state, &msg);
@@ -75,24 +40,24 @@ pub fn update(state: &mut AppState, msg: Msg, now: ClockReading) -> Vec<Cmd> {
         Msg::Key(chord) => keys::press(state, chord),
         Msg::Paste(text) => keys::paste(state, &text),
         Msg::Mouse(mouse) => mouse::mouse(state, mouse),
-        Msg::Resize(columns, rows) => drawn::resize(state, columns, rows),
-        Msg::Focus(focused) => drawn::focus(state, focused),
+        Msg::Resize(columns, rows) => frame::resize(state, columns, rows),
+        Msg::Focus(focused) => frame::focus(state, focused),
         Msg::Tick => tick::tick(state),
-        Msg::Drawn(drawn) => drawn::drawn(state, &drawn),
+        Msg::Drawn(drawn) => frame::drawn(state, &drawn),
         Msg::Event(event) => signals::event(state, &event),
         Msg::Text(chunk) => signals::text(state, &chunk),
         Msg::Stale => signals::stale(state),
-        Msg::Loaded(query, result) => loaded::loaded(state, query, result),
-        Msg::Answered(ticket, result) => answers::answered(state, ticket, result),
-        Msg::Returned(returned) => outside::returned(state, returned),
-        Msg::Done(done) => new_run::done(state, done),
-        Msg::Draining => leave::draining(state),
+        Msg::Loaded(query, result) => query_result::loaded(state, query, result),
+        Msg::Answered(ticket, result) => command_result::answered(state, ticket, result),
+        Msg::Returned(returned) => external_program::returned(state, returned),
+        Msg::Done(done) => crate::app::screens::new_run::update::done(state, done),
+        Msg::Draining => quit::draining(state),
         Msg::Drained => vec![Cmd::Quit],
         Msg::Copied(what, bytes, way) => copy::copied(state, what, bytes, way),
-        Msg::Host(there) => linking::host(state, there),
-        Msg::Held(held) => linking::held(state, held),
-        Msg::Linked(hosting, notices) => linking::linked(state, hosting, &notices),
-        Msg::NotLinked(failure) => linking::failed(state, &failure),
+        Msg::Host(there) => engine_link::host(state, there),
+        Msg::Held(held) => engine_link::held(state, held),
+        Msg::Linked(hosting, notices) => engine_link::linked(state, hosting, &notices),
+        Msg::NotLinked(failure) => engine_link::failed(state, &failure),
     }
 }
 
@@ -115,10 +80,10 @@ fn shows(state: &AppState, msg: &Msg) -> bool {
 
 /// Returns the initial commands: load the list, and the requested run.
 pub fn start(state: &mut AppState, wanted: Option<RunId>) -> Vec<Cmd> {
-    let mut cmds = runs::request_list(state);
+    let mut cmds = crate::app::screens::runs::update::request_list(state);
     if let Some(run_id) = wanted {
         state.picker.may_open = false;
-        cmds.extend(run::open(state, run_id));
+        cmds.extend(crate::app::screens::run::update::open(state, run_id));
     }
     cmds
 }

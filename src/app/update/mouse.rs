@@ -2,11 +2,12 @@
 //! that is already selected.
 //!
 //! The mouse never decides: over a confirmation it can only scroll.
-
-use super::{keys, modal, run};
+use super::keys;
 use crate::app::keymap::Action;
+use crate::app::modal;
 use crate::app::mouse::{MouseInput, MouseTarget, target_at};
 use crate::app::msg::Cmd;
+use crate::app::screens::run;
 use crate::app::state::{AppState, Modal, Screen};
 
 /// Lines that one notch of the wheel moves.
@@ -35,9 +36,9 @@ fn wheel(state: &mut AppState, mouse: MouseInput, movement: Action) -> Vec<Cmd> 
 fn one_line(state: &mut AppState, mouse: MouseInput, movement: Action) -> Vec<Cmd> {
     match (&state.modal, state.screen()) {
         (Some(Modal::Confirm(_)), _) => Vec::new(),
-        (Some(_), _) => modal::go(state, movement),
+        (Some(_), _) => modal::update::go(state, movement),
         (None, Screen::Run) => match target_at(&state.places, mouse.position()) {
-            Some(MouseTarget::Pane(pane)) => run::scroll(state, pane, movement),
+            Some(MouseTarget::Pane(pane)) => run::update::scroll(state, pane, movement),
             _ => Vec::new(),
         },
         (None, _) => keys::act(state, movement),
@@ -51,7 +52,7 @@ fn click(state: &mut AppState, mouse: MouseInput) -> Vec<Cmd> {
     match (target_at(&state.places, mouse.position()), state.screen()) {
         (Some(MouseTarget::Pane(pane) | MouseTarget::Tab(pane)), Screen::Run) => {
             if let Some(open) = &mut state.run {
-                run::focus(open, pane);
+                run::update::focus(open, pane);
             }
         }
         // A click must not decide; in the picker Enter would resume a run.

@@ -1,6 +1,5 @@
 //! Decides whether a change in the run list warrants a notification. Only transitions count.
-
-use crate::app::runs::awaits_operator;
+use crate::app::screens::runs::state::awaits_operator;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
 
@@ -31,12 +30,12 @@ pub fn news(old: &[RunRecord], new: &[RunRecord]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::sample;
+    use crate::app::test_support;
     use crate::model::time::Timestamp;
 
     #[test]
     fn only_what_changed_calls_and_the_question_before_the_rest() {
-        let all = sample::records();
+        let all = test_support::records();
         assert_eq!(news(&all, &all), None);
         let mut ended = all.clone();
         let working = ended.iter_mut().find(|r| r.state == "executing").unwrap();

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use crate::app::msg::Msg;
-use crate::app::sample::{self, ConsoleHarness, SampleRunState};
-use crate::app::text_input::{PASTE_BYTES, TextInput};
+use crate::app::test_support;
+use crate::app::test_support::{ConsoleHarness, SampleRunState};
+use crate::app::text::text_input::{PASTE_BYTES, TextInput};
 use crate::model::state::Risk;
 
 /// Keys that lead to each place that takes a text, or takes none.
@@ -52,7 +53,7 @@ proptest! {
 
     #[test]
     fn a_paste_of_anything_anywhere_decides_nothing(texts in prop::collection::vec(pasted(), 1..4), place in 0..PLACES.len()) {
-        let mut bench = ConsoleHarness::new((80, 24), vec![sample::opened(&sample::journal(SampleRunState::Awaiting), Risk::Medium).record], SampleRunState::Awaiting).start(None);
+        let mut bench = ConsoleHarness::new((80, 24), vec![test_support::opened(&test_support::journal(SampleRunState::Awaiting), Risk::Medium).record], SampleRunState::Awaiting).start(None);
         for key in PLACES[place] {
             bench.press(key);
             bench.drew_gate(true);

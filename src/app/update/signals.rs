@@ -1,14 +1,13 @@
 //! Engine signals: facts, live output, and notices that some signals were dropped.
 
-use std::sync::Arc;
-
-use super::{foretelling, fork, gate_receipt, looks, runs, transcript_pane};
 use crate::app::msg::{ArchiveQuery, Cmd};
-use crate::app::run_view::RunScreen;
+use crate::app::screens::run::state::RunScreen;
+use crate::app::screens::{gate, info, run, runs};
 use crate::app::state::AppState;
 use crate::engine::api::TextChunk;
 use crate::model::event::JournalEvent;
 use crate::model::id::RunId;
+use std::sync::Arc;
 
 /// News of one answer at most; more is read anew from its end.
 pub const MANY: usize = 1000;
@@ -24,24 +23,24 @@ pub fn event(state: &mut AppState, event: &Arc<JournalEvent>) -> Vec<Cmd> {
         .iter()
         .any(|start| kind.starts_with(start));
     if in_list {
-        cmds.extend(runs::request_list(state));
-        cmds.extend(looks::request_costs(state));
+        cmds.extend(runs::update::request_list(state));
+        cmds.extend(info::update::request_costs(state));
     }
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == event.run_id) {
         cmds.extend(fold(run, event));
         if kind.starts_with("phase.") {
-            cmds.extend(foretelling::request(run));
+            cmds.extend(run::forecast::request(run));
         }
-        gate_receipt::on_event(state, event);
+        gate::receipt::on_event(state, event);
     }
-    cmds.extend(fork::on_event(state, event));
+    cmds.extend(gate::fork_update::on_event(state, event));
     cmds
 }
 
 fn fold(run: &mut RunScreen, event: &Arc<JournalEvent>) -> Vec<Cmd> {
     run.newest = run.newest.max(event.seq);
     run.pulse.push_event(event);
-    transcript_pane::on_event(run, event);
+    run::transcript_update::on_event(run, event);
     let fits = run.opened.is_some() && run.tail.push(event.clone());
     let Some(known) = run.live_run_mut() else {
         return Vec::new();
@@ -65,16 +64,16 @@ fn fold(run: &mut RunScreen, event: &Arc<JournalEvent>) -> Vec<Cmd> {
 
 /// What calls to models change: costs in the list. Those of the open run follow from its events.
 pub fn after_calls(state: &mut AppState) -> Vec<Cmd> {
-    runs::request_list(state)
+    runs::update::request_list(state)
         .into_iter()
-        .chain(looks::request_costs(state))
+        .chain(info::update::request_costs(state))
         .collect()
 }
 
 /// Applies live agent output.
 pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == chunk.run_id) {
-        transcript_pane::push_chunk(run, chunk);
+        run::transcript_update::push_chunk(run, chunk);
         run.pulse.push_text(state.now.wall);
     }
     Vec::new()
@@ -82,8 +81,8 @@ pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
 
 /// Signals were dropped: reloads what is shown.
 pub fn stale(state: &mut AppState) -> Vec<Cmd> {
-    let mut cmds = runs::request_list(state);
-    cmds.extend(looks::request_costs(state));
+    let mut cmds = runs::update::request_list(state);
+    cmds.extend(info::update::request_costs(state));
     cmds.extend(reread_run(state));
     cmds
 }

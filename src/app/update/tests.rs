@@ -1,15 +1,15 @@
 //! Flows of the pure core: feed, then look at the state and at what is to be done.
 
-use proptest::prelude::*;
-
-use super::gate_tests::{asked_outside, decided, waiting_record};
-use crate::app::key::{KeyChord, KeyCode};
+use crate::app::keymap::key::{KeyChord, KeyCode};
 use crate::app::msg::{Cmd, ExternalProgram, FrameReport, Msg};
-use crate::app::sample::{self, ConsoleHarness, SampleRunState, record, records, run_id};
+use crate::app::screens::gate::gate_tests::{asked_outside, decided, waiting_record};
 use crate::app::state::{Modal, Screen};
+use crate::app::test_support;
+use crate::app::test_support::{ConsoleHarness, SampleRunState, record, records, run_id};
 use crate::engine::api::EngineCommand;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
+use proptest::prelude::*;
 
 #[test]
 fn a_gate_that_arrives_takes_no_focus_and_rings_only_where_nobody_looks() {
@@ -39,7 +39,7 @@ fn a_jump_in_the_numbers_asks_for_a_new_snapshot() {
         SampleRunState::AwaitingFirst,
     )
     .start(Some(run_id(1)));
-    bench.events = sample::journal(SampleRunState::Awaiting);
+    bench.events = test_support::journal(SampleRunState::Awaiting);
     let last = bench.events.last().unwrap().clone();
     bench.feed(Msg::Event(std::sync::Arc::new(last.clone())));
     assert_eq!(
@@ -52,7 +52,7 @@ fn a_jump_in_the_numbers_asks_for_a_new_snapshot() {
 fn facts_fold_as_they_come() {
     let mut bench =
         ConsoleHarness::new((80, 24), records(), SampleRunState::Executing).start(Some(run_id(1)));
-    for event in sample::journal(SampleRunState::Completed)
+    for event in test_support::journal(SampleRunState::Completed)
         .into_iter()
         .skip(8)
     {
@@ -231,7 +231,7 @@ fn what_another_run_says_draws_nothing_and_hides_nothing() {
 
 #[test]
 fn the_artifact_pane_turns_through_what_can_be_shown_of_a_version() {
-    use crate::app::run_view::ArtifactView;
+    use crate::app::screens::run::state::ArtifactView;
     let mut bench = ConsoleHarness::new((80, 24), vec![waiting_record()], SampleRunState::Awaiting)
         .start(Some(run_id(1)));
     bench.press("2");
@@ -318,7 +318,7 @@ fn the_fold_opens_and_closes_and_leads_into_its_runs() {
 #[test]
 fn with_a_thousand_stopped_runs_only_those_on_the_screen_are_looked_into() {
     let many = (0..1000)
-        .map(|n| sample::many(n, RunStatus::Paused))
+        .map(|n| test_support::many(n, RunStatus::Paused))
         .collect();
     let mut bench = ConsoleHarness::new((80, 24), many, SampleRunState::Executing).start(None);
     assert_eq!(bench.state.screen(), Screen::Picker);
@@ -416,6 +416,6 @@ fn the_palette_leads_to_screens_and_runs_and_what_is_used_most_stands_first() {
     let Some(Modal::Palette(palette)) = &bench.state.modal else {
         panic!()
     };
-    let found = crate::app::update::palette::matches(&bench.state, palette);
+    let found = crate::app::modal::palette::matches(&bench.state, palette);
     assert_eq!(found[0].text, "what everything cost, over time");
 }

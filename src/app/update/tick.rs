@@ -1,9 +1,9 @@
 //! The clock tick: expires notices and saves drafts.
-
-use super::{new_run, runs, text_search};
 use crate::app::msg::Cmd;
+use crate::app::redraw_schedule::DRAFT_MS;
+use crate::app::screens::{new_run, runs};
+use crate::app::search;
 use crate::app::state::{AppState, NOTICE_MS};
-use crate::app::wake::DRAFT_MS;
 
 /// Handles a clock tick.
 pub fn tick(state: &mut AppState) -> Vec<Cmd> {
@@ -15,7 +15,7 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     {
         state.notice = None;
     }
-    text_search::search_next(state);
+    search::text_update::search_next(state);
     if state
         .runs
         .next_wait_end()
@@ -23,7 +23,7 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     {
         state.runs.expire_waits(state.now.wall);
     }
-    let mut cmds = runs::tick(state);
+    let mut cmds = runs::update::tick(state);
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
     if state.pace.due(ticks) {
         cmds.extend(super::signals::after_calls(state));
@@ -37,7 +37,7 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
         .as_ref()
         .is_some_and(|form| form.unsaved.is_some_and(due))
     {
-        cmds.extend(new_run::keep_draft(state));
+        cmds.extend(new_run::update::keep_draft(state));
     }
     cmds
 }
@@ -45,7 +45,7 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
 /// Saves all unsaved drafts before the process exits.
 pub fn keep_all(state: &mut AppState) -> Vec<Cmd> {
     let mut cmds = keep_draft(state);
-    cmds.extend(new_run::keep_draft(state));
+    cmds.extend(new_run::update::keep_draft(state));
     cmds
 }
 
@@ -68,7 +68,7 @@ pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
 mod tests {
     use super::*;
     use crate::app::msg::ArchiveQuery;
-    use crate::app::sample::{ConsoleHarness, SampleRunState, records};
+    use crate::app::test_support::{ConsoleHarness, SampleRunState, records};
 
     #[test]
     fn a_list_that_is_due_together_with_news_of_calls_is_still_asked_for() {

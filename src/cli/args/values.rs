@@ -23,7 +23,7 @@ pub(super) fn state_names() -> clap::builder::PossibleValuesParser {
 
 /// Accepts the name of a format.
 pub(super) fn format_names() -> clap::builder::PossibleValuesParser {
-    crate::cli::formats::FORMATS
+    crate::cli::output::formats::FORMATS
         .iter()
         .map(|format| format.name)
         .collect::<Vec<_>>()

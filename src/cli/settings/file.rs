@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::shape::{SettingShape, joined};
 use super::{SettingOrigin, SettingsLayer};
 use crate::model::error::{Code, Failure, SourcePlace};
-use crate::model::nearest::did_you_mean;
+use crate::model::suggest::did_you_mean;
 
 /// Reads the settings file; one that does not exist sets nothing.
 ///

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::shape::SettingShape;
 use super::{SettingOrigin, SettingsLayer};
 use crate::model::error::{Code, Failure};
-use crate::model::nearest::did_you_mean;
+use crate::model::suggest::did_you_mean;
 
 const PREFIX: &str = "PHASEDECK_";
 

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use self::backends::BackendRegistry;
-pub use self::desk::{
+pub use crate::engine::agent::pending_answer::PendingAnswer;
+pub use crate::engine::agent::recorder::{
     AnsweredCall, AttemptKey, AttemptRecorder, CallReserve, FailedCall, FinishedCall, PlannedRetry,
 };
-pub use self::settle::PendingAnswer;
-use super::growth::WriteQuota;
+use crate::engine::workspace::write_quota::WriteQuota;
 use crate::model::error::Failure;
 use crate::model::event::LongWait;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
@@ -26,12 +26,13 @@ use crate::model::record::{RehearsalScenario, TurnRecord};
 
 pub mod acp;
 mod backends;
-pub mod desk;
+pub mod budget;
+pub mod chat_completions;
 pub mod mcp;
-pub mod openai;
+mod pending_answer;
 mod program;
+pub mod recorder;
 pub mod rehearsal;
-mod settle;
 pub mod tools;
 
 /// One attempt at one phase, as a backend gets it.

@@ -11,13 +11,12 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::engine::sandbox::ProgramSandbox;
+use crate::engine::sandbox::reaper;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio_util::task::AbortOnDropHandle;
-
-use crate::engine::confine::ProgramSandbox;
-use crate::engine::guard;
 
 /// Variables that every program gets: where things lie, which language, how the net is reached.
 const ALWAYS: [&str; 22] = [
@@ -83,7 +82,7 @@ impl RunningProgram {
         folder: &Path,
     ) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
         let (program, args) = launch.words()?;
-        let mut command = guard::command(&program, &args)?;
+        let mut command = reaper::command(&program, &args)?;
         command
             .env_clear()
             .envs(launch.variables())
@@ -93,7 +92,7 @@ impl RunningProgram {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let mut child = guard::spawn(command).await?;
+        let mut child = reaper::spawn(command).await?;
         let missing = || std::io::Error::other("a pipe is missing");
         let (to, from) = (
             child.stdin.take().ok_or_else(missing)?,
@@ -161,7 +160,7 @@ impl AgentLaunch {
         let args: Vec<OsString> = self.args.iter().map(OsString::from).collect();
         Ok(match &self.fence {
             Some(fence) => (
-                guard::own_program()?.into_os_string(),
+                reaper::own_program()?.into_os_string(),
                 fence.to_args(Some(self.program.as_os_str()), &args),
             ),
             None => (self.program.clone().into_os_string(), args),

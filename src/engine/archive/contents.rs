@@ -1,11 +1,12 @@
 //! Access to stored contents by hash, search in artifacts, and files of a run's base commit.
 
 use super::RunArchive;
-use crate::engine::worktree::base_file;
+use crate::engine::workspace::worktree::base_file;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
-use crate::store::run_page::{self, RunSearchText};
+use crate::store::tables::run_page;
+use crate::store::tables::run_page::RunSearchText;
 
 /// Number of bytes of an artifact that are searched.
 const SEARCHED_BYTES: u64 = 1024 * 1024;

@@ -12,15 +12,16 @@ use std::collections::BTreeSet;
 
 pub use self::contents::ArtifactHits;
 use super::artifact::contents::WorktreeContents;
-use super::crash_card::{self, CrashCard};
-use super::final_report;
 use super::paths::InstallPaths;
 use super::report::RunsReport;
-use super::run_files;
+use crate::engine::report::final_report;
+use crate::engine::run::crash_card;
+use crate::engine::run::crash_card::CrashCard;
+use crate::engine::run::run_files;
 use crate::model::error::Result;
 use crate::model::event::JournalEvent;
+use crate::model::event_filter::EventFilter;
 use crate::model::forecast::CostSample;
-use crate::model::going_on;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
 use crate::model::money::CallCost;
@@ -29,18 +30,21 @@ use crate::model::record::{
     ApprovalRecord, ArtifactRecord, CostLine, LedgerRecord, PhaseRecord, RunRecord, SessionRecord,
     TurnRecord,
 };
+use crate::model::resumable;
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
-use crate::model::wanted::EventFilter;
 use crate::model::workflow::Workflow;
-use crate::store::gate_tokens::{self, GateToken};
-pub use crate::store::ledger::CostGrouping;
-pub use crate::store::run_page::{RunCounts, RunPage, RunPageQuery, RunSearchText};
-pub use crate::store::search::EventMatches;
-pub use crate::store::sessions::TranscriptKind;
-use crate::store::{
-    Reader, approvals, artifacts, consents, conversation, events, forecast, frozen, ledger, phases,
-    run_costs, run_list, run_page, runs, search, sessions, threads, turns,
+use crate::store::Reader;
+pub use crate::store::journal::search::EventMatches;
+use crate::store::journal::{events, search};
+use crate::store::tables::gate_tokens;
+use crate::store::tables::gate_tokens::GateToken;
+pub use crate::store::tables::ledger::CostGrouping;
+pub use crate::store::tables::run_page::{RunCounts, RunPage, RunPageQuery, RunSearchText};
+pub use crate::store::tables::sessions::TranscriptKind;
+use crate::store::tables::{
+    approvals, artifacts, consents, conversation, forecast, ledger, phases, run_costs,
+    run_definitions, run_list, run_page, runs, sessions, threads, turns,
 };
 
 /// Selects runs to list.
@@ -140,7 +144,7 @@ impl RunArchive {
     pub fn resume_refusal(&self, run: RunId) -> Result<Option<String>> {
         let record = runs::get(self.reader.connection(), run)?;
         let holder = run_page::holder(self.reader.connection(), &record)?;
-        if let Some(refusal) = going_on::refusal_for_state(&record.state, holder) {
+        if let Some(refusal) = resumable::refusal_for_state(&record.state, holder) {
             return Ok(Some(refusal.message()));
         }
         Ok(
@@ -421,7 +425,7 @@ impl RunArchive {
     /// # Errors
     /// `run_not_found`; `template_load_failed` if its text is missing or malformed.
     pub fn workflow(&self, run: RunId) -> Result<Workflow> {
-        frozen::workflow(self.reader.connection(), run)
+        run_definitions::workflow(self.reader.connection(), run)
     }
 
     /// Returns the bindings of a run with their personas, ordered by role.
@@ -429,7 +433,7 @@ impl RunArchive {
     /// # Errors
     /// `run_metadata_missing` if it has none; `persona_load_failed` naming the persona.
     pub fn bindings(&self, run: RunId) -> Result<Vec<(RoleBinding, Persona)>> {
-        frozen::personas(self.reader.connection(), run)
+        run_definitions::personas(self.reader.connection(), run)
     }
 
     /// Returns the frozen schema `id` of a run.
@@ -437,7 +441,7 @@ impl RunArchive {
     /// # Errors
     /// `schema_not_found` if it is missing or malformed.
     pub fn schema(&self, run: RunId, id: &SchemaId) -> Result<serde_json::Value> {
-        frozen::schema(self.reader.connection(), run, id)
+        run_definitions::schema(self.reader.connection(), run, id)
     }
 
     /// Builds the report of a run from its current rows.

@@ -2,9 +2,11 @@ use super::*;
 use crate::model::error::Code;
 use crate::model::id::{RequestId, VersionedName};
 use crate::model::state::Decision;
-use crate::store::definitions::DefinitionKind;
-use crate::store::fixture::{self, BEGIN};
-use crate::store::{Store, bindings, definitions, journal};
+use crate::store::tables::definitions::DefinitionKind;
+use crate::store::tables::{bindings, definitions};
+use crate::store::tests::fixture;
+use crate::store::tests::fixture::BEGIN;
+use crate::store::{Store, journal};
 
 struct ArchiveFixture {
     _home: tempfile::TempDir,

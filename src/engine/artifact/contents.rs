@@ -17,9 +17,10 @@ use rusqlite::Connection;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
-use crate::store::contents::{self, SMALL, StoredContent};
 use crate::store::failpoint::Step;
 use crate::store::failpoint::planted::{self, Bug};
+use crate::store::tables::contents;
+use crate::store::tables::contents::{SMALL, StoredContent};
 
 /// Contents by their hash.
 #[derive(Clone, Debug)]

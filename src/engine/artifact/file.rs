@@ -7,15 +7,15 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions};
-
-use crate::engine::beneath::{self, ConfinedFsError};
 use crate::engine::paths::create_private_dir;
+use crate::engine::workspace::confined_fs;
+use crate::engine::workspace::confined_fs::ConfinedFsError;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::worktree_path;
 use crate::store::failpoint::Step;
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
 
 /// How much of a worktree's `.env` is looked at, in bytes.
 const ENV_FILE_BYTES: u64 = 64 * 1024;
@@ -35,7 +35,7 @@ pub fn read(worktree: &Path, path: &str, max_bytes: u64) -> Result<Option<Vec<u8
     let Some((folder, name)) = open_parent(worktree, path)? else {
         return Ok(None);
     };
-    match beneath::read_plain(&folder, name, max_bytes) {
+    match confined_fs::read_plain(&folder, name, max_bytes) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(ConfinedFsError::Missing) => Ok(None),
         Err(ConfinedFsError::TooLarge(bytes)) => Err(Failure::new(
@@ -78,8 +78,8 @@ pub fn move_aside(
         }
         Err(e) => return Err(fail(e)),
     }
-    beneath::sync_folder(&aside)
-        .and_then(|()| beneath::sync_folder(&folder))
+    confined_fs::sync_folder(&aside)
+        .and_then(|()| confined_fs::sync_folder(&folder))
         .map_err(fail)?;
     Ok(Some(aside_dir.join(new_name)))
 }
@@ -92,7 +92,7 @@ pub fn move_aside(
 /// `worktree_missing`; `io_failed`, `disk_full`. The old file is untouched then.
 pub fn write(worktree: &Path, path: &str, bytes: &[u8]) -> Result<()> {
     let (folder, name) = make_parent(worktree, path)?;
-    match beneath::open_plain(&folder, name) {
+    match confined_fs::open_plain(&folder, name) {
         Ok(_) | Err(ConfinedFsError::Missing) => replace(&folder, name, path, bytes),
         Err(obstacle) => Err(refused(path, "write", &obstacle)),
     }
@@ -116,7 +116,7 @@ fn replace(folder: &Dir, name: &str, path: &str, bytes: &[u8]) -> Result<()> {
         ".{}.phasedeck-new",
         name.chars().take(40).collect::<String>()
     );
-    beneath::replace(folder, name, bytes, &temporary, None)
+    confined_fs::replace(folder, name, bytes, &temporary, None)
         .map_err(|e| Failure::io(format!("cannot write '{path}'"), &e))
 }
 
@@ -124,7 +124,7 @@ fn replace(folder: &Dir, name: &str, path: &str, bytes: &[u8]) -> Result<()> {
 fn open_parent<'a>(worktree: &Path, path: &'a str) -> Result<Option<(Dir, &'a str)>> {
     check_path(path)?;
     let (parents, name) = split(path);
-    match beneath::folder(&beneath::open_worktree(worktree)?, parents) {
+    match confined_fs::folder(&confined_fs::open_worktree(worktree)?, parents) {
         Ok(folder) => Ok(Some((folder, name))),
         Err(ConfinedFsError::Missing) => Ok(None),
         Err(obstacle) => Err(refused(path, "reach", &obstacle)),
@@ -134,7 +134,7 @@ fn open_parent<'a>(worktree: &Path, path: &'a str) -> Result<Option<(Dir, &'a st
 fn make_parent<'a>(worktree: &Path, path: &'a str) -> Result<(Dir, &'a str)> {
     check_path(path)?;
     let (parents, name) = split(path);
-    let folder = beneath::made_folder(&beneath::open_worktree(worktree)?, parents)
+    let folder = confined_fs::made_folder(&confined_fs::open_worktree(worktree)?, parents)
         .map_err(|o| refused(path, "reach", &o))?;
     Ok((folder, name))
 }

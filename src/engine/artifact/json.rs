@@ -2,11 +2,11 @@
 //!
 //! Duplicate keys do not stop the parser, so that all errors can be reported at once.
 
-use serde_json::Value;
-
-use super::wording::clip;
-use crate::engine::strict_json::{self, DuplicateKey};
+use crate::engine::artifact::messages::clip;
+use crate::engine::artifact::strict_json;
+use crate::engine::artifact::strict_json::DuplicateKey;
 use crate::model::event::ArtifactError;
+use serde_json::Value;
 
 /// Decodes the text of an artifact.
 ///

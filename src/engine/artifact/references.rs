@@ -7,10 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::artifact::schema_lint::SchemaFinding;
+use crate::engine::artifact::strict_json::pointer_part;
 use serde_json::{Map, Value};
-
-use super::soundness::SchemaFinding;
-use crate::engine::strict_json::pointer_part;
 
 /// Keywords whose value is a schema; `true` if it applies to the same location in the data.
 const SINGLE: &[(&str, bool)] = &[

@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use jsonschema::Validator;
-use serde_json::Value;
-
-use super::soundness::{self, SchemaFinding};
+use crate::engine::artifact::schema_lint;
+use crate::engine::artifact::schema_lint::SchemaFinding;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::SchemaId;
+use jsonschema::Validator;
+use serde_json::Value;
 
 const MAX_PROBLEMS: usize = 10;
 
@@ -28,7 +28,7 @@ impl CompiledSchema {
     /// # Errors
     /// `schema_invalid` with all problems.
     pub fn compile(id: &SchemaId, value: &Value) -> Result<Self> {
-        let validator = soundness::compile(value).map_err(|found| invalid(id, &found))?;
+        let validator = schema_lint::compile(value).map_err(|found| invalid(id, &found))?;
         Ok(Self {
             id: id.clone(),
             value: Arc::new(value.clone()),

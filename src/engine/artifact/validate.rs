@@ -8,8 +8,9 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+use super::json;
 use super::schema::CompiledSchema;
-use super::{json, wording};
+use crate::engine::artifact::messages;
 use crate::model::event::ArtifactError;
 
 /// Maximum number of listed errors.
@@ -51,7 +52,7 @@ pub fn validate(schema: &CompiledSchema, path: &str, bytes: &[u8]) -> Validation
             let root = if is_text { "the text" } else { "the document" };
             let found = schema.validator().iter_errors(&value).take(MAX_COUNTED);
             errors.extend(
-                found.flat_map(|error| wording::artifact_errors(&error, schema.value(), root)),
+                found.flat_map(|error| messages::artifact_errors(&error, schema.value(), root)),
             );
             verdict(errors)
         }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::yaml::{self, MAX_BYTES, SourcePosition, YamlContent, YamlError, YamlNode};
-use crate::engine::strict_json;
+use crate::engine::artifact::strict_json;
 
 /// Reads one JSON document.
 ///

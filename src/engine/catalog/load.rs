@@ -4,22 +4,22 @@
 //! It is put together anew at each start of a run. The files are read each time; what their text means
 //! is remembered as long as the text is the same, and the shipped set is read once.
 
-use std::collections::btree_map::Entry as Slot;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-
-use super::brought::{self, RepositoryCatalog};
-use super::memory::ParseCache;
 use super::{
     ArtifactSchema, Catalog, CatalogDirs, CatalogEntry, CatalogOrigin, persona, schema, shipped,
     source, workflow,
 };
+use crate::engine::catalog::parse_cache::ParseCache;
+use crate::engine::catalog::repository_catalog;
+use crate::engine::catalog::repository_catalog::RepositoryCatalog;
 use crate::model::error::{Code, Failure, Result, SourcePlace};
 use crate::model::hash::ContentHash;
 use crate::model::id::SchemaId;
 use crate::model::persona::Persona;
 use crate::model::workflow::Workflow;
+use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 pub(super) const YAML: &[&str] = &["yaml", "yml"];
 pub(super) const JSON: &[&str] = &["json"];
@@ -110,7 +110,7 @@ fn over(shipped: &Catalog, sources: CatalogSources<'_>) -> Catalog {
     );
     personas.bring(brought, "personas", &mut problems, |text, file| {
         persona::read(text, file)
-            .map(brought::held)
+            .map(repository_catalog::held)
             .and_then(identified)
     });
     personas.fill(
@@ -141,7 +141,12 @@ fn schemas(
     {
         let folder = sources
             .repository
-            .map(|brought| brought.top.join(brought::FOLDER).join("artifacts"))
+            .map(|brought| {
+                brought
+                    .top
+                    .join(repository_catalog::FOLDER)
+                    .join("artifacts")
+            })
             .unwrap_or_default();
         let read =
             id_of(&folder, &path).and_then(|id| read_schema(id, text, &path.display().to_string()));

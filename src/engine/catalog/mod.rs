@@ -9,31 +9,36 @@
 //! Not its work: which persona takes which role ([`bind`](super::bind)), checking artifacts against
 //! their schemas ([`artifact`](super::artifact)), and asking for consent.
 
+pub mod bind;
+pub mod start_preview;
+pub mod trust;
+pub mod trust_request;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use self::brought::RepositoryCatalog;
 use self::load::CatalogSources;
 pub use self::schema::check_schema;
 pub use self::shipped::files as shipped_files;
 pub use self::validate::validate_files;
+pub use crate::engine::catalog::repository_catalog::RepositoryCatalog;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::SchemaId;
-use crate::model::nearest::did_you_mean_or_list;
 use crate::model::persona::Persona;
+use crate::model::suggest::did_you_mean_or_list;
 use crate::model::workflow::Workflow;
 
-pub mod brought;
 mod json;
 mod load;
-mod memory;
 mod names;
+mod parse_cache;
 mod persona;
 mod reader;
+pub mod repository_catalog;
 mod schema;
 mod shipped;
 mod source;

@@ -6,7 +6,7 @@
 use super::yaml::{SourcePosition, YamlContent, YamlError, YamlMember, YamlNode};
 use crate::model::error::{Code, Failure, SourcePlace};
 use crate::model::id::is_name;
-use crate::model::nearest::did_you_mean_or_list;
+use crate::model::suggest::did_you_mean_or_list;
 
 /// The problems of one file.
 pub(crate) struct ProblemList {

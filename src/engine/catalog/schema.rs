@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::json;
 use super::names::is_schema_id;
 use super::reader::ProblemList;
-use crate::engine::artifact::soundness::{self, SchemaFinding};
+use crate::engine::artifact::schema_lint;
+use crate::engine::artifact::schema_lint::SchemaFinding;
 use crate::model::error::{Code, Failure, Result, SourcePlace};
 use crate::model::id::SchemaId;
 
@@ -82,7 +83,7 @@ fn failure(finding: SchemaFinding, file: &str, text: Option<&str>) -> Failure {
 }
 
 fn findings(value: &Value) -> Vec<SchemaFinding> {
-    let mut found = soundness::compile(value).err().unwrap_or_default();
+    let mut found = schema_lint::compile(value).err().unwrap_or_default();
     found.truncate(MAX_PROBLEMS);
     found
 }

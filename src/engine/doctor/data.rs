@@ -3,10 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::{CheckEnvironment, CheckFindings, size};
-use crate::engine::anchor;
 use crate::engine::catalog::{Catalog, CatalogDirs};
+use crate::engine::host::integrity_checkpoint;
 use crate::engine::host::live_host;
-use crate::store::{Reader, run_page};
+use crate::store::Reader;
+use crate::store::tables::run_page;
 
 pub(super) fn database(patient: &CheckEnvironment, found: &mut CheckFindings) {
     let path = patient.paths.database();
@@ -57,7 +58,7 @@ pub(super) fn database(patient: &CheckEnvironment, found: &mut CheckFindings) {
 
 /// Reports checkpoints that did not match: the database was restored from a copy or lost its log.
 fn mismatched_checkpoints(patient: &CheckEnvironment, found: &mut CheckFindings) {
-    match anchor::mismatched_checkpoints(&patient.paths) {
+    match integrity_checkpoint::mismatched_checkpoints(&patient.paths) {
         Ok(kept) if kept.is_empty() => {
             found.ok("history", "journal continuous since the last host")
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::termios::tcgetwinsize;
 
 use super::{CheckEnvironment, CheckFindings, block_on, size};
-use crate::engine::confine::{SandboxLauncher, SandboxProtection};
+use crate::engine::sandbox::{SandboxLauncher, SandboxProtection};
 use crate::model::terminal::is_colourless;
 
 const MIB: u64 = 1024 * 1024;

@@ -1,7 +1,7 @@
 //! Checks of API keys and backends, by the same conditions as binding. Nothing is sent.
 
 use super::{CheckEnvironment, CheckFindings};
-use crate::engine::agent::openai::key::{key, place};
+use crate::engine::agent::chat_completions::key::{key, place};
 use crate::engine::catalog::{Catalog, CatalogDirs};
 use crate::engine::host::{backends as of_host, prices};
 

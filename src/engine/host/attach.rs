@@ -9,23 +9,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
-
-use super::doorbell::ChangeWatcher;
 use super::lock::live_host;
 use crate::engine::api::{
     CommandAnswer, CommandRequest, CommandSender, EngineCommand, EnginePort, EngineSignal,
 };
 use crate::engine::blocking::blocking;
-use crate::engine::context::EngineContext;
+use crate::engine::host::change_watcher::ChangeWatcher;
 use crate::engine::journal_writer::signal_channel;
 use crate::engine::paths::InstallPaths;
+use crate::engine::run::context::EngineContext;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
 use crate::model::record::InboxRecord;
 use crate::model::state::ApprovalStatus;
 use crate::model::time::Timestamp;
-use crate::store::{Reader, Store, approvals, events, inbox, run_list};
+use crate::store::journal::events;
+use crate::store::tables::{approvals, inbox, run_list};
+use crate::store::{Reader, Store};
+use tokio::sync::{broadcast, mpsc};
 
 /// Poll interval while waiting for an answer.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::blocking::blocking;
-use crate::engine::context::EngineContext;
+use crate::engine::run::context::EngineContext;
 use crate::model::time::Timestamp;
-use crate::store::backup;
+use crate::store::writer::backup;
 
 /// Delay before the first backup: a short-lived host makes none, and startup is not slowed down.
 const FIRST_DELAY: Duration = Duration::from_secs(60);

@@ -4,14 +4,15 @@
 //! executes them, whichever process that is, so none is lost in between.
 
 use crate::engine::api::{CommandSender, EngineCommand};
-use crate::engine::context::EngineContext;
+use crate::engine::run::context::EngineContext;
 use crate::model::error::{Failure, Result};
 use crate::model::id::{ClientToken, RunId};
 use crate::model::settings::AppSettings;
 use crate::model::state::{OnDisconnect, PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
-use crate::store::inbox::{self, NewCommand};
-use crate::store::runs;
+use crate::store::tables::inbox;
+use crate::store::tables::inbox::NewCommand;
+use crate::store::tables::runs;
 
 /// Which runs the next host resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,8 @@ use crate::engine::paths::InstallPaths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
 use crate::store::failpoint::Step;
-use crate::store::fence::{self, HostIdentity};
+use crate::store::writer::host_epoch;
+use crate::store::writer::host_epoch::HostIdentity;
 
 /// A process that probes the lock holds it for microseconds, and so does a child between fork and
 /// exec; neither is a host, so a busy lock is retried.
@@ -102,7 +103,7 @@ impl HostLock {
     /// `session_manager_already_running`, naming that host; `io_failed`. Nothing is changed.
     pub fn reject_orphaned_host(&self, paths: &InstallPaths) -> Result<()> {
         // Errors of the database are reported where it is opened for work.
-        let last = fence::last_host(&paths.database()).unwrap_or_default();
+        let last = host_epoch::last_host(&paths.database()).unwrap_or_default();
         let other = last.filter(|last| !same_file(&self.file, last.who) && is_locked(last.who));
         other.map_or(Ok(()), |last| {
             let who = LockHolder {

@@ -6,45 +6,48 @@
 //! input. [`attach`] returns a `EnginePort` of the same type for another process; its requests go to the
 //! inbox.
 
+pub mod integrity_checkpoint;
+pub mod transfer;
+pub mod verify;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{broadcast, mpsc, oneshot};
-
-use self::doorbell::ChangeWatcher;
 pub use self::lock::{HostLock, LockHolder, live_host};
 use self::recovery::RecoveredRuns;
-use self::tellers::OutboundWorkers;
 use super::agent::Backend;
 use super::agent::acp::AcpBackend;
-use super::agent::openai::{ModelList, OpenAi, PriceTable};
 use super::agent::rehearsal::RehearsalBackend;
-use super::anchor;
 use super::api::{CommandRequest, EnginePort, EngineSignal};
 use super::blocking::blocking;
-use super::context::EngineContext;
 use super::paths::InstallPaths;
-use super::supervisor::{Supervisor, SupervisorMsg};
-use super::{rollback, slots};
+use crate::engine::agent::chat_completions::{ModelList, OpenAi, PriceTable};
+use crate::engine::host::change_watcher::ChangeWatcher;
+use crate::engine::host::outbound_workers::OutboundWorkers;
+use crate::engine::run::context::EngineContext;
+use crate::engine::run::supervisor::{Supervisor, SupervisorMsg};
+use crate::engine::run::{concurrency, rollback};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::settings::AppSettings;
 use crate::model::time::Timestamp;
-use crate::store::{Reader, Store, consents, inbox};
+use crate::store::tables::{consents, inbox};
+use crate::store::{Reader, Store};
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 mod attach;
 mod backups;
-mod doorbell;
+mod change_watcher;
+mod cleanup;
+mod disk_space;
 mod handover;
 mod lock;
+mod network_fs;
+mod outbound_workers;
 mod recovery;
-mod remote;
-mod space;
-mod sweep;
-mod tellers;
 
 pub use attach::{attach, write_alongside_host};
 pub use handover::HandoverScope;
@@ -87,7 +90,7 @@ impl EngineHost {
     }
 
     fn start_with(paths: &InstallPaths, settings: &AppSettings, begins: bool) -> Result<Self> {
-        let remote = remote::check(&paths.data, settings.host.allow_network_fs)?;
+        let remote = network_fs::check(&paths.data, settings.host.allow_network_fs)?;
         let lock = HostLock::acquire(paths)?;
         lock.reject_orphaned_host(paths)?;
         // The time of the lock file, not of this process's clock: it is compared with other files'
@@ -95,7 +98,7 @@ impl EngineHost {
         let begun = std::fs::metadata(paths.lock())
             .and_then(|meta| meta.modified())
             .unwrap_or(std::time::UNIX_EPOCH);
-        let (store, full) = space::open_store(&paths.database(), lock.identity()?)?;
+        let (store, full) = disk_space::open_store(&paths.database(), lock.identity()?)?;
         let backends = backends(settings, prices(settings, paths)?)?;
         let context = Arc::new(EngineContext::new(
             store,
@@ -111,7 +114,7 @@ impl EngineHost {
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
         // Compared before recovery appends anything to the journals.
-        let mut notices = anchor::check(paths, &context.journal.store.reader()?)?;
+        let mut notices = integrity_checkpoint::check(paths, &context.journal.store.reader()?)?;
         notices.extend(full);
         notices.extend(remote);
         for notice in &notices {
@@ -129,7 +132,7 @@ impl EngineHost {
             let _ = calls.try_send(SupervisorMsg::Adopt(run_id));
         }
         runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone(), begins).run());
-        runtime.spawn(slots::store_queue_positions(Arc::clone(&context)));
+        runtime.spawn(concurrency::store_queue_positions(Arc::clone(&context)));
         let shared = Arc::clone(&context);
         runtime.spawn(async move { rollback::finish_pending(&shared, to_roll_back).await });
         let shared = Arc::clone(&context);
@@ -137,7 +140,7 @@ impl EngineHost {
             recovery::write_reports(Arc::clone(&shared), reports).await;
             recovery::rewrite_missing_reports(Arc::clone(&shared)).await;
             let swept =
-                blocking(move || Ok(sweep::remove_unfinished_files(&shared.paths, begun))).await;
+                blocking(move || Ok(cleanup::remove_unfinished_files(&shared.paths, begun))).await;
             tracing::info!(files = ?swept, "removed unfinished files of previous hosts");
         });
         for backend in context.backends.all().filter(|_| begins) {
@@ -150,7 +153,7 @@ impl EngineHost {
             context.journal.signals(),
         );
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
-        runtime.spawn(space::watch_space(Arc::clone(&context), calls.clone()));
+        runtime.spawn(disk_space::watch_space(Arc::clone(&context), calls.clone()));
         runtime.spawn(backups::run_daily(Arc::clone(&context)));
         runtime.spawn(forward_store_closed(
             context.journal.store.clone(),
@@ -162,7 +165,7 @@ impl EngineHost {
         ));
         runtime.spawn(write_checkpoints(
             context.journal.store.clone(),
-            anchor::CheckpointWriter::new(paths)?,
+            integrity_checkpoint::CheckpointWriter::new(paths)?,
             context.journal.subscribe(),
         ));
         Ok(Self {
@@ -248,7 +251,7 @@ impl EngineHost {
             )
             .unwrap_or_default();
         let anchor = || {
-            anchor::CheckpointWriter::new(&self.context.paths)
+            integrity_checkpoint::CheckpointWriter::new(&self.context.paths)
                 .and_then(|mut keeper| keeper.write_if_changed())
         };
         if let (None, Err(failure)) = (self.context.journal.store.stop_reason(), anchor()) {
@@ -307,7 +310,7 @@ async fn publish_database_lock(store: Store, signals: broadcast::Sender<EngineSi
 /// touch it.
 async fn write_checkpoints(
     store: Store,
-    keeper: anchor::CheckpointWriter,
+    keeper: integrity_checkpoint::CheckpointWriter,
     news: broadcast::Receiver<EngineSignal>,
 ) {
     tokio::select! {

@@ -7,17 +7,15 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-use tokio::runtime::Runtime;
-
-use crate::engine::agent::desk::close_lost_calls;
+use crate::engine::agent::recorder::close_lost_calls;
 use crate::engine::blocking::blocking;
-use crate::engine::context::EngineContext;
-use crate::engine::driver::{RequestedStop, requested_stop};
-use crate::engine::machine::{
+use crate::engine::report::final_report;
+use crate::engine::run::context::EngineContext;
+use crate::engine::run::driver::{RequestedStop, requested_stop};
+use crate::engine::run::machine::{
     AttemptOutcome, MachineInput, PhasePlan, RunActivity, decide, wanted,
 };
-use crate::engine::{final_report, run_files};
+use crate::engine::run::run_files;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RunId;
@@ -28,7 +26,11 @@ use crate::model::state::{PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
 use crate::store::failpoint::Step;
 use crate::store::failpoint::planted::{self, Bug};
-use crate::store::{Reader, events, journal, runs, threads, turns};
+use crate::store::journal::events;
+use crate::store::tables::{runs, threads, turns};
+use crate::store::{Reader, journal};
+use futures_util::future::join_all;
+use tokio::runtime::Runtime;
 
 /// Number of reports written before the host serves commands; the others follow in the background.
 const REPORTS_BEFORE_SERVING: usize = 16;

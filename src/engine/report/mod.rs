@@ -5,6 +5,8 @@
 //! the schema that ships, and as `<run>.report.md` for people. Who reads the rows, and who notes the
 //! path on the run, is the caller.
 
+pub mod final_report;
+
 pub use self::file::write;
 pub use self::html::{HeadingList, render_html};
 pub use self::markdown::render_markdown;

@@ -1,12 +1,11 @@
 //! The rows of artifact versions, valid or not, and what a phase is expected to make.
 
-use rusqlite::{Connection, OptionalExtension};
-
-use super::super::row;
 use super::RunHead;
 use crate::model::error::{Failure, Result};
 use crate::model::event::{ArtifactRef, JournalEvent, RunFact};
 use crate::model::id::{PhaseKey, SchemaId};
+use crate::store::tables::columns;
+use rusqlite::{Connection, OptionalExtension};
 
 const INSERT: &str = "INSERT INTO artifacts (run_id, phase_key, version, attempt, path, schema_id, sha256, bytes, valid, errors, at_ms) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -49,7 +48,7 @@ pub(super) fn validated(
         &artifact.path,
         artifact.schema.as_str(),
         artifact.sha256.as_str(),
-        row::stored(artifact.bytes),
+        columns::stored(artifact.bytes),
         true,
         "[]",
         event.at.0,
@@ -89,7 +88,7 @@ pub(super) fn invalid(tx: &Connection, event: &JournalEvent) -> Result<()> {
         path,
         schema.unwrap_or_default(),
         sha256.as_str(),
-        row::stored(*bytes),
+        columns::stored(*bytes),
         false,
         errors,
         event.at.0,

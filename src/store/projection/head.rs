@@ -1,15 +1,16 @@
 //! The row of a run while facts are taken in: read once, moved in memory, written once.
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
-
-use super::super::chain::{self, ChainHash};
-use super::super::{error, row, runs};
+use super::super::error;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{JournalEvent, TokenUsage};
 use crate::model::id::{GateKey, RunId};
 use crate::model::money::{CallCost, NanoUsd};
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
+use crate::store::journal::chain;
+use crate::store::journal::chain::ChainHash;
+use crate::store::tables::{columns, runs};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
 pub(in crate::store) const LOAD: &str = "SELECT state, paused_from_state, pause_reason, current_phase, phases_total, phases_done, \
      pending_gate, pending_since_ms, error_code, error_message, error_hint, last_seq, cost_nano, unknown_calls, calls, tokens_input, \
@@ -77,37 +78,37 @@ impl RunHead {
         let text = |place: usize| row.get::<_, Option<String>>(place);
         let error = text(8)?.zip(text(9)?).zip(text(10)?);
         let (status, created_at) = (
-            row::named(row, "state", RunStatus::parse)?,
-            row::at(row, 19)?,
+            columns::named(row, "state", RunStatus::parse)?,
+            columns::at(row, 19)?,
         );
         Ok(Self {
             run_id,
             status,
-            last_seq: row::large(row, 11)?,
-            updated_at: row::at(row, 22)?,
+            last_seq: columns::large(row, 11)?,
+            updated_at: columns::at(row, 22)?,
             chain: chain::link(row)?,
             error: error.map(|((code, message), hint)| (code, message, hint)),
-            started_at: row::at_option(row, 20)?,
-            pending: text(6)?.map(GateKey).zip(row::at_option(row, 7)?),
+            started_at: columns::at_option(row, 20)?,
+            pending: text(6)?.map(GateKey).zip(columns::at_option(row, 7)?),
             phases_moved: false,
             paused_from: text(1)?.and_then(|state| RunStatus::parse(&state)),
             pause_reason: text(2)?.and_then(|reason| PauseReason::parse(&reason)),
             current_phase: text(3)?,
-            phases_total: row::count(row, 4)?,
-            phases_done: row::count(row, 5)?,
+            phases_total: columns::count(row, 4)?,
+            phases_done: columns::count(row, 5)?,
             cost: CallCost {
                 known: NanoUsd(row.get(12)?),
-                unknown_calls: row::count(row, 13)?,
+                unknown_calls: columns::count(row, 13)?,
             },
             tokens: TokenUsage {
-                input: row::large(row, 15)?,
-                output: row::large(row, 16)?,
-                cached: row::large(row, 17)?,
-                reasoning: row::large(row, 18)?,
+                input: columns::large(row, 15)?,
+                output: columns::large(row, 16)?,
+                cached: columns::large(row, 17)?,
+                reasoning: columns::large(row, 18)?,
             },
-            calls: row::count(row, 14)?,
+            calls: columns::count(row, 14)?,
             created_at,
-            ended_at: row::at_option(row, 21)?,
+            ended_at: columns::at_option(row, 21)?,
             stored: (status, created_at),
         })
     }
@@ -144,7 +145,7 @@ impl RunHead {
             let mut query = tx.prepare_cached(PROGRESS)?;
             (self.phases_done, self.current_phase) = query
                 .query_row([self.run_id.to_string()], |row| {
-                    Ok((row::count(row, "done")?, row.get("current")?))
+                    Ok((columns::count(row, "done")?, row.get("current")?))
                 })?;
         }
         match self.write(tx) {
@@ -176,14 +177,14 @@ impl RunHead {
             error.map(|(code, _, _)| code),
             error.map(|(_, message, _)| message),
             error.map(|(_, _, hint)| hint),
-            row::stored(self.last_seq),
+            columns::stored(self.last_seq),
             self.cost.known.0,
             self.cost.unknown_calls,
             self.calls,
-            row::stored(self.tokens.input),
-            row::stored(self.tokens.output),
-            row::stored(self.tokens.cached),
-            row::stored(self.tokens.reasoning),
+            columns::stored(self.tokens.input),
+            columns::stored(self.tokens.output),
+            columns::stored(self.tokens.cached),
+            columns::stored(self.tokens.reasoning),
             self.started_at.map(|at| at.0),
             self.ended_at.map(|at| at.0),
             self.updated_at.0,

@@ -16,11 +16,11 @@ mod tests;
 use rusqlite::Connection;
 
 pub(super) use self::head::RunHead;
-use super::events;
 use crate::model::error::{Failure, Result};
 use crate::model::event::{JournalEvent, RunFact};
 use crate::model::id::RunId;
 use crate::model::state::{ApprovalStatus, Decision, PhaseStatus, RunStatus};
+use crate::store::journal::events;
 
 /// Takes one new event into the rows.
 pub(super) fn apply(tx: &Connection, head: &mut RunHead, event: &JournalEvent) -> Result<()> {

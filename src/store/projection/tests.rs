@@ -3,12 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use proptest::prelude::*;
-use rusqlite::Connection;
-use rusqlite::types::Value;
-
-use super::super::fixture::{self, BEGIN};
-use super::super::{approvals, artifacts, events, journal, open, phases, runs, sessions};
+use super::super::journal;
 use super::*;
 use crate::model::error::Code;
 use crate::model::event::{ArtifactError, ArtifactRef, TokenUsage};
@@ -18,6 +13,14 @@ use crate::model::money::NanoUsd;
 use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, SessionStatus, Via};
 use crate::model::time::Timestamp;
+use crate::store::journal::events;
+use crate::store::tables::{approvals, artifacts, phases, runs, sessions};
+use crate::store::tests::fixture;
+use crate::store::tests::fixture::BEGIN;
+use crate::store::writer::open;
+use proptest::prelude::*;
+use rusqlite::Connection;
+use rusqlite::types::Value;
 
 const PHASES: [&str; 3] = ["spec", "plan", "build"];
 

@@ -68,7 +68,7 @@ fn a_comment_is_written_beside_the_text_it_is_about() {
 fn an_answer_ends_as_a_receipt() {
     snapshot("gate_receipt", |size| {
         let mut bench = at_gate(size, SampleRunState::Awaiting);
-        bench.store_fact(sample::resolved(2, Decision::Approve, "ann"));
+        bench.store_fact(test_support::resolved(2, Decision::Approve, "ann"));
         bench
     });
 }
@@ -100,7 +100,7 @@ fn the_facts_of_a_gate_lose_the_less_important_words_first() {
             world(SampleRunState::Awaiting),
             SampleRunState::Awaiting,
         );
-        bench.forecast = sample::forecast();
+        bench.forecast = test_support::forecast();
         let mut bench = bench.start(Some(run_id(1)));
         bench.press("!");
         let shown = settle(&mut bench);
@@ -122,7 +122,7 @@ fn the_facts_of_a_gate_lose_the_less_important_words_first() {
 fn a_receipt_shows_every_line_of_the_words() {
     snapshot("gate_receipt_words", |size| {
         let mut bench = at_gate(size, SampleRunState::Awaiting);
-        let mut answer = sample::resolved(2, Decision::RequestChanges, "ann");
+        let mut answer = test_support::resolved(2, Decision::RequestChanges, "ann");
         if let RunFact::ApprovalResolved { comment, .. } = &mut answer {
             *comment = (1..=20)
                 .map(|n| format!("{n}. this is too long\n"))
@@ -150,7 +150,7 @@ fn nothing_beneath_something_in_front_looks_like_an_answer() {
 fn a_question_about_no_artifact_says_what_happened_and_what_each_answer_does() {
     snapshot("gate_recovery", |size| {
         let mut bench = on_run(size, SampleRunState::Executing);
-        sample::cannot_work()
+        test_support::cannot_work()
             .into_iter()
             .for_each(|fact| bench.store_fact(fact));
         settle(&mut bench);
@@ -165,12 +165,12 @@ fn a_question_about_no_artifact_says_what_happened_and_what_each_answer_does() {
 fn a_version_of_the_operators_own_is_told_as_such() {
     snapshot("gate_edited", |size| {
         let mut bench = at_gate(size, SampleRunState::AwaitingFirst);
-        let content = sample::SPEC_V2.to_owned();
+        let content = test_support::SPEC_V2.to_owned();
         bench.feed(Msg::Returned(ExternalResult::Edited {
-            request_id: sample::request_id(1),
+            request_id: test_support::request_id(1),
             content,
         }));
-        sample::revised()
+        test_support::revised()
             .into_iter()
             .for_each(|fact| bench.store_fact(fact));
         bench
@@ -223,7 +223,7 @@ fn at_the_gate_of_a_paused_run_it_is_said_that_an_answer_waits_too() {
         settle(&mut bench);
         bench.ticks += 1000;
         bench.press("Enter");
-        bench.store_fact(sample::resolved(2, Decision::Approve, "mo"));
+        bench.store_fact(test_support::resolved(2, Decision::Approve, "mo"));
         bench
     });
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::app::mouse::{MouseInput, MouseTarget};
-use crate::app::runs::RunListRow;
+use crate::app::screens::runs::state::RunListRow;
 use crate::app::state::Screen;
 
 #[test]
@@ -23,7 +23,7 @@ fn the_picker_says_what_each_run_was_doing() {
         let mut all = records();
         all.push(RunRecord {
             paused_from_state: Some("awaiting_approval".to_owned()),
-            ..sample::record(9, RunStatus::Paused, 3000)
+            ..test_support::record(9, RunStatus::Paused, 3000)
         });
         at_home(size, all)
     });
@@ -54,7 +54,7 @@ fn enter_is_not_offered_on_a_run_that_cannot_go_on() {
 fn what_is_done_today_is_one_line_until_it_is_opened() {
     let many = || {
         let mut all = world(SampleRunState::Awaiting);
-        all.extend((20..32).map(|n| sample::record(n, RunStatus::Completed, i64::from(n))));
+        all.extend((20..32).map(|n| test_support::record(n, RunStatus::Completed, i64::from(n))));
         all
     };
     snapshot("home_fold", |size| at_home(size, many()));
@@ -126,7 +126,7 @@ fn loading_is_said_only_when_it_takes_long_and_a_failure_is_not_an_empty_list() 
 fn the_picker_shows_more_of_the_selected_one() {
     snapshot("picker_preview", |size| {
         let mut all = records();
-        all.push(sample::record(9, RunStatus::Paused, 3000));
+        all.push(test_support::record(9, RunStatus::Paused, 3000));
         let mut bench = at_home(size, all);
         settle(&mut bench);
         bench.press("Tab");
@@ -145,7 +145,7 @@ fn a_run_that_cannot_be_resumed_is_grey_and_says_why() {
             .unwrap();
         all.push(RunRecord {
             thread,
-            ..sample::record(9, RunStatus::Paused, 3000)
+            ..test_support::record(9, RunStatus::Paused, 3000)
         });
         at_home(size, all)
     });
@@ -174,7 +174,7 @@ fn the_doctor_says_what_to_do() {
 
 #[test]
 fn settings_say_where_they_come_from() {
-    use crate::app::looks::SettingLine;
+    use crate::app::screens::info::state::SettingLine;
     let line = |path: &str, value: &str, origin: &str| SettingLine {
         path: path.to_owned(),
         value: value.to_owned(),

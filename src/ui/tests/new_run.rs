@@ -1,8 +1,8 @@
 //! The form of a new run.
 
 use super::*;
-use crate::app::new_run::FormField;
-use crate::app::new_run_draft::FormDraft;
+use crate::app::screens::new_run::draft::FormDraft;
+use crate::app::screens::new_run::state::FormField;
 
 /// The form of a new run with its outlook, and a wish where one is given.
 pub fn on_form(size: (u16, u16), wish: &str) -> ConsoleHarness {
@@ -74,7 +74,7 @@ fn beside_a_holder(size: (u16, u16), focus: FormField, keys: &[&str]) -> Console
     let mut bench = on_form(size, "A cart");
     bench.records.push(RunRecord {
         thread: "shop-cart:main#a1b2".into(),
-        ..sample::record(3, RunStatus::Executing, 3)
+        ..test_support::record(3, RunStatus::Executing, 3)
     });
     bench.feed(Msg::Stale);
     if let Some(form) = &mut bench.state.new_run {

@@ -4,7 +4,7 @@
 
 use super::{ConsoleHarness, SampleRunState, at_gate, at_home, look, on_run, settle, world};
 use crate::model::settings::ThemeName;
-use crate::ui::picture::{SvgPalette, svg};
+use crate::ui::svg::{SvgPalette, svg};
 
 struct ScreenPicture {
     name: &'static str,

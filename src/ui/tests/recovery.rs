@@ -8,7 +8,7 @@ fn with_card(size: (u16, u16)) -> ConsoleHarness {
     let crashed = RunRecord {
         pause_reason: Some(PauseReason::Crashed.as_str().to_owned()),
         paused_from_state: Some("executing".to_owned()),
-        ..sample::record(9, RunStatus::Paused, 30)
+        ..test_support::record(9, RunStatus::Paused, 30)
     };
     let mut bench = at_home(size, vec![crashed]);
     settle(&mut bench);
@@ -27,11 +27,11 @@ fn a_run_out_of_money_says_that_it_asks_for_more() {
         let rests = |n| RunRecord {
             pause_reason: Some(PauseReason::Budget.as_str().to_owned()),
             paused_from_state: Some("executing".to_owned()),
-            ..sample::record(n, RunStatus::Paused, 30)
+            ..test_support::record(n, RunStatus::Paused, 30)
         };
         let asks = RunRecord {
             pending_gate: Some(BUDGET_GATE.into()),
-            pending_since: Some(sample::NOW),
+            pending_since: Some(test_support::NOW),
             ..rests(8)
         };
         let mut bench = at_home(size, vec![rests(9), asks]);
@@ -45,7 +45,7 @@ fn a_run_out_of_money_says_that_it_asks_for_more() {
 fn a_retry_says_what_it_runs_again_and_the_price() {
     snapshot("retry", |size| {
         let mut bench = on_run(size, SampleRunState::Failed);
-        bench.forecast = sample::forecast();
+        bench.forecast = test_support::forecast();
         settle(&mut bench);
         bench.press("r");
         bench
@@ -75,7 +75,7 @@ fn what_was_found_at_the_start_stays_until_it_is_read() {
 
 fn forked(size: (u16, u16), keys: &[&str]) -> ConsoleHarness {
     let mut bench = on_run(size, SampleRunState::Awaiting);
-    bench.candidates = sample::candidates();
+    bench.candidates = test_support::candidates();
     settle(&mut bench);
     bench.press("!");
     settle(&mut bench);
@@ -107,7 +107,7 @@ fn the_gate_names_who_made_the_version_that_was_taken() {
         settle(&mut bench);
         bench.press("Enter");
         bench.candidates[0].artifact = bench.candidates[1].artifact.clone();
-        sample::picked()
+        test_support::picked()
             .into_iter()
             .for_each(|fact| bench.store_fact(fact));
         bench.answer(Ok(CommandAnswer::Accepted { run_id: run_id(1) }));

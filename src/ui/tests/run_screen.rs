@@ -1,11 +1,12 @@
 //! What a run's screen says of a phase that is quiet, waits out a failure, or took its time.
 
 use super::{
-    ConsoleHarness, SampleRunState, look, on_run, run_id, sample, settle, snapshot, text, world,
+    ConsoleHarness, SampleRunState, look, on_run, run_id, settle, snapshot, test_support, text,
+    world,
 };
 use crate::app::mouse::{MouseInput, MouseTarget};
 use crate::app::msg::{Cmd, Msg};
-use crate::app::run_view::RunPane;
+use crate::app::screens::run::state::RunPane;
 use crate::model::error::Code;
 use crate::model::event::RunFact;
 
@@ -186,7 +187,7 @@ fn the_end_of_the_host_is_said_and_its_return_too() {
 
 #[test]
 fn what_loads_is_said_after_a_moment_and_not_before() {
-    use crate::app::run_view::RunScreen;
+    use crate::app::screens::run::state::RunScreen;
     let mut bench = on_run((100, 30), SampleRunState::Executing);
     bench.state.run = Some(RunScreen {
         since: bench.ticks,
@@ -214,7 +215,7 @@ fn the_cost_pane_says_what_the_next_phase_will_cost_and_take_where_that_is_known
             world(SampleRunState::Executing),
             SampleRunState::Executing,
         );
-        bench.forecast = sample::forecast();
+        bench.forecast = test_support::forecast();
         let mut bench = bench.start(Some(run_id(1)));
         bench.press("3");
         let screen = settle(&mut bench);

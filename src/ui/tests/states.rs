@@ -3,7 +3,7 @@
 use super::events::in_events;
 use super::*;
 use crate::app::msg::{ArchiveQuery, QueryResult};
-use crate::app::run_view::RunScreen;
+use crate::app::screens::run::state::RunScreen;
 use crate::model::error::{Code, Failure};
 use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
@@ -23,7 +23,7 @@ fn runs_that_wait_in_line_say_their_place() {
             line: Some(u32::from(n)),
             current_phase: None,
             phases_done: 0,
-            ..sample::record(20 + n, RunStatus::Created, 2)
+            ..test_support::record(20 + n, RunStatus::Created, 2)
         }));
         at_home(size, all)
     });
@@ -33,8 +33,8 @@ fn runs_that_wait_in_line_say_their_place() {
 fn server_waits(size: (u16, u16)) -> ConsoleHarness {
     let mut all = world(SampleRunState::Executing);
     all.push(RunRecord {
-        waits_until: Some(Timestamp(sample::NOW.0 + 720_000)),
-        ..sample::record(21, RunStatus::Executing, 50)
+        waits_until: Some(Timestamp(test_support::NOW.0 + 720_000)),
+        ..test_support::record(21, RunStatus::Executing, 50)
     });
     at_home(size, all)
 }
@@ -98,7 +98,7 @@ fn a_list_that_cannot_be_read_says_so_and_is_not_empty() {
 fn several_runs_are_marked_to_go_on_together() {
     snapshot("picker_marked", |size| {
         let mut all = records();
-        all.push(sample::record(9, RunStatus::Paused, 3000));
+        all.push(test_support::record(9, RunStatus::Paused, 3000));
         let mut bench = at_home(size, all);
         settle(&mut bench);
         for key in ["Space", "j", "Space"] {

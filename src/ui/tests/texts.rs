@@ -2,7 +2,7 @@
 
 use super::{ConsoleHarness, SampleRunState, at_gate, look, on_run, settle, snapshot};
 use crate::app::msg::Msg;
-use crate::app::sample;
+use crate::app::test_support;
 
 fn keyed(mut bench: ConsoleHarness, keys: &str) -> ConsoleHarness {
     settle(&mut bench);
@@ -98,7 +98,7 @@ fn every_hit_on_the_screen_is_drawn_and_the_one_that_is_stood_at_differs() {
 #[test]
 fn forks_are_laid_out_anew_for_another_width() {
     let mut bench = on_run((200, 60), SampleRunState::Awaiting);
-    bench.candidates = sample::candidates();
+    bench.candidates = test_support::candidates();
     let mut bench = keyed(bench, "! ] ]");
     let beside = |shown: &str| shown.contains("\"prices in cents\"") && shown.contains(" < ");
     assert!(beside(&settle(&mut bench)));

@@ -1,11 +1,10 @@
 //! Whatever an agent program writes: no bytes make the reading of its messages panic, and none are lost track of.
 
+use crate::engine::agent::acp::transport::{RpcMessage, RpcTransport, TransportError};
+use crate::engine::agent::acp::updates::{MAX_CALLS, UpdateParser};
 use agent_client_protocol_schema::v1::SessionNotification;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-use super::heard::{MAX_CALLS, UpdateParser};
-use super::wire::{RpcMessage, RpcTransport, TransportError};
 
 /// Everything that these bytes are read as.
 fn read(bytes: Vec<u8>) -> (Vec<RpcMessage>, TransportError) {

@@ -1,10 +1,9 @@
 //! Choosing the model of a session, in each of the ways that programs have for it.
 
-use serde_json::{Value, json};
-
-use super::line::{AcpConnection, OpenSession};
 use super::work::SessionError;
+use crate::engine::agent::acp::connection::{AcpConnection, OpenSession};
 use crate::model::error::{Code, Failure};
+use serde_json::{Value, json};
 
 /// How a model is chosen.
 enum PermissionChoice {

@@ -17,38 +17,37 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use agent_client_protocol_schema::v1::{EnvVariable, McpServer, McpServerStdio};
-use tokio::sync::OnceCell;
-
-use self::fence::{OwnedPath, SandboxPaths};
 use self::presets::{ProjectSettingsSwitch, on_path, preset};
 use self::work::AcpWorker;
 use super::program::AgentLaunch;
 use super::tools::Toolbox;
 use super::{AgentFuture, AgentJob, AgentStop, AttemptRecorder, Backend};
+use crate::engine::agent::acp::sandbox_paths::{OwnedPath, SandboxPaths};
 use crate::engine::api::TextKind;
-use crate::engine::confine::{ProgramSandbox, SandboxLauncher, SandboxProtection};
+use crate::engine::sandbox::{ProgramSandbox, SandboxLauncher, SandboxProtection};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::RunFact;
 use crate::model::persona::{Persona, ToolPermission};
 use crate::model::settings::{AgentSettings, AppSettings};
+use agent_client_protocol_schema::v1::{EnvVariable, McpServer, McpServerStdio};
+use tokio::sync::OnceCell;
 
 pub use self::presets::{AgentPreset, presets};
 
-mod book;
 mod choice;
+mod connection;
 mod counters;
-pub mod fence;
-mod heard;
-mod hearing;
-mod line;
 pub mod presets;
 mod prompting;
+mod prompts;
+pub mod sandbox_paths;
 mod serve;
 pub mod session;
-mod talk;
-mod wire;
-mod words;
+mod session_store;
+mod transport;
+mod turn_plan;
+mod update_sink;
+mod updates;
 mod work;
 
 /// The backend that talks to agent programs.
@@ -176,7 +175,7 @@ impl AcpBackend {
             .get_or_init(|| async { SandboxLauncher::current_program().probe_program().await })
             .await
             .clone();
-        let looked_for = fence::in_the_checkout(job.repository.as_deref(), agent.names());
+        let looked_for = sandbox_paths::in_the_checkout(job.repository.as_deref(), agent.names());
         let hidden = agent.hidden(&job.worktree, &looked_for)?;
         if !hidden.is_empty() && !kernel.hides {
             return Err(agent.cannot_hide(&hidden));
@@ -190,7 +189,7 @@ impl AcpBackend {
             looked_for: &looked_for,
         };
         let fence = if confined {
-            fence::fence(&agent.launch, &grounds)
+            sandbox_paths::fence(&agent.launch, &grounds)
         } else {
             ProgramSandbox {
                 open: true,
@@ -300,7 +299,7 @@ impl ConfiguredAgent {
         if self.settings.trust_project {
             return Ok(Vec::new());
         }
-        let mut hidden = fence::brought_along(worktree, self.names())?;
+        let mut hidden = sandbox_paths::brought_along(worktree, self.names())?;
         hidden.extend_from_slice(looked_for);
         Ok(hidden)
     }

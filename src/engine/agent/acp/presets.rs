@@ -1,9 +1,8 @@
 //! Well-known agent programs: how they are begun, found, installed, and kept from loading what a
 //! repository brings along for them.
 
+use crate::engine::agent::acp::sandbox_paths::OwnedPath;
 use std::path::{Path, PathBuf};
-
-use super::fence::OwnedPath;
 
 /// A well-known agent program.
 #[derive(Debug, PartialEq, Eq)]

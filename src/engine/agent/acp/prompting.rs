@@ -6,19 +6,18 @@
 
 use std::time::Duration;
 
-use agent_client_protocol_schema::v1::PromptRequest;
-use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
-
-use super::heard::UpdateParser;
-use super::hearing::UpdateSink;
-use super::line::{AcpConnection, cut, value};
 use super::serve::{RequestTable, serve};
-use super::wire::{RpcMessage, RpcRefusal};
 use super::work::SessionError;
+use crate::engine::agent::acp::connection::{AcpConnection, cut, value};
+use crate::engine::agent::acp::transport::{RpcMessage, RpcRefusal};
+use crate::engine::agent::acp::update_sink::UpdateSink;
+use crate::engine::agent::acp::updates::UpdateParser;
 use crate::engine::agent::tools::Toolbox;
 use crate::model::error::Code;
 use crate::model::question::ToolQuestion;
+use agent_client_protocol_schema::v1::PromptRequest;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
 
 /// How often what was said is stored, while it is said.
 const STORE_EVERY: Duration = Duration::from_secs(1);

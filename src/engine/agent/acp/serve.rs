@@ -7,16 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use agent_client_protocol_schema::v1::{
-    PermissionOption, PermissionOptionKind, ReadTextFileRequest, RequestPermissionRequest,
-    ToolCallContent, ToolKind, WriteTextFileRequest,
-};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-
-use super::heard::{one_line, word};
-use super::wire::RpcRefusal;
 use crate::engine::agent::FinishedCall;
+use crate::engine::agent::acp::transport::RpcRefusal;
+use crate::engine::agent::acp::updates::{one_line, word};
 use crate::engine::agent::tools::{ToolReply, Toolbox, not_permitted};
 use crate::model::error::{Code, Failure};
 use crate::model::event::ToolOutcome;
@@ -24,6 +17,12 @@ use crate::model::hash::ContentHash;
 use crate::model::id::PhaseKey;
 use crate::model::persona::{Persona, ToolPermission};
 use crate::model::question::{ToolPermit, ToolQuestion, answer_for};
+use agent_client_protocol_schema::v1::{
+    PermissionOption, PermissionOptionKind, ReadTextFileRequest, RequestPermissionRequest,
+    ToolCallContent, ToolKind, WriteTextFileRequest,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 /// The protocol's code for a method that is not there.
 const NO_SUCH_METHOD: i64 = -32601;
@@ -421,7 +420,7 @@ mod tests {
         let tools = Toolbox::new(
             dir.path(),
             &persona,
-            crate::engine::confine::SandboxLauncher::current_program(),
+            crate::engine::sandbox::SandboxLauncher::current_program(),
         )
         .unwrap();
         (dir, tools, persona)

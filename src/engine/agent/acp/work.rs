@@ -15,15 +15,15 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::ConfiguredAgent;
-use super::book;
 use super::counters::UsageCounters;
-use super::heard::UpdateParser;
-use super::hearing::UpdateSink;
-use super::line::AcpConnection;
 use super::prompting::PromptOutcome;
 use super::serve::RequestTable;
-use super::talk::{PlannedTurn, StoredTurns, TurnPlan};
-use super::words;
+use crate::engine::agent::acp::connection::AcpConnection;
+use crate::engine::agent::acp::prompts;
+use crate::engine::agent::acp::session_store;
+use crate::engine::agent::acp::turn_plan::{PlannedTurn, StoredTurns, TurnPlan};
+use crate::engine::agent::acp::update_sink::UpdateSink;
+use crate::engine::agent::acp::updates::UpdateParser;
 use crate::engine::agent::program::RunningProgram;
 use crate::engine::agent::tools::Toolbox;
 use crate::engine::agent::{
@@ -38,7 +38,7 @@ use crate::model::question::ToolQuestion;
 use crate::model::record::TurnStatus;
 use crate::model::state::SessionStatus;
 use crate::model::time::{human_duration, whole_ms};
-use crate::store::sessions::AgentSession;
+use crate::store::tables::sessions::AgentSession;
 
 /// How often a program that broke is begun again.
 const TRIES: u32 = 3;
@@ -109,7 +109,7 @@ impl AcpWorker<'_> {
         if talk.resumed(self.artifact_there()) == PlannedTurn::Done {
             return Ok(AgentEnd::Done);
         }
-        let session = book::session(self.desk, &self.agent.name).await?;
+        let session = session_store::session(self.desk, &self.agent.name).await?;
         let recovering = session.state == SessionStatus::Busy;
         let mut state = AcpWorkerState {
             session,
@@ -221,7 +221,7 @@ impl AcpWorker<'_> {
         state.tries += 1;
         state.recovering = true;
         if state.tries > TRIES {
-            book::given_up(self.desk, &mut state.session).await?;
+            session_store::given_up(self.desk, &mut state.session).await?;
             let code = if code == Code::PaneBrieflyUnresponsive {
                 code
             } else {
@@ -282,12 +282,16 @@ impl AcpWorker<'_> {
     ) -> Result<AgentEnd, SessionError> {
         let known = state.session.program_session.clone();
         let there = line
-            .open(&self.job.worktree, known.as_deref(), words::mark(self.job))
+            .open(
+                &self.job.worktree,
+                known.as_deref(),
+                prompts::mark(self.job),
+            )
             .await?;
         if let Some(model) = &self.job.persona.model {
             line.choose_model(&there, model).await?;
         }
-        book::opened(
+        session_store::opened(
             self.desk,
             &mut state.session,
             &there.session,
@@ -341,20 +345,20 @@ impl AcpWorker<'_> {
         state: &AcpWorkerState,
         knows_task: Option<bool>,
     ) -> Result<String> {
-        let noted = book::has_prompt(self.desk, &state.session, &self.task_key()).await?;
+        let noted = session_store::has_prompt(self.desk, &state.session, &self.task_key()).await?;
         if noted && knows_task != Some(false) {
             return Ok(match (&self.job.artifact, state.talk.says_done()) {
                 (Some(artifact), true) => {
                     self.note("it stopped without the expected file; reminded once");
-                    words::nudge(&artifact.path)
+                    prompts::nudge(&artifact.path)
                 }
-                _ => format!("{}{}", words::go_on(), words::operator_said(self.job)),
+                _ => format!("{}{}", prompts::go_on(), prompts::operator_said(self.job)),
             });
         }
         Ok(format!(
             "{}{}",
-            words::envelope_with(self.job, &book::transcript(self.desk).await?),
-            words::operator_said(self.job)
+            prompts::envelope_with(self.job, &session_store::transcript(self.desk).await?),
+            prompts::operator_said(self.job)
         ))
     }
 
@@ -375,13 +379,13 @@ impl AcpWorker<'_> {
             )));
         };
         // Every prompt after the task has a key of its own; the task's key says that it was said.
-        let task = book::has_prompt(self.desk, &state.session, &self.task_key()).await?;
+        let task = session_store::has_prompt(self.desk, &state.session, &self.task_key()).await?;
         let key = if task {
             format!("{}:{}", self.task_key(), open.id)
         } else {
             self.task_key()
         };
-        book::prompted(self.desk, &mut state.session, &key, open.id).await?;
+        session_store::prompted(self.desk, &mut state.session, &key, open.id).await?;
         open.sent = true;
         let table = RequestTable {
             persona: &self.job.persona,
@@ -457,7 +461,7 @@ impl AcpWorker<'_> {
                 None,
             )
             .await?;
-        book::answered(self.desk, &mut state.session, counters).await?;
+        session_store::answered(self.desk, &mut state.session, counters).await?;
         state.talk.take(open.number, stop);
         Ok(())
     }

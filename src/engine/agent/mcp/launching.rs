@@ -8,14 +8,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
-use crate::engine::agent::acp::fence::{OwnedPath, SandboxPaths, fence};
 use crate::engine::agent::acp::presets::on_path;
+use crate::engine::agent::acp::sandbox_paths::{OwnedPath, SandboxPaths, fence};
 use crate::engine::agent::program::AgentLaunch;
-use crate::engine::confine::SandboxProtection;
+use crate::engine::sandbox::SandboxProtection;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::McpSettings;
+use tempfile::TempDir;
 
 /// Where those who begin servers keep what they fetch: npx, uvx.
 const FETCHED: [OwnedPath; 3] = [

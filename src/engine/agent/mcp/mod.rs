@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::launching::{LaunchDirectory, named, program};
 use super::program::{AgentLaunch, RunningProgram};
-use crate::engine::confine::SandboxProtection;
+use crate::engine::sandbox::SandboxProtection;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::persona::{Persona, ToolPermission};
 use crate::model::settings::McpSettings;
@@ -235,7 +235,7 @@ impl McpServers {
         } else {
             arguments
         };
-        let Ok(Value::Object(arguments)) = crate::engine::strict_json::parse(text) else {
+        let Ok(Value::Object(arguments)) = crate::engine::artifact::strict_json::parse(text) else {
             return Err("the arguments must be a JSON object".to_owned());
         };
         let Some(server) = self.servers.get(tool.server) else {

@@ -8,18 +8,18 @@
 use std::path::Path;
 
 use self::generate::DocumentContext;
-use self::stage::PacedOutput;
+use crate::engine::agent::rehearsal::paced_output::PacedOutput;
 use crate::engine::agent::{
     AgentEnd, AgentFuture, AgentJob, AgentStop, AttemptRecorder, Backend, ExpectedFile,
 };
 use crate::engine::artifact::file;
-use crate::engine::machine::envelope::{ParsedPrompt, told};
+use crate::engine::run::machine::prompt::{ParsedPrompt, told};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::persona::Persona;
 use crate::model::record::RehearsalScenario;
 
 mod generate;
-mod stage;
+mod paced_output;
 
 /// How much slower the scenario `slow` is.
 const SLOWER: u64 = 10;

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::engine::agent::AttemptKey;
 use crate::engine::journal_writer::JournalWriter;
-use crate::engine::machine::envelope::{EnvelopeInput, PromptReason, render};
 use crate::engine::paths::InstallPaths;
 use crate::engine::redact::Redactor;
+use crate::engine::run::machine::prompt::{EnvelopeInput, PromptReason, render};
 use crate::model::event::ArtifactError;
 use crate::model::settings::AppSettings;
 use crate::model::state::Risk;
@@ -88,7 +88,9 @@ fn job(
         history: Vec::new(),
         scenario,
         tries: 0,
-        growth: Arc::new(crate::engine::growth::WriteQuota::start(worktree, 0)),
+        growth: Arc::new(crate::engine::workspace::write_quota::WriteQuota::start(
+            worktree, 0,
+        )),
         max_turns: 10,
         stretch: 0,
         permits: Vec::new(),

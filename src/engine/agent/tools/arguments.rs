@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::ToolError;
-use crate::engine::strict_json;
+use crate::engine::artifact::strict_json;
 
 const NO_OBJECT: &str = "the arguments must be a JSON object";
 const NO_JSON: &str = "the arguments are not usable JSON: ";

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::arguments::ToolArguments;
 use super::{ToolContext, ToolError, ToolResponse, ToolSpec, Toolbox, target_of};
-use crate::engine::confine::{CommandExit, CommandLimits, CommandResult};
+use crate::engine::sandbox::{CommandExit, CommandLimits, CommandResult};
 
 const DEFAULT_SECONDS: usize = 120;
 const MOST_SECONDS: usize = 600;

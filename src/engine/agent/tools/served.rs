@@ -153,7 +153,7 @@ mod tests {
         let tools = Toolbox::new(
             dir.path(),
             &persona,
-            crate::engine::confine::SandboxLauncher::current_program(),
+            crate::engine::sandbox::SandboxLauncher::current_program(),
         )
         .unwrap();
         (dir, tools)

@@ -11,8 +11,9 @@ use cap_std::fs::{Dir, Metadata};
 
 use super::ToolError;
 use super::path::{WorktreePath, refused};
-use crate::engine::beneath::{self, ConfinedFsError};
-use crate::engine::growth::WriteQuota;
+use crate::engine::workspace::confined_fs;
+use crate::engine::workspace::confined_fs::ConfinedFsError;
+use crate::engine::workspace::write_quota::WriteQuota;
 use crate::model::error::Result;
 use crate::model::worktree_path;
 
@@ -68,7 +69,7 @@ impl ToolWorkspace {
     /// # Errors
     /// `worktree_missing` when there is no such folder, `io_failed` when it cannot be opened.
     pub(super) fn open(worktree: &Path) -> Result<Self> {
-        let root = beneath::open_worktree(worktree)?;
+        let root = confined_fs::open_worktree(worktree)?;
         let mut names = vec![worktree.to_path_buf()];
         names.extend(worktree.canonicalize().ok().filter(|real| real != worktree));
         Ok(Self {
@@ -147,7 +148,7 @@ impl ToolWorkspace {
         let dir = self
             .folder_of(path, parents)?
             .ok_or_else(|| missing(path))?;
-        beneath::read_plain(&dir, name, MAX_FILE_BYTES).map_err(|obstacle| told(path, obstacle))
+        confined_fs::read_plain(&dir, name, MAX_FILE_BYTES).map_err(|obstacle| told(path, obstacle))
     }
 
     /// Puts `content` at `path`, whole or not at all, making the folders above. Says whether a file
@@ -167,16 +168,16 @@ impl ToolWorkspace {
             return Err(is_folder(path));
         };
         self.no_twin(path)?;
-        let dir = beneath::made_folder(&self.root, parents.iter().map(String::as_str))
+        let dir = confined_fs::made_folder(&self.root, parents.iter().map(String::as_str))
             .map_err(|obstacle| told(path, obstacle))?;
-        let before = match beneath::open_plain(&dir, name) {
+        let before = match confined_fs::open_plain(&dir, name) {
             Ok((_, metadata)) => Some(metadata),
             Err(ConfinedFsError::Missing) => None,
             Err(obstacle) => return Err(told(path, obstacle)),
         };
         // A name of its own for each call: a tool that nobody waits for any more may still be writing.
         let temporary = format!(".phasedeck-{}.tmp", uuid::Uuid::new_v4().simple());
-        beneath::replace(&dir, name, content, &temporary, before.as_ref())
+        confined_fs::replace(&dir, name, content, &temporary, before.as_ref())
             .map_err(|error| ToolError::io(path, &error))?;
         if let Some(growth) = &self.growth {
             growth.add_written(
@@ -201,7 +202,7 @@ impl ToolWorkspace {
                 return twin.map_or(Ok(()), |(_, name)| Err(is_twin(path, part, &name)));
             }
             // What stands in the way is told by whoever goes that way.
-            let Ok(next) = beneath::folder(&dir, [part.as_str()]) else {
+            let Ok(next) = confined_fs::folder(&dir, [part.as_str()]) else {
                 return Ok(());
             };
             dir = next;
@@ -262,7 +263,7 @@ impl ToolWorkspace {
 
     /// The folder that `parts` lead to; absent when one of them is not there.
     fn folder_of(&self, path: &WorktreePath, parts: &[String]) -> Result<Option<Dir>, ToolError> {
-        match beneath::folder(&self.root, parts.iter().map(String::as_str)) {
+        match confined_fs::folder(&self.root, parts.iter().map(String::as_str)) {
             Ok(dir) => Ok(Some(dir)),
             Err(ConfinedFsError::Missing) => Ok(None),
             Err(obstacle) => Err(told(path, obstacle)),

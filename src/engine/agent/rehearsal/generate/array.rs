@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::UnsupportedSchema;
 use super::flat::both;
-use super::maker::{DocumentGenerator, SchemaPosition};
 use super::object::limit;
+use crate::engine::agent::rehearsal::generate::generator::{DocumentGenerator, SchemaPosition};
 
 /// Elements where the schema leaves it open.
 const USUAL: usize = 3;

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::UnsupportedSchema;
-use super::maker::SchemaPosition;
+use crate::engine::agent::rehearsal::generate::generator::SchemaPosition;
 
 /// Schemas that may apply to one value; references can double them at each step.
 const MAX_PARTS: usize = 2000;

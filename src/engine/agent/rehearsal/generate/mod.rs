@@ -6,20 +6,19 @@
 //! the same document. Schemas that no try satisfies are named with pointer and keyword; a general
 //! constraint solver is not this room's job.
 
-use serde_json::Value;
-
-use self::maker::{DocumentGenerator, FreeText};
+use crate::engine::agent::rehearsal::generate::generator::{DocumentGenerator, FreeText};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{PhaseKey, RunId};
+use serde_json::Value;
 
 mod array;
 mod flat;
-mod maker;
+mod generator;
 mod number;
 mod object;
 mod spoil;
 mod text;
-mod words;
+mod vocabulary;
 
 /// Choices tried before a schema is called unsatisfiable; each fullest first, then with as little as
 /// the schema demands.
@@ -127,7 +126,7 @@ pub fn pretty(value: &Value) -> String {
 /// # Errors
 /// As [`document`].
 pub fn prose(schema: &Value, about: &DocumentContext<'_>) -> Result<String> {
-    let prose = words::prose(about);
+    let prose = vocabulary::prose(about);
     if schema["type"] != "string" || judge(schema)?.is_valid(&Value::String(prose.clone())) {
         return Ok(prose);
     }
@@ -168,7 +167,7 @@ fn with_comment(
         return value;
     };
     let mut free: Vec<&FreeText> = free.iter().collect();
-    free.sort_by_key(|text| words::rank_for_comment(&text.name));
+    free.sort_by_key(|text| vocabulary::rank_for_comment(&text.name));
     for text in free {
         let Some(old) = value
             .pointer(&text.pointer)
@@ -177,7 +176,7 @@ fn with_comment(
         else {
             continue;
         };
-        let new = words::taking_up(comment, &old, text.max_length);
+        let new = vocabulary::taking_up(comment, &old, text.max_length);
         if let Some(place) = value.pointer_mut(&text.pointer) {
             *place = Value::String(new);
         }

@@ -1,9 +1,8 @@
 //! Numbers: small, within their bounds, and multiples where they must be.
 
-use serde_json::{Map, Number, Value};
-
-use super::maker::SchemaPosition;
 use super::{DocumentContext, UnsupportedSchema};
+use crate::engine::agent::rehearsal::generate::generator::SchemaPosition;
+use serde_json::{Map, Number, Value};
 
 /// Makes a whole number.
 pub fn integer(

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::UnsupportedSchema;
 use super::flat::both;
-use super::maker::{DocumentGenerator, SchemaPosition};
 use super::text;
+use crate::engine::agent::rehearsal::generate::generator::{DocumentGenerator, SchemaPosition};
 
 /// Entries given to a map that names no properties of its own.
 const MAP_ENTRIES: usize = 2;

@@ -301,7 +301,7 @@ fn a_schema_that_doubles_at_each_step_is_refused_soon() {
         })
         .collect();
     let schema = json!({ "$ref": "#/$defs/d0", "$defs": defs });
-    let failure = flat::flatten(&schema, &schema, &maker::SchemaPosition::default(), 0)
+    let failure = flat::flatten(&schema, &schema, &generator::SchemaPosition::default(), 0)
         .err()
         .unwrap();
     assert_eq!(

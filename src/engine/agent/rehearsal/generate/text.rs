@@ -5,9 +5,11 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use serde_json::{Map, Value};
 
 use super::UnsupportedSchema;
-use super::maker::{DocumentGenerator, FreeText, SchemaPosition};
 use super::object::limit;
-use super::words;
+use crate::engine::agent::rehearsal::generate::generator::{
+    DocumentGenerator, FreeText, SchemaPosition,
+};
+use crate::engine::agent::rehearsal::generate::vocabulary;
 
 /// Characters a string is padded to at most.
 const MOST: usize = 100_000;
@@ -34,9 +36,13 @@ pub fn make(
     {
         return Ok(exact);
     }
-    let natural = words::fit(words::natural(maker.about, spot, keywords), least, most);
+    let natural = vocabulary::fit(
+        vocabulary::natural(maker.about, spot, keywords),
+        least,
+        most,
+    );
     let Some(pattern) = keywords.get("pattern").and_then(Value::as_str) else {
-        if words::is_free(spot) {
+        if vocabulary::is_free(spot) {
             maker.free.push(FreeText {
                 pointer: spot.pointer.clone(),
                 name: spot.name.clone(),
@@ -52,7 +58,7 @@ pub fn make(
             format!("'{pattern}' is not supported"),
         )
     })?;
-    let own = [natural, words::slug(maker.about, spot)].into_iter();
+    let own = [natural, vocabulary::slug(maker.about, spot)].into_iter();
     let fits =
         |text: &String| matches.is_match(text) && (least..=most).contains(&text.chars().count());
     own.chain((0..=least.min(256)).filter_map(|more| of_pattern(pattern, spot.index, more)))
@@ -135,10 +141,10 @@ fn member(class: &Class, pick: usize) -> Option<char> {
 }
 
 fn of_format(maker: &DocumentGenerator<'_>, format: &str, spot: &SchemaPosition) -> Option<String> {
-    let slug = words::slug(maker.about, spot);
+    let slug = vocabulary::slug(maker.about, spot);
     let day = (spot.index % 27) + 1;
     Some(match format {
-        "uuid" if words::plain(&spot.name) == "runid" => maker.about.run_id.to_string(),
+        "uuid" if vocabulary::plain(&spot.name) == "runid" => maker.about.run_id.to_string(),
         "uuid" => maker.uuid_at(spot).to_string(),
         "date" => format!("2026-01-{day:02}"),
         "time" => format!("09:{:02}:00Z", spot.index % 60),

@@ -1,0 +1,4 @@
+//! The cost, doctor and settings screens: they only show something.
+
+pub mod state;
+pub(crate) mod update;

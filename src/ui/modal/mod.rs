@@ -1,0 +1,5 @@
+//! Draws what is in front of a screen: confirmations, help and palette, the reader.
+
+pub mod confirm;
+pub mod help;
+pub mod reader;
