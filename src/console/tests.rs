@@ -106,7 +106,7 @@ impl SeenScreen {
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         command.args([
             "--exact",
-            "app::shell::tests::child_of_the_pty_tests",
+            "console::tests::child_of_the_pty_tests",
             "--nocapture",
             "--quiet",
         ]);

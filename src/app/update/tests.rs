@@ -365,7 +365,7 @@ fn of_marked_runs_those_that_cannot_go_on_are_left_and_said() {
             .as_ref()
             .unwrap()
             .text
-            .contains("1 cannot go on"),
+            .contains("1 cannot resume"),
         "{:?}",
         bench.state.notice
     );

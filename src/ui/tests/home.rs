@@ -44,7 +44,7 @@ fn enter_is_not_offered_on_a_run_that_cannot_go_on() {
         .thread = thread;
     let shown = settle(&mut at_home((80, 24), all));
     assert!(
-        shown.contains("Cannot resume.    v look inside    Esc later")
+        shown.contains("Cannot resume.      v inspect run    Esc later")
             && !shown.contains("Enter resume"),
         "{shown}"
     );

@@ -48,10 +48,10 @@ fn a_wait_before_the_next_try_is_counted_down() {
     );
     assert!(shown.contains("◷ spec "), "{shown}");
     let shown = at(&mut bench, 4000);
-    assert!(shown.contains("next try in 8.0s"), "{shown}");
+    assert!(shown.contains("retry in 8.0s"), "{shown}");
     assert!(bench.state.next_change_in().unwrap() <= 1000);
     let shown = at(&mut bench, 8000);
-    assert!(!shown.contains("the next begins"), "{shown}");
+    assert!(!shown.contains("retry in"), "{shown}");
 }
 
 #[test]

@@ -264,7 +264,11 @@ fn a_run_is_ended_to_make_room_only_after_a_word() {
     let Some(Modal::Confirm(confirm)) = &bench.state.modal else {
         panic!("consent is asked behind it")
     };
-    assert!(confirm.question.starts_with("Let "), "{}", confirm.question);
+    assert!(
+        confirm.question.starts_with("Allow "),
+        "{}",
+        confirm.question
+    );
     agree(&mut bench);
     bench.work();
     assert_eq!(

@@ -100,7 +100,7 @@ impl RunMetrics {
                 );
             }
             RunFact::ApprovalRequested { request_id, .. } => {
-                drop(self.asked.insert(*request_id, event.at))
+                self.asked.insert(*request_id, event.at);
             }
             RunFact::ApprovalResolved {
                 request_id, gate, ..
