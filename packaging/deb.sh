@@ -13,14 +13,14 @@ cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 case "${1-}" in
   '')
-    cargo build --release --locked
-    program=$target/release/phasedeck
+    cargo build --profile dist --locked
+    program=$target/dist/phasedeck
     ;;
   --static)
     triple=$(uname -m)-unknown-linux-musl
     export "CC_${triple//-/_}=musl-gcc"
-    cargo build --release --locked --target "$triple"
-    program=$target/$triple/release/phasedeck
+    cargo build --profile dist --locked --target "$triple"
+    program=$target/$triple/dist/phasedeck
     ;;
   *) program=$1 ;;
 esac

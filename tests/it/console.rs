@@ -7,7 +7,9 @@ use crate::terminal::Terminal;
 /// Opens the gate that waits, approves it with the two strokes, and types the phase's key where the
 /// risk asks for it.
 fn approve_the_next_gate(terminal: &mut Terminal, phase: &str) {
-    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
+    terminal.wait_until("the gate", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     terminal.press("!");
     terminal.wait_until("the gate to take keys", |screen| {
         screen.contains("A approve") && !screen.contains("Ready in")
@@ -82,7 +84,9 @@ fn keys_typed_ahead_and_pastes_decide_nothing() {
 fn a_killed_console_is_offered_its_run_again() {
     let home = Home::new();
     let mut terminal = Terminal::open(&home, &["demo"], 100, 30);
-    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
+    terminal.wait_until("the gate", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     terminal.child.kill().unwrap();
     terminal.child.wait().unwrap();
     let mut again = Terminal::open(&home, &[], 100, 30);
@@ -134,7 +138,9 @@ fn is_paused_by(signal: rustix::process::Signal) {
 fn every_size_is_survived_while_a_run_goes_on() {
     let home = Home::new();
     let mut terminal = Terminal::open(&home, &["demo"], 80, 24);
-    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
+    terminal.wait_until("the gate", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     for (columns, rows) in [
         (1, 1),
         (300, 100),
@@ -147,7 +153,7 @@ fn every_size_is_survived_while_a_run_goes_on() {
         terminal.resize(columns, rows);
     }
     terminal.wait_until("the screen to be whole again", |screen| {
-        screen.contains("your approval")
+        crate::terminal::shows_pending_approval(screen)
     });
     terminal.press("q");
     terminal.wait_for_end();
@@ -180,7 +186,9 @@ fn an_editor_has_the_terminal_to_itself_and_what_it_wrote_is_asked_about_anew() 
     let script = r#"sed -i 's/Nothing that worked/Not a thing that worked/' "$1"; printf 'EDITING'; read -r line; echo "$line" > "$0.typed""#;
     let program = editor(&home, script);
     let mut terminal = Terminal::open_with(&home, &["demo"], (100, 30), &[("EDITOR", &program)]);
-    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
+    terminal.wait_until("the gate", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     terminal.press("!");
     wait_for_the_open_gate(&mut terminal);
     terminal.press("e");
@@ -235,7 +243,9 @@ fn an_editor_that_is_killed_leaves_the_console_whole_and_the_terminal_clean() {
         r"stty raw -echo; printf '\033[?1000h\033[2;5rLOST'; kill -9 $$",
     );
     let mut terminal = Terminal::open_with(&home, &["demo"], (100, 30), &[("VISUAL", &program)]);
-    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
+    terminal.wait_until("the gate", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     terminal.press("!");
     wait_for_the_open_gate(&mut terminal);
     terminal.press("e");
@@ -255,7 +265,9 @@ fn an_editor_that_is_killed_leaves_the_console_whole_and_the_terminal_clean() {
 fn words_that_were_begun_survive_a_killed_console() {
     let home = Home::new();
     let mut terminal = Terminal::open(&home, &["demo"], 100, 30);
-    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
+    terminal.wait_until("the gate", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     terminal.press("!");
     wait_for_the_open_gate(&mut terminal);
     terminal.press("c");
@@ -273,7 +285,9 @@ fn words_that_were_begun_survive_a_killed_console() {
     terminal.child.kill().unwrap();
     terminal.child.wait().unwrap();
     let mut terminal = Terminal::open(&home, &[], 100, 30);
-    terminal.press_until("\r", "the run", |screen| screen.contains("your approval"));
+    terminal.press_until("\r", "the run", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     terminal.press("!");
     terminal.wait_until("the draft", |screen| screen.contains("draft kept"));
     wait_for_the_open_gate(&mut terminal);
@@ -294,7 +308,7 @@ fn a_tool_is_allowed_for_a_phase_by_keys_and_the_banner_says_what_stands() {
     });
     let mut terminal = Terminal::open(&home, &args, 100, 30);
     terminal.wait_until("the question", |screen| {
-        screen.contains("your approval") && screen.contains("execute")
+        crate::terminal::shows_pending_approval(screen) && screen.contains("execute")
     });
     terminal.press("!");
     terminal.wait_until("the command whole", |screen| {
@@ -335,7 +349,9 @@ fn ctrl_z_in_an_editor_stops_the_console_with_it_and_fg_brings_the_editor_back()
         "EDITOR={program} {} demo\r",
         env!("CARGO_BIN_EXE_phasedeck")
     ));
-    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
+    terminal.wait_until("the gate", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     terminal.press("!");
     wait_for_the_open_gate(&mut terminal);
     terminal.press("e");

@@ -150,8 +150,9 @@ impl Shell {
     /// Answers every gate from elsewhere until the run has ended, then leaves the console.
     fn watch(&mut self, home: &Home, line: &str) {
         self.type_line(line);
-        self.terminal
-            .wait_until("the first gate", |screen| screen.contains("your approval"));
+        self.terminal.wait_until("the first gate", |screen| {
+            crate::terminal::shows_pending_approval(screen)
+        });
         let deadline = Instant::now() + Duration::from_secs(120);
         while home.newest().state != "completed" {
             assert!(

@@ -9,7 +9,9 @@ use crate::terminal::Terminal;
 
 fn at_the_gate(home: &Home, columns: u16, rows: u16) -> Terminal {
     let mut terminal = Terminal::open(home, &["demo"], columns, rows);
-    terminal.wait_until("the gate", |screen| screen.contains("your approval"));
+    terminal.wait_until("the gate", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     terminal
 }
 
@@ -36,7 +38,9 @@ fn a_draft_survives_a_crash() {
         screen.contains("interrupted. All progress")
     });
     again.press("\r");
-    again.wait_until("the gate again", |screen| screen.contains("your approval"));
+    again.wait_until("the gate again", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     again.press_until("!", "the gate view", |screen| screen.contains("A approve"));
     again.press_until("c", "the words again", |screen| {
         screen.contains("Prices in cents, please")
@@ -143,7 +147,7 @@ fn a_second_console_shows_the_same_answers_and_sees_the_host_end() {
         screen.contains("approval.resolved")
     });
     hosting.wait_until("the next gate", |screen| {
-        screen.contains("plan_approved") || screen.contains("your approval")
+        screen.contains("plan_approved") || crate::terminal::shows_pending_approval(screen)
     });
     hosting.child.kill().unwrap();
     hosting.child.wait().unwrap();
@@ -239,7 +243,9 @@ fn a_console_that_watches_goes_on_under_the_next_host() {
         screen.contains("attached") && screen.contains("development@1")
     });
     watches.press("\r");
-    watches.wait_until("the run", |screen| screen.contains("your approval"));
+    watches.wait_until("the run", |screen| {
+        crate::terminal::shows_pending_approval(screen)
+    });
     let mut next = Terminal::open(&home, &[], 100, 30);
     next.wait_until("the list", |screen| {
         screen.contains("attached") && screen.contains("development@1")

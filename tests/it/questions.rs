@@ -573,7 +573,7 @@ fn at_the_gate_of_a_budget_keys_choose_somebody_cheaper_and_consent_to_them() {
         screen.contains("In effect") && screen.contains("mini@1 continues with first, second")
     });
     console.press_until("\x1b", "the next question", |screen| {
-        screen.contains("first_approved") && screen.contains("your approval")
+        screen.contains("first_approved") && crate::terminal::shows_pending_approval(screen)
     });
     assert_eq!(
         question(&home, "first_approved")

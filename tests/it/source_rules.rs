@@ -159,9 +159,11 @@ impl<'ast> Visit<'ast> for UndocumentedItems {
         self.check(&function.vis, &function.attrs, &function.sig.ident);
     }
 
-    fn visit_trait_item_fn(&mut self, function: &'ast syn::TraitItemFn) {
-        if !has_docs(&function.attrs) {
-            self.names.push(function.sig.ident.to_string());
+    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
+        for function in &item.items {
+            if let syn::TraitItem::Fn(function) = function {
+                self.check(&item.vis, &function.attrs, &function.sig.ident);
+            }
         }
     }
 }

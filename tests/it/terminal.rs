@@ -19,6 +19,11 @@ pub struct Terminal {
     pub child: Box<dyn Child + Send + Sync>,
 }
 
+/// Whether the banner of a run says that a gate waits: for an answer now, or once the run is resumed.
+pub fn shows_pending_approval(screen: &str) -> bool {
+    screen.contains("your approval") || screen.contains("approval pending")
+}
+
 impl Terminal {
     pub fn open(home: &Home, args: &[&str], columns: u16, rows: u16) -> Self {
         Self::open_with(home, args, (columns, rows), &[])

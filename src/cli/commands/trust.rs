@@ -67,7 +67,9 @@ pub fn trust(setup: &CommandContext, args: &TrustArgs) -> CommandOutcome {
         .print(&view.to_text(&brought, standing, setup.out.style))?;
     if args.look || args.yes || standing == ConsentState::Agreed {
         if agrees {
-            setup.out.note("you have agreed to exactly this");
+            setup
+                .out
+                .note("allowed; any change to these files asks again");
         }
         return Ok(ExitStatus::Done);
     }
@@ -129,7 +131,9 @@ fn prompt_for_trust(
     std::io::stdin().lock().read_line(&mut line)?;
     if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         grant_trust(setup, brought)?;
-        setup.out.note("you have agreed to exactly this");
+        setup
+            .out
+            .note("allowed; any change to these files asks again");
     } else {
         setup.out.note("nothing of it is used");
     }

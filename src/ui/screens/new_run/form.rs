@@ -63,6 +63,7 @@ pub fn draw(pen: &mut DrawContext<'_>, area: Rect) {
 }
 
 impl FormDrawing<'_> {
+    /// Draws the label of a field, marked while the field has the focus.
     pub fn label(&self, pen: &mut DrawContext<'_>, text: &str, focused: bool) {
         let Some(row) = self.row.checked_sub(self.skip).map(usize::from) else {
             return;

@@ -85,6 +85,7 @@ impl SchemaPosition {
 }
 
 impl<'a> DocumentGenerator<'a> {
+    /// A generator for one document of the schema `root`.
     pub fn new(root: &'a Value, about: &'a DocumentContext<'a>, choice: usize, lean: bool) -> Self {
         Self {
             root,
