@@ -16,6 +16,9 @@
 //! - [`console`]: the one event loop with the terminal.
 //! - [`cli`]: arguments, settings, one file per command.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("phasedeck runs on Linux and WSL2 only; docs/adr/0007-linux-only.md says why");
+
 pub mod app;
 pub mod cli;
 pub mod console;
