@@ -72,7 +72,7 @@ fn measure(root: &Path) {
         .sum();
     println!("lines in modules that ship       {shipping}");
 
-    let types = names::type_names(&tree);
+    let types = tree.type_names();
     let count = types.len();
     let one_word = types.keys().filter(|name| names::is_one_word(name)).count();
     let definitions: usize = types.values().map(Vec::len).sum();

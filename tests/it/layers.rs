@@ -10,8 +10,6 @@ use crate::source_tree::{SourceTree, rust_files};
 /// that a file begins with counts.
 const TABLE: &[(&str, &[&str])] = &[
     ("model", &["model"]),
-    ("store/tables", &["store", "model"]),
-    ("store/journal", &["store", "model"]),
     ("store", &["store", "model"]),
     ("engine/run/machine", &["engine::run::machine", "model"]),
     ("engine/paths.rs", &["model"]),

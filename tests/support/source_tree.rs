@@ -56,6 +56,19 @@ impl SourceTree {
         Self { modules, known }
     }
 
+    /// Every type that ships (struct, enum, union, trait, alias), with the files that define it.
+    pub fn type_names(&self) -> BTreeMap<String, Vec<&str>> {
+        let mut names: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for module in self.modules.iter().filter(|module| !module.is_test) {
+            let mut collector = TypeCollector::default();
+            collector.visit_file(&module.syntax);
+            for name in collector.names {
+                names.entry(name).or_default().push(&module.file);
+            }
+        }
+        names
+    }
+
     /// The module that a path leads into: its longest beginning that is a module.
     pub fn module_of<'a>(&self, path: &'a str) -> Option<&'a str> {
         let mut end = path.len();
@@ -392,5 +405,31 @@ impl<'ast> Visit<'ast> for PathCollector<'_> {
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         self.add_tokens(call.tokens.clone());
         visit::visit_macro(self, call);
+    }
+}
+
+/// Collects the names of types, without those behind `#[cfg(test)]`.
+#[derive(Default)]
+struct TypeCollector {
+    names: Vec<String>,
+}
+
+impl<'ast> Visit<'ast> for TypeCollector {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let (attributes, name) = match item {
+            syn::Item::Struct(item) => (&item.attrs, Some(&item.ident)),
+            syn::Item::Enum(item) => (&item.attrs, Some(&item.ident)),
+            syn::Item::Union(item) => (&item.attrs, Some(&item.ident)),
+            syn::Item::Trait(item) => (&item.attrs, Some(&item.ident)),
+            syn::Item::Type(item) => (&item.attrs, Some(&item.ident)),
+            syn::Item::Mod(item) => (&item.attrs, None),
+            syn::Item::Fn(item) => (&item.attrs, None),
+            _ => return visit::visit_item(self, item),
+        };
+        if is_cfg_test(attributes) {
+            return;
+        }
+        self.names.extend(name.map(ToString::to_string));
+        visit::visit_item(self, item);
     }
 }

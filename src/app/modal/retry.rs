@@ -1,4 +1,4 @@
-//! A retry in words: what it keeps, what it runs again, and what that cost before.
+//! Describes a retry: what it keeps, what it runs again, and what those phases cost before.
 use crate::app::screens::runs::thread_status::ThreadStatus;
 use crate::model::forecast::CostForecast;
 use crate::model::id::{PhaseKey, RunId, ThreadId};

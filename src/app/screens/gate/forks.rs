@@ -6,7 +6,7 @@ use crate::engine::api::ForkCandidate;
 use crate::model::id::{RoleId, RunId};
 use crate::model::time::human_duration;
 
-/// So many candidates stand side by side; more are told one beneath the other.
+/// Number of candidates shown side by side; more are listed one below the other.
 const BESIDE: usize = 3;
 /// Cells of a column of facts, at least and at most.
 const COLUMN: (usize, usize) = (22, 40);
@@ -77,7 +77,7 @@ impl ForkComparison {
         }
     }
 
-    /// The comparison, laid out for so many columns.
+    /// Lays the comparison out for a width in columns.
     #[must_use]
     pub fn document(&self, columns: u16) -> TextDocument {
         let mut doc = TextDocument::default();
@@ -127,7 +127,7 @@ impl ForkComparison {
         instead.beside.push_to(doc, columns);
     }
 
-    /// What is told of a candidate, each with its label.
+    /// The facts shown for a candidate, each with its label.
     fn facts(&self, place: usize, one: &ForkCandidate) -> [(&'static str, String); FACTS] {
         let name = match place {
             0 => "this one".to_owned(),
@@ -158,7 +158,7 @@ impl ForkComparison {
         ]
     }
 
-    /// How much a candidate differs from the one at the gate, in words.
+    /// Describes how much a candidate differs from the one at the gate.
     fn describe_difference(&self, place: usize) -> String {
         let found = self.instead.iter().find(|instead| instead.place == place);
         match found.and_then(|instead| instead.diff.lines.first().map(|first| (instead, first))) {

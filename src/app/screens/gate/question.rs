@@ -1,5 +1,5 @@
-//! Questions that are about no artifact, in words: what is asked, what each answer means, and which
-//! answers stand.
+//! Describes gates that have no artifact (tools and budgets): what is asked, what each answer means,
+//! and which permissions are standing.
 //!
 //! A standing answer covers a tool, not a command: every text here says so, because "yes to this
 //! `ls`, in this run" is a yes to whatever the agent runs next.

@@ -236,7 +236,7 @@ impl TurnRecorder for RecordedTurns {
         )
     }
 
-    fn put_down(&self, turn: TurnId, answered: AnsweredCall) -> Result<()> {
+    fn defer_answer(&self, turn: TurnId, answered: AnsweredCall) -> Result<()> {
         assert_eq!(
             answered.tools,
             [],
@@ -276,7 +276,12 @@ impl TurnRecorder for RecordedTurns {
         )
     }
 
-    async fn hold(&self, turn: TurnId, done: Vec<FinishedCall>, at: Option<String>) -> Result<()> {
+    async fn suspend_turn(
+        &self,
+        turn: TurnId,
+        done: Vec<FinishedCall>,
+        at: Option<String>,
+    ) -> Result<()> {
         self.write(
             format!("hold {} {}", done.len(), at.as_deref().unwrap_or("no more")),
             |pages| {

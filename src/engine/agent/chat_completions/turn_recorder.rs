@@ -1,5 +1,5 @@
-//! What the loop writes down, as a seam: the desk of the attempt in earnest, a notebook in the tests
-//! of the loop, which must see the order of writing and sending without a database.
+//! What the conversation loop records: the attempt's recorder when it runs, a list in memory in the
+//! tests of the loop, which check the order of recording and sending without a database.
 
 use std::future::Future;
 
@@ -20,7 +20,7 @@ pub(super) trait TurnRecorder: Sync {
         turn: TurnId,
         answered: AnsweredCall,
     ) -> impl Future<Output = Result<()>> + Send;
-    fn put_down(&self, turn: TurnId, answered: AnsweredCall) -> Result<()>;
+    fn defer_answer(&self, turn: TurnId, answered: AnsweredCall) -> Result<()>;
     fn failed(
         &self,
         turn: TurnId,
@@ -33,7 +33,7 @@ pub(super) trait TurnRecorder: Sync {
         done: Vec<FinishedCall>,
         next: Option<CallReserve>,
     ) -> impl Future<Output = Result<Option<TurnId>>> + Send;
-    fn hold(
+    fn suspend_turn(
         &self,
         turn: TurnId,
         done: Vec<FinishedCall>,
@@ -63,7 +63,7 @@ impl TurnRecorder for AttemptRecorder {
         AttemptRecorder::answered(self, turn, answered)
     }
 
-    fn put_down(&self, turn: TurnId, answered: AnsweredCall) -> Result<()> {
+    fn defer_answer(&self, turn: TurnId, answered: AnsweredCall) -> Result<()> {
         AttemptRecorder::defer_answer(self, turn, answered);
         Ok(())
     }
@@ -86,7 +86,7 @@ impl TurnRecorder for AttemptRecorder {
         AttemptRecorder::tools_done(self, turn, done, next)
     }
 
-    fn hold(
+    fn suspend_turn(
         &self,
         turn: TurnId,
         done: Vec<FinishedCall>,

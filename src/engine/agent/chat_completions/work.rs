@@ -279,7 +279,9 @@ impl<B: TurnRecorder> ChatWorker<'_, B> {
             } else {
                 match self.may_run(turn, call) {
                     DelegateMessage::Missing(question) => {
-                        self.book.hold(turn, done, Some(call.id.clone())).await?;
+                        self.book
+                            .suspend_turn(turn, done, Some(call.id.clone()))
+                            .await?;
                         return Ok(NextStep::End(AgentEnd::Asks(question)));
                     }
                     DelegateMessage::No(permit) => self.denied(call, &permit),
@@ -288,7 +290,7 @@ impl<B: TurnRecorder> ChatWorker<'_, B> {
                     {
                         // What ran before it is stored, so that a crash in the middle of it costs nothing else.
                         self.book
-                            .hold(turn, std::mem::take(&mut done), Some(call.id.clone()))
+                            .suspend_turn(turn, std::mem::take(&mut done), Some(call.id.clone()))
                             .await?;
                         held = true;
                         match self.delegate(call, allowed).await? {
@@ -298,7 +300,7 @@ impl<B: TurnRecorder> ChatWorker<'_, B> {
                     }
                     DelegateMessage::Yes(allowed) => {
                         if std::mem::take(&mut held) {
-                            self.book.hold(turn, Vec::new(), None).await?;
+                            self.book.suspend_turn(turn, Vec::new(), None).await?;
                         }
                         self.run_tool(call, allowed).await
                     }

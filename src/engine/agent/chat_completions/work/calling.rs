@@ -231,7 +231,7 @@ impl<B: TurnRecorder> ChatWorker<'_, B> {
             repaired,
         };
         if self.conversation.is_empty() && answered.tools.is_empty() {
-            self.book.put_down(open.turn, answered)?;
+            self.book.defer_answer(open.turn, answered)?;
         } else {
             self.book.answered(open.turn, answered).await?;
         }
